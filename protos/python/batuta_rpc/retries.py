@@ -1,0 +1,59 @@
+"""Which calls gRPC may repeat by itself: read from the contract, never written by hand.
+
+A unary call may be repeated when the method has no side effects, or when its request carries a `request_id`, by
+which the server recognises a repetition.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+
+import batuta_proto
+from google.protobuf import descriptor, descriptor_pb2
+
+_POLICY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+@functools.lru_cache(maxsize=1)
+def service_config() -> str:
+    """The gRPC service config (JSON) with one retry policy for every method that may be repeated."""
+    names = [
+        {"service": method.containing_service.full_name, "method": method.name}
+        for method in methods()
+        if may_repeat(method)
+    ]
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": _POLICY}] if names else []})
+
+
+def methods() -> Iterator[descriptor.MethodDescriptor]:
+    """Every method of the contract, as far as stubs are installed."""
+    for area in pkgutil.iter_modules(batuta_proto.__path__):
+        package = importlib.import_module(f"batuta_proto.{area.name}.v1")
+        for module in pkgutil.iter_modules(package.__path__):
+            if module.name.endswith("_pb2"):
+                yield from _methods_of(importlib.import_module(f"{package.__name__}.{module.name}").DESCRIPTOR)
+
+
+def _methods_of(file: descriptor.FileDescriptor) -> Iterator[descriptor.MethodDescriptor]:
+    for service in file.services_by_name.values():
+        yield from service.methods
+
+
+def may_repeat(method: descriptor.MethodDescriptor) -> bool:
+    """Whether a call of the method may be sent again after an UNAVAILABLE."""
+    if method.client_streaming or method.server_streaming:
+        return False
+    options = method.GetOptions()
+    if options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
+        return True
+    return "request_id" in method.input_type.fields_by_name
