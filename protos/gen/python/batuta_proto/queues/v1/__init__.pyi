@@ -1,0 +1,5 @@
+"""Generated from protos/batuta/queues/v1; see tools/genproto.sh."""
+
+from .queue_pb2 import *
+from .queue_service_pb2 import *
+from .queue_service_pb2_grpc import *

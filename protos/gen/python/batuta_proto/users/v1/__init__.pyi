@@ -1,0 +1,4 @@
+"""Generated from protos/batuta/users/v1; see tools/genproto.sh."""
+
+from .user_service_pb2 import *
+from .user_service_pb2_grpc import *
