@@ -1,0 +1,168 @@
+"""The writer thread of an SQLite database: group commit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from batuta_chassis.unit import Unit, enter
+from batuta_rpc.errors import RateLimited, ShuttingDown
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_GROUP = 256
+"""Use cases in one commit at most: what waits behind them should not wait long."""
+
+
+class _Job:
+    """One use case on its way through the writer."""
+
+    __slots__ = ("error", "future", "loop", "result", "unit", "use_case")
+
+    def __init__(
+        self, use_case: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+    ) -> None:
+        self.use_case = use_case
+        self.loop = loop
+        self.future = future
+        self.unit: Unit | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Run the hooks and wake the caller. Runs in the caller's event loop."""
+        if self.error is None and self.unit is not None:
+            for hook in self.unit.hooks:
+                try:
+                    hook()
+                except Exception:
+                    _log.exception("a hook that runs after commit failed")
+        if self.future.done():
+            return  # the caller was cancelled while it waited
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Writer:
+    """Runs use cases one after the other, and commits those that waited together together."""
+
+    def __init__(self, engine: Engine, limit: int) -> None:
+        self._engine = engine
+        self._limit = limit
+        self._waiting = 0
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="batuta-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, use_case: Callable[[Connection], T]) -> T:
+        """See `Database.write`."""
+        if self._closed:
+            raise ShuttingDown("the database is closed: this process is going down")
+        if self._waiting >= self._limit:
+            raise RateLimited(f"{self._waiting} changes wait for the database already; try again", waiting=self._waiting)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting += 1
+        self._jobs.put(_Job(use_case, loop, future))
+        return await future
+
+    def close(self) -> None:
+        """Finish what waits and end the thread. Blocks."""
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        connection: Connection | None = None
+        while True:
+            group, last = self._take()
+            if group:
+                try:
+                    connection = connection or self._engine.connect()
+                    self._commit(connection, group)
+                except BaseException as error:
+                    # The transaction itself failed (disk full, I/O error): nobody's change is durable.
+                    connection = _discard(connection)
+                    for job in group:
+                        job.error = job.error or error
+                self._settle(group)
+            if last:
+                _discard(connection)
+                return
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        """Wait for a job; then all that wait beside it. True when the writer is to end after them."""
+        first = self._jobs.get()
+        if first is None:
+            return [], True
+        group = [first]
+        while len(group) < _GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:
+                return group, True
+            group.append(job)
+        return group, False
+
+    def _commit(self, connection: Connection, group: list[_Job]) -> None:
+        with connection.begin() as transaction:
+            if len(group) == 1:
+                # Alone, the transaction is the savepoint.
+                _run(connection, group[0])
+                if group[0].error is not None:
+                    transaction.rollback()
+                return
+            for job in group:
+                connection.exec_driver_sql("SAVEPOINT use_case")
+                _run(connection, job)
+                if job.error is not None:
+                    connection.exec_driver_sql("ROLLBACK TO use_case")
+                connection.exec_driver_sql("RELEASE use_case")
+
+    def _settle(self, group: list[_Job]) -> None:
+        """Wake every caller in its loop, with one wake-up of each loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        for job in group:
+            by_loop.setdefault(job.loop, []).append(job)
+        for loop, jobs in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(self._settle_in_loop, jobs)
+            except RuntimeError:
+                _log.warning("%d callers of the database are gone with their event loop", len(jobs))
+
+    def _settle_in_loop(self, jobs: list[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for job in jobs:
+            job.settle()
+
+
+def _run(connection: Connection, job: _Job) -> None:
+    job.unit = Unit()
+    enter(connection, job.unit)
+    try:
+        job.result = job.use_case(connection)
+    except BaseException as error:
+        job.error = error
+    finally:
+        enter(connection, None)
+
+
+def _discard(connection: Connection | None) -> None:
+    if connection is not None:
+        try:
+            connection.close()
+        except Exception:
+            _log.exception("closing the writing connection failed")
