@@ -9,11 +9,13 @@ Four clocks are kept apart because they answer different questions:
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable
 from datetime import datetime, timezone
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable
 
 T = TypeVar("T")
 
@@ -68,6 +70,8 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run for so many seconds. Zero or less gives way once."""
+        import asyncio  # here: the SDK and the shim take the clock and have no event loop
+
         await asyncio.sleep(max(0.0, seconds))
 
     def sleep_blocking(self, seconds: float) -> None:
@@ -81,6 +85,8 @@ async def within(clock: Clock, seconds: float, awaitable: Awaitable[T]) -> T:
     Raises `asyncio.TimeoutError` when the time is over first; what was awaited is then cancelled and awaited.
     Whatever `awaitable` raises passes through.
     """
+    import asyncio
+
     work: asyncio.Future[T] = asyncio.ensure_future(awaitable)
     timer = asyncio.ensure_future(clock.sleep(seconds))
     try:
@@ -94,6 +100,8 @@ async def within(clock: Clock, seconds: float, awaitable: Awaitable[T]) -> T:
 
 
 async def _end(future: asyncio.Future[T]) -> None:
+    import asyncio
+
     if not future.done():
         future.cancel()
         await asyncio.wait({future})
