@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -90,7 +90,8 @@ async def within(clock: Clock, seconds: float, awaitable: Awaitable[T]) -> T:
     work: asyncio.Future[T] = asyncio.ensure_future(awaitable)
     timer = asyncio.ensure_future(clock.sleep(seconds))
     try:
-        await asyncio.wait({work, timer}, return_when=asyncio.FIRST_COMPLETED)
+        both: set[asyncio.Future[Any]] = {work, timer}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
         raise asyncio.TimeoutError(f"nothing happened within {seconds:g} s")
