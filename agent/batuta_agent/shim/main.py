@@ -1,0 +1,320 @@
+"""The shim's program: `run_shim(socket)` reads an order and sees one process through to its end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import socket
+
+from batuta_agent.shim import processes
+from batuta_agent.shim.console import Console
+from batuta_agent.shim.launch import Launched, StartFailed, launch
+from batuta_agent.shim.state import (
+    CANCEL,
+    CANCELLED,
+    ENDED,
+    LEASE,
+    LEASE_LOST,
+    RUNNING,
+    STATE,
+    TERMINATED,
+    TIME_LIMIT,
+    Order,
+    State,
+    claim,
+    decode_order,
+    encode,
+    read_record,
+    replace,
+)
+from batuta_rpc.clock import Clock, SystemClock
+
+_CHUNK = 1 << 20
+_LOOK = 5.0
+"""Seconds after which deadlines are looked at again: the wait does not count time that the host was suspended."""
+_LEFTOVER_GRACE = 1.0
+_LEFTOVER_LIMIT = 5.0
+_DRAIN_LIMIT = 2.0
+
+
+class Stopping:
+    """A process on its way out: SIGINT, after half of the grace SIGTERM, at the end SIGKILL."""
+
+    def __init__(self, cause: str, grace: float, now: float) -> None:
+        self.cause = cause
+        self.end = now + grace
+        self._half = now + grace / 2
+        self._sent = 0
+
+    def next_at(self) -> float:
+        """When the next signal is due; the last one again every tenth of a second, for what forks faster than we kill."""
+        return (0.0, self._half, self.end, 0.0)[self._sent] if self._sent < 3 else self.end
+
+    def due(self, now: float) -> int:
+        """The signal to send now; 0 for none."""
+        if now >= self.end:
+            self._sent = 3
+            self.end = now + 0.1
+            return int(signal.SIGKILL)
+        if self._sent < 2 and now >= self._half:
+            self._sent = 2
+            return int(signal.SIGTERM)
+        if self._sent == 0:
+            self._sent = 1
+            return int(signal.SIGINT)
+        return 0
+
+    def hurry(self, cause: str, grace: float, now: float) -> None:
+        """A second order to stop: the earlier end counts."""
+        if self._sent < 3 and now + grace < self.end:
+            self.end = now + grace
+            self._half = min(self._half, now + grace / 2)
+
+
+class Shim:
+    """One attempt's process, from the order to the record of its end."""
+
+    def __init__(self, order: Order, clock: Clock) -> None:
+        self._order = order
+        self._clock = clock
+        self._stopping: Stopping | None = None
+        self._status: int | None = None
+        self._stop_at = order.stop_at
+        self._limit_at = 0.0
+        self._state = State(os.getpid(), processes.start_of(os.getpid()), processes.boot_id())
+        self._signals_read, self._signals_write = os.pipe()
+        for handle in (self._signals_read, self._signals_write):
+            os.set_blocking(handle, False)
+
+    def run(self, agent: socket.socket) -> None:
+        """Claim the attempt, run its process, record the end."""
+        self._listen()
+        if not claim(self._order.directory, self._state):
+            _say(agent, self._state._replace(message="another shim has this attempt"))
+            return
+        self._hold()
+        console = Console(self._order.spool, self._order.console_limit)
+        try:
+            child = launch(self._order)
+        except StartFailed as error:
+            self._finish(console, str(error), 127)
+            _say(agent, self._state)
+            return
+        self._started(child)
+        _say(agent, self._state)
+        agent.close()
+        self._attend(child, console)
+        left = self._sweep(child, console)
+        self._drain(child, console)
+        self._finish(console, f"processes that would not die: {left}" if left else "", None)
+
+    def _listen(self) -> None:
+        signal.set_wakeup_fd(self._signals_write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM):
+            signal.signal(number, self._note)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    def _note(self, number: int, _frame: object) -> None:
+        if number == signal.SIGTERM:  # the machine goes down, or somebody means this attempt
+            self._stop(TERMINATED, min(10.0, self._order.kill_grace))
+
+    def _hold(self) -> None:
+        for path in self._order.hold:
+            try:
+                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                continue  # whoever cleans this cache has won; the process will say what is missing
+
+    def _started(self, child: Launched) -> None:
+        now = self._clock.boottime()
+        self._limit_at = now + self._order.time_limit if self._order.time_limit > 0 else 0.0
+        self._state = self._state._replace(
+            phase=RUNNING,
+            child_pid=child.pid,
+            child_start=processes.start_of(child.pid),
+            start_unix_millis=self._clock.unix_millis(),
+        )
+        self._save(sync=False)
+        self._read_cancel()  # it may have been written before the handler stood
+
+    def _attend(self, child: Launched, console: Console) -> None:
+        """Until the process has ended: copy, obey, stop when due."""
+        poll = select.poll()
+        poll.register(self._signals_read, select.POLLIN)
+        poll.register(child.output, select.POLLIN)
+        while self._status is None:
+            now = self._clock.boottime()
+            self._check_deadlines(now)
+            self._act(child, now)
+            for handle, _event in poll.poll(self._patience(now) * 1000):
+                if handle == self._signals_read:
+                    self._take_signals(child)
+                elif _copy(child.output, console) == 0:
+                    poll.unregister(child.output)  # closed by the process, which may run on in silence
+
+    def _patience(self, now: float) -> float:
+        due = [now + _LOOK]
+        if self._stopping is not None:
+            due.append(self._stopping.next_at())
+        else:
+            due.extend(at for at in (self._limit_at, self._stop_at) if at > 0)
+        return max(0.0, min(due) - now)
+
+    def _check_deadlines(self, now: float) -> None:
+        if self._stop_at > 0 and now >= self._stop_at:
+            record = read_record(os.path.join(self._order.directory, LEASE)) or {}
+            self._stop_at = float(record.get("stop_at", self._stop_at))
+            if self._stop_at > 0 and now >= self._stop_at:
+                self._stop_at = 0.0
+                self._stop(LEASE_LOST, self._order.kill_grace)
+        if self._limit_at > 0 and now >= self._limit_at:
+            self._limit_at = 0.0
+            self._stop(TIME_LIMIT, self._order.kill_grace)
+
+    def _take_signals(self, child: Launched) -> None:
+        while True:
+            try:
+                if len(os.read(self._signals_read, 4096)) < 4096:
+                    break
+            except BlockingIOError:
+                break
+        self._read_cancel()
+        self._reap(child)
+
+    def _read_cancel(self) -> None:
+        record = read_record(os.path.join(self._order.directory, CANCEL))
+        if record is not None:
+            self._stop(CANCELLED, float(record.get("grace_seconds", self._order.kill_grace)))
+
+    def _stop(self, cause: str, grace: float) -> None:
+        now = self._clock.boottime()
+        if self._stopping is None:
+            self._stopping = Stopping(cause, grace, now)
+            self._state = self._state._replace(cause=cause)
+        else:
+            self._stopping.hurry(cause, grace, now)
+
+    def _act(self, child: Launched, now: float) -> None:
+        number = 0 if self._stopping is None else self._stopping.due(now)
+        if number:
+            processes.send(_tree(child), number)
+
+    def _reap(self, child: Launched) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == child.pid:
+                self._status = status
+
+    def _sweep(self, child: Launched, console: Console) -> list[int]:
+        """End what the process left behind. Returns the pids that would not go."""
+        now = self._clock.boottime()
+        mild, end = now + _LEFTOVER_GRACE, now + _LEFTOVER_LIMIT
+        number = signal.SIGTERM if self._stopping is None else signal.SIGKILL
+        left = _tree(child)
+        while left and now < end:
+            processes.send(left, int(number))
+            poll = select.poll()
+            poll.register(self._signals_read, select.POLLIN)
+            poll.register(child.output, select.POLLIN)
+            for handle, event in poll.poll(50):
+                if handle == self._signals_read:
+                    self._take_signals(child)
+                elif event & select.POLLIN:
+                    _copy(child.output, console)
+                else:
+                    self._clock.sleep_blocking(0.01)  # the pipe is closed already: nothing to wait on
+            now = self._clock.boottime()
+            if number != signal.SIGKILL:  # SIGTERM once, then only wake what was stopped
+                number = signal.SIGKILL if now >= mild else signal.SIGCONT
+            left = _tree(child)
+        return left
+
+    def _drain(self, child: Launched, console: Console) -> None:
+        end = self._clock.boottime() + _DRAIN_LIMIT
+        while self._clock.boottime() < end and _copy(child.output, console) > 0:
+            continue
+        os.close(child.output)
+
+    def _finish(self, console: Console, message: str, exit_code: int | None) -> None:
+        console.close()
+        signal_number = None
+        if self._status is not None:
+            if os.WIFSIGNALED(self._status):
+                signal_number = os.WTERMSIG(self._status)
+            else:
+                exit_code = os.WEXITSTATUS(self._status)
+        self._state = self._state._replace(
+            phase=ENDED,
+            exit_code=exit_code,
+            signal=signal_number,
+            message=message,
+            dropped_bytes=console.dropped,
+            end_unix_millis=self._clock.unix_millis(),
+        )
+        self._save(sync=True)
+
+    def _save(self, *, sync: bool) -> None:
+        try:
+            replace(os.path.join(self._order.directory, STATE), encode(self._state), sync=sync)
+        except OSError:
+            # A full disk: the process goes on. If this was the end, the agent sees a shim gone without a word.
+            return
+
+
+def _tree(child: Launched) -> list[int]:
+    below = processes.descendants(os.getpid())
+    if below or os.path.isdir("/proc/self"):
+        return below
+    try:
+        os.killpg(child.pid, 0)
+    except OSError:
+        return []
+    return [-child.pid]  # kill() takes a negative pid as the whole group
+
+
+def _copy(output: int, console: Console) -> int:
+    """Copy what is there. Returns the number of bytes; 0 at the end of the pipe, -1 when nothing is there yet."""
+    try:
+        data = os.read(output, _CHUNK)
+    except BlockingIOError:
+        return -1
+    if data:
+        console.write(data)
+    return len(data)
+
+
+def _say(agent: socket.socket, state: State) -> None:
+    try:
+        agent.sendall(encode(state))
+    except OSError:
+        return  # the agent is gone; it will read the record
+
+
+def run_shim(agent: socket.socket) -> None:
+    """Wait for an order on `agent` and carry it out. Returns at once when the agent ends without giving one."""
+    processes.adopt_orphans()
+    line = b""
+    while not line.endswith(b"\n"):
+        part = agent.recv(1 << 16)
+        if not part:
+            return
+        line += part
+    Shim(decode_order(line), SystemClock()).run(agent)
+
+
+def main() -> None:
+    """Run as a program; the agent's socket is standard input."""
+    with socket.socket(fileno=os.dup(0)) as agent:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.close(null)
+        run_shim(agent)
