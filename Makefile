@@ -16,7 +16,7 @@ fmt: dev ## Format Python and protos
 	ruff check --fix-only -q . && ruff format -q . && buf format -w
 
 check: dev ## Lint, types, imports, contract, drift and house rules
-	@sh tools/check.sh
+	@python tools/check.py
 
 proto: dev ## Regenerate protos/gen and the services' validation rules
 	@sh tools/genproto.sh
