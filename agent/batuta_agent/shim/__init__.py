@@ -2,7 +2,8 @@
 
 It is started before it is needed, reads one order from its standard input, starts the user's process, writes what
 that prints into a file, stops it when told to or when its lease runs out, leaves a record of how it ended, and exits.
-Standard library and `batuta_rpc.clock` only, Python 3.9, no event loop and no threads: what must never fail stays small.
+Standard library and `batuta_rpc.clock` only, Python 3.9, no event loop, no threads: what must never fail stays
+small.
 
 Files in the attempt's folder:
 

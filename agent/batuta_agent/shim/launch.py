@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -32,10 +33,8 @@ def launch(order: Order) -> Launched:
     """
     output, printing = os.pipe()
     said, saying = os.pipe()
-    try:
+    with contextlib.suppress(OSError):  # a smaller pipe is slower, no more
         fcntl.fcntl(output, _SET_PIPE_SIZE, _PIPE_BYTES)
-    except OSError:
-        pass  # noqa: SIM105 - contextlib is one more import; the default size is slower, no more
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:

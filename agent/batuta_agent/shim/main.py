@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import select
@@ -49,7 +50,7 @@ class Stopping:
         self._sent = 0
 
     def next_at(self) -> float:
-        """When the next signal is due; the last one again every tenth of a second, for what forks faster than we kill."""
+        """When the next signal is due; SIGKILL comes again every tenth of a second."""
         return (0.0, self._half, self.end, 0.0)[self._sent] if self._sent < 3 else self.end
 
     def due(self, now: float) -> int:
@@ -123,11 +124,9 @@ class Shim:
 
     def _hold(self) -> None:
         for path in self._order.hold:
-            try:
-                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                continue  # whoever cleans this cache has won; the process will say what is missing
+            # Where whoever cleans this cache has won the race, the process will say what is missing.
+            with contextlib.suppress(OSError):
+                fcntl.flock(os.open(path, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def _started(self, child: Launched) -> None:
         now = self._clock.boottime()

@@ -5,6 +5,7 @@ Linux tells by `/proc`. Elsewhere trees are known by process group only, and sta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from typing import NamedTuple
@@ -90,10 +91,8 @@ def descendants(root: int) -> list[int]:
 def send(pids: list[int], number: int) -> None:
     """Send a signal to each; those that have ended meanwhile are passed over."""
     for pid in pids:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
-        except (ProcessLookupError, PermissionError):
-            continue
 
 
 def adopt_orphans() -> bool:

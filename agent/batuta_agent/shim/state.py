@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 STATE = "state.json"
 CANCEL = "cancel.json"
@@ -27,12 +28,12 @@ class Order(NamedTuple):
     """The attempt's folder: state, cancel and lease files."""
     spool: str
     """Folder with `console.log` and the FIFO `wake`."""
-    argv: list[str]
+    argv: Sequence[str]
     """The program, by absolute path, and its arguments."""
     cwd: str
-    env: dict[str, str]
+    env: Mapping[str, str]
     """The whole environment."""
-    hold: list[str] = []
+    hold: Sequence[str] = ()
     """Files on which a shared lock is held as long as the shim lives: caches that must not be cleaned meanwhile."""
     time_limit: float = 0.0
     """Seconds after which the process is cancelled; 0 is no limit."""
@@ -126,7 +127,7 @@ def read_record(path: str) -> dict[str, Any] | None:
             found = json.loads(file.read())
     except (FileNotFoundError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
 
 def _write(path: str, data: bytes, *, sync: bool) -> str:
