@@ -1,0 +1,147 @@
+"""What one process of a run writes: its scalars, its texts, and the run's console. Never touches the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batuta_courier import layout
+from batuta_courier.scalars import ScalarWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batuta_rpc.clock import Clock
+
+_LOOK_AGAIN_BYTES = 4 * 1024 * 1024
+
+
+class Wakener:
+    """Drops a byte into the courier's FIFO, at most once in `GAP` seconds: the courier looks again by itself anyway."""
+
+    GAP = 0.005
+
+    def __init__(self, spool_dir: Path, clock: Clock) -> None:
+        self._path = spool_dir / "wake"
+        self._monotonic = clock.monotonic
+        self._last = -1.0
+        self._fd = -1
+
+    def wake(self) -> None:
+        """Wake the courier if there is one. Never blocks, never fails."""
+        now = self._monotonic()
+        if now - self._last < self.GAP:
+            return
+        self._last = now
+        try:
+            if self._fd < 0:  # fails while no courier listens
+                self._fd = os.open(self._path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+            os.write(self._fd, b"w")
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the FIFO."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class LogWriter:
+    """Appends bytes to one log of the spool, while there is room. Whole writes keep their order, forks included."""
+
+    def __init__(self, path: Path, wakener: Wakener, room: Callable[[], bool]) -> None:
+        self._path = path
+        self._wakener = wakener
+        self._room = room
+        self._fd = -1
+        self._until_look = 0
+        self._full = False
+        self.dropped = 0
+        """Bytes that found no room."""
+
+    def write(self, data: bytes) -> None:
+        """Append. What finds no room is counted, and the log says so where the gap is. Never raises OSError."""
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._until_look -= len(data)
+            if self._until_look <= 0:
+                self._until_look = _LOOK_AGAIN_BYTES
+                self._look()
+            if self._full:
+                self.dropped += len(data)
+                return
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError:
+            self.dropped += len(data)
+        self._wakener.wake()
+
+    def _look(self) -> None:
+        was_full, self._full = self._full, not self._room()
+        if self._full and not was_full:
+            os.write(self._fd, b"\nbatuta: the spool is full, output is dropped from here\n")
+        elif was_full and not self._full:
+            os.write(self._fd, f"\nbatuta: {self.dropped} bytes of output were dropped here\n".encode())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class ProducerSpool:
+    """This process's part of a spool. A forked child makes one of its own; nothing is on disk before an event."""
+
+    def __init__(
+        self,
+        spool_dir: Path,
+        clock: Clock,
+        nonce: str,
+        *,
+        limit_bytes: int = layout.DEFAULT_LIMIT_BYTES,
+        notify: Callable[[str], object] = str,
+    ) -> None:
+        """`nonce` tells this process from an earlier one with the same pid."""
+        self.name = f"{os.getpid()}-{nonce}"
+        self.spool_dir = spool_dir
+        self._limit_bytes = limit_bytes
+        self._wakener = Wakener(spool_dir, clock)
+        folder = spool_dir / self.name
+        self._folder = folder
+        self.scalars = ScalarWriter(
+            folder, clock.unix_millis, make_folder=self._make_folder, room=self.has_room, notify=notify
+        )
+        self.console = LogWriter(spool_dir / "console.log", self._wakener, self.has_room)
+        self._text = LogWriter(folder / "text.log", self._wakener, self.has_room)
+
+    def text(self, data: bytes) -> None:
+        """Append to this process's text log."""
+        try:
+            self._make_folder()
+        except OSError:
+            return
+        self._text.write(data)
+
+    def has_room(self) -> bool:
+        """Whether the spool is below its limit."""
+        return layout.size_bytes(self.spool_dir) < self._limit_bytes
+
+    def wake(self) -> None:
+        """Wake the courier for what has been written."""
+        self._wakener.wake()
+
+    def close(self) -> None:
+        """Write what is held back and let go of the files; anything written later opens them again."""
+        self.scalars.close()
+        self.console.close()
+        self._text.close()
+        self._wakener.close()
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
