@@ -1,6 +1,7 @@
 """Which calls gRPC may repeat by itself: read from the contract, never written by hand.
 
-A unary call may be repeated when the method has no side effects, or when its request carries a `request_id`, by
+A unary call may be repeated when the method has no side effects or is marked idempotent, or when its request carries a
+`request_id`, by
 which the server recognises a repetition.
 """
 
@@ -54,6 +55,6 @@ def may_repeat(method: descriptor.MethodDescriptor) -> bool:
     if method.client_streaming or method.server_streaming:
         return False
     options = method.GetOptions()
-    if options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
+    if options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN:
         return True
     return "request_id" in method.input_type.fields_by_name

@@ -1,0 +1,99 @@
+"""What a service process is told at its start: by flags, else by environment variables, else by defaults.
+
+Flag `--data-dir` of the queue service is the variable `BATUTA_QUEUE_DATA_DIR`, and so on for each field.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from batuta_rpc.target import is_loopback
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the text says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one service process. Folders exist once `prepare` has run."""
+
+    service: str
+    data_dir: Path
+    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
+    port: int = field(default=0, metadata={"help": "port to listen on; 0 takes a free one"})
+    keys_dir: Path = field(default=Path(), metadata={"help": "folder of the token keys, shared by the services"})
+    database_url: str = field(default="", metadata={"help": "SQLAlchemy URL; default: a file in the data folder"})
+    reflection: bool = field(default=True, metadata={"help": "let tools ask for the contract (0 or 1)"})
+    allow_plaintext: bool = field(
+        default=False, metadata={"help": "allow listening beyond this machine without TLS (0 or 1)"}
+    )
+    tls_cert: str = field(default="", metadata={"help": "file of the certificate chain (PEM)"})
+    tls_key: str = field(default="", metadata={"help": "file of the certificate's key (PEM)"})
+    api_endpoint: str = field(default="", metadata={"help": "where the API service listens"})
+    queue_endpoint: str = field(default="", metadata={"help": "where the queue service listens"})
+    autoscaler_endpoint: str = field(default="", metadata={"help": "where the autoscaler service listens"})
+    dispatch_endpoint: str = field(default="", metadata={"help": "where agents dial, as they see it: host:port"})
+    grace_seconds: float = field(default=10.0, metadata={"help": "how long calls may go on after SIGTERM"})
+    log_level: str = field(default="INFO", metadata={"help": "DEBUG, INFO, WARNING or ERROR"})
+
+    def __post_init__(self) -> None:
+        """Fill in what depends on other fields, and refuse what cannot work."""
+        if self.keys_dir == Path():
+            object.__setattr__(self, "keys_dir", self.data_dir / "keys")
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / (self.service + '.db')}")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingsError("TLS needs both: set tls_cert and tls_key, or neither")
+        if not self.tls_cert and not self.allow_plaintext and not is_loopback(self.host):
+            raise SettingsError(
+                f"{self.host} can be reached from other machines, and there is no TLS: tokens and code would be "
+                "readable on the way. Set tls_cert and tls_key, or allow_plaintext=1 on a network that you trust"
+            )
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"port is 0 to 65535, not {self.port}")
+
+    @classmethod
+    def load(
+        cls, service: str, argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> Settings:
+        """Read flags (`argv`, default: the process's) and environment. Raises `SettingsError`."""
+        environ = os.environ if environ is None else environ
+        parser = argparse.ArgumentParser(prog=f"batuta-{service}", description=f"The {service} service of Batuta.")
+        parser.add_argument("--data-dir", help="folder of everything this service keeps")
+        for each in fields(cls):
+            if "help" in each.metadata:
+                parser.add_argument(_flag(each.name), help=each.metadata["help"])
+        given = vars(parser.parse_args(argv))
+        values: dict[str, object] = {}
+        for each in fields(cls):
+            text = given.get(each.name)
+            if text is None:
+                text = environ.get(f"BATUTA_{service}_{each.name}".upper())
+            if text is not None:
+                values[each.name] = _read(each.name, str(each.type), text)
+        values.setdefault("data_dir", Path.home() / ".batuta" / "server")
+        return cls(service=service, **values)  # type: ignore[arg-type]
+
+    def prepare(self) -> None:
+        """Make the folders, open to their owner only."""
+        for folder in (self.data_dir, self.keys_dir):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.data_dir.chmod(0o700)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _read(name: str, kind: str, text: str) -> object:
+    try:
+        if kind == "bool":
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return {"int": int, "float": float, "Path": lambda path: Path(path).expanduser().absolute()}.get(kind, str)(text)
+    except (KeyError, ValueError):
+        raise SettingsError(f"{_flag(name)} (or its environment variable) takes a {kind}, not {text!r}") from None

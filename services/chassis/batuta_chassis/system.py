@@ -1,0 +1,35 @@
+"""`SystemService`: what every service says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from batuta_chassis.service import Service
+from batuta_proto.system import v1 as system
+from batuta_rpc.channel import MESSAGE_BYTES
+from batuta_rpc.version import VERSION
+
+CHUNK_BYTES = 1024 * 1024
+"""The largest chunk of a stream."""
+SERVICE_NAME = "batuta.system.v1.SystemService"
+
+
+class SystemServicer(system.SystemServiceServicer):
+    """Answers from what the service was built with."""
+
+    def __init__(self, service: Service) -> None:
+        self._answer = system.GetServerInfoResponse(
+            service=service.name,
+            version=VERSION,
+            capabilities=service.capabilities,
+            limits=system.Limits(message_bytes=MESSAGE_BYTES, chunk_bytes=CHUNK_BYTES),
+            dispatch_endpoint=service.dispatch_endpoint,
+        )
+
+    async def GetServerInfo(
+        self, request: system.GetServerInfoRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> system.GetServerInfoResponse:
+        """Version, capabilities, limits, and where agents dial."""
+        return self._answer
