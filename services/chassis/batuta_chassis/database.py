@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.engine import URL, interfaces
@@ -44,8 +44,9 @@ class Database:
         _create_private(parsed)
         self._write_engine = _engine(parsed, readers=False)
         self._read_engine = _engine(parsed, readers=True)
-        self._writer = Writer(self._write_engine, limit)
+        self._writer = Writer(self, self._write_engine, limit)
         self._readers = Readers(self._read_engine, _READERS, limit)
+        self._listeners: dict[str, list[Callable[[Any], None]]] = {}
 
     @property
     def engine(self) -> Engine:
@@ -63,6 +64,17 @@ class Database:
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on one snapshot of what is committed, and return its result. It cannot write."""
         return await self._readers.run(query)
+
+    def listen(self, topic: str, listener: Callable[[Any], None]) -> Callable[[], None]:
+        """Hear of every `announce` of `topic`, in order, on the event loop. Returns what ends it."""
+        listeners = self._listeners.setdefault(topic, [])
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
+
+    def announce(self, topic: str, item: object) -> None:
+        """Tell the listeners of `topic`. Meant for hooks that run after a commit: news, never the only copy."""
+        for listener in self._listeners.get(topic, ()):
+            listener(item)
 
     def create_all(self) -> None:
         """Make all tables at once; for tests. Services use `batuta_chassis.migrations`."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
+
+if TYPE_CHECKING:
+    from batuta_chassis.database import Database
 
 _KEY = "batuta_unit"
 
@@ -12,9 +16,10 @@ _KEY = "batuta_unit"
 class Unit:
     """Belongs to one run of one use case. It is thrown away, with all it holds, when the use case fails."""
 
-    __slots__ = ("_hooks",)
+    __slots__ = ("_hooks", "database")
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self._hooks: list[Callable[[], None]] = []
 
     def after_commit(self, hook: Callable[[], None]) -> None:

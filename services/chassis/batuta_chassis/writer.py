@@ -7,12 +7,15 @@ import logging
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
 from batuta_chassis.unit import Unit, enter
 from batuta_rpc.errors import RateLimited, ShuttingDown
+
+if TYPE_CHECKING:
+    from batuta_chassis.database import Database
 
 T = TypeVar("T")
 
@@ -55,7 +58,8 @@ class _Job:
 class Writer:
     """Runs use cases one after the other, and commits those that waited together together."""
 
-    def __init__(self, engine: Engine, limit: int) -> None:
+    def __init__(self, database: Database, engine: Engine, limit: int) -> None:
+        self._database = database
         self._engine = engine
         self._limit = limit
         self._waiting = 0
@@ -121,16 +125,26 @@ class Writer:
         with connection.begin() as transaction:
             if len(group) == 1:
                 # Alone, the transaction is the savepoint.
-                _run(connection, group[0])
+                self._run(connection, group[0])
                 if group[0].error is not None:
                     transaction.rollback()
                 return
             for job in group:
                 connection.exec_driver_sql("SAVEPOINT use_case")
-                _run(connection, job)
+                self._run(connection, job)
                 if job.error is not None:
                     connection.exec_driver_sql("ROLLBACK TO use_case")
                 connection.exec_driver_sql("RELEASE use_case")
+
+    def _run(self, connection: Connection, job: _Job) -> None:
+        job.unit = Unit(self._database)
+        enter(connection, job.unit)
+        try:
+            job.result = job.use_case(connection)
+        except BaseException as error:
+            job.error = error
+        finally:
+            enter(connection, None)
 
     def _settle(self, group: list[_Job]) -> None:
         """Wake every caller in its loop, with one wake-up of each loop."""
@@ -147,17 +161,6 @@ class Writer:
         self._waiting -= len(jobs)
         for job in jobs:
             job.settle()
-
-
-def _run(connection: Connection, job: _Job) -> None:
-    job.unit = Unit()
-    enter(connection, job.unit)
-    try:
-        job.result = job.use_case(connection)
-    except BaseException as error:
-        job.error = error
-    finally:
-        enter(connection, None)
 
 
 def _discard(connection: Connection | None) -> None:

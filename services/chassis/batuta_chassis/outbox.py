@@ -1,0 +1,75 @@
+"""The outbox: what must be told to another service, written in the transaction of what it tells about.
+
+An acknowledged change can therefore not lose its message, and a change that is undone leaves none. Messages of one
+ordering key arrive in the order in which they were committed; each arrives at least once, so receivers must know them
+again (`entry_id`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, String, Table, insert, select
+
+from batuta_chassis.unit import after_commit, unit_of
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The table, as part of a service's own `metadata`."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("topic", String(128), nullable=False),
+        Column("ordering_key", String(128), nullable=False),
+        Column("payload", LargeBinary, nullable=False),
+        Column("create_time", BigInteger, nullable=False),  # milliseconds since 1970
+        Column("attempts", Integer, nullable=False),
+        sqlite_autoincrement=True,  # an id is never given twice, or a late delete would hit another row
+    )
+
+
+OUTBOX = outbox_table(MetaData())
+"""The same table, standing alone: for migrations (`OUTBOX.create(op.get_bind())`) and for the statements here."""
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+    """One message on its way."""
+
+    id: int
+    topic: str
+    ordering_key: str
+    payload: bytes
+
+
+class Outbox:
+    """Writes messages."""
+
+    @staticmethod
+    def add(connection: Connection, topic: str, ordering_key: str, payload: bytes) -> OutboxRow:
+        """Send `payload` once the running use case is durable. Only within `Database.write`."""
+        database = unit_of(connection).database
+        values = {
+            "topic": topic,
+            "ordering_key": ordering_key,
+            "payload": payload,
+            "create_time": database.clock.unix_millis(),
+            "attempts": 0,
+        }
+        key = connection.execute(insert(OUTBOX), values).inserted_primary_key
+        assert key is not None
+        row = OutboxRow(key[0], topic, ordering_key, payload)
+        after_commit(connection, lambda: database.announce("outbox", row))
+        return row
+
+
+def rows_after(connection: Connection, after: int, limit: int) -> list[OutboxRow]:
+    """The oldest messages with an id above `after`, at most `limit`."""
+    query = (
+        select(OUTBOX.c.id, OUTBOX.c.topic, OUTBOX.c.ordering_key, OUTBOX.c.payload)
+        .where(OUTBOX.c.id > after)
+        .order_by(OUTBOX.c.id)
+        .limit(limit)
+    )
+    return [OutboxRow(row.id, row.topic, row.ordering_key, row.payload) for row in connection.execute(query)]
