@@ -1,0 +1,66 @@
+"""`batuta agent list`."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING
+
+from batuta._cli.arguments import SubParsers, add_json, command
+from batuta._cli.context import Context
+
+if TYPE_CHECKING:
+    from batuta_proto.agents import v1 as agents
+
+
+def add(parent: SubParsers, context: Context) -> None:
+    """Add the command."""
+    parser = command(parent, "list", "list agents, those that are offline too", "batuta agent list")
+    add_json(parser)
+    parser.set_defaults(run=partial(list_agents, context))
+
+
+def list_agents(context: Context, args: argparse.Namespace) -> None:
+    """Print all agents: what they serve, run and have."""
+    from batuta._cli import pages, render, tables
+    from batuta_proto.agents import v1 as agents
+
+    with context.connect() as client:
+
+        def fetch(page_size: int, page_token: str) -> tuple[list[agents.Agent], str]:
+            answer = client.agents.ListAgents(agents.ListAgentsRequest(page_size=page_size, page_token=page_token))
+            return list(answer.agents), answer.next_page_token
+
+        found = pages.gather(fetch)
+    if args.json:
+        context.print(render.listed("agents", found))
+        return
+    headers = ("ID", "STATE", "QUEUES", "RUNS", "CPU", "MEMORY", "GPUS", "HEARTBEAT", "TASKS")
+    rows = [_row(each) for each in found]
+    context.print(
+        tables.render(headers, rows, width=context.width, whole=("ID", "STATE"), right=("RUNS", "CPU", "MEMORY"))
+    )
+
+
+def _row(agent: agents.Agent) -> tuple[object, ...]:
+    from batuta._cli import render
+    from batuta_proto.agents import v1 as agents
+
+    sample = agent.telemetry.host if agent.HasField("telemetry") else None
+    return (
+        agent.id,
+        render.word(agents.AgentState, agent.state, "AGENT_STATE_"),
+        ", ".join(agent.queue_names or agent.queue_ids),
+        f"{len(agent.assignments)}/{agent.max_assignments}",
+        "" if sample is None else f"{sample.cpu_percent:.0f} %",
+        "" if sample is None else render.size(sample.memory_used_bytes),
+        _gpus(agent),
+        render.moment(agent.last_heartbeat_time),
+        ", ".join(each.task_id for each in agent.assignments),
+    )
+
+
+def _gpus(agent: agents.Agent) -> str:
+    """`2 × NVIDIA H200, 1 × NVIDIA L4`."""
+    names = [gpu.display_name for gpu in agent.gpus]
+    return ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))

@@ -1,0 +1,47 @@
+"""The whole command line as one parser."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from batuta._cli import agents, login, plugins, queues, task_logs, task_metrics, tasks
+from batuta._cli.arguments import SubParsers, command, verbs
+from batuta._cli.context import Context
+from batuta_rpc.version import VERSION
+
+_DESCRIPTION = "Track, queue and run training scripts on your own machines."
+_EPILOG = """Example:
+  batuta init --file admin.credentials
+  batuta task list
+  batuta COMMAND --help"""
+
+
+def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser. Every command sets `run`: a function of the parsed arguments that returns an exit code or None."""
+    parser = argparse.ArgumentParser(
+        prog="batuta",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"batuta {VERSION}")
+    root = verbs(parser)
+    login.add(root, context)
+    tree: dict[tuple[str, ...], SubParsers] = {(): root}
+    tree["task",] = noun(root, "task", "tasks: list, follow, enqueue, stop", "batuta task list --state running")
+    tasks.add(tree["task",], context)
+    task_logs.add(tree["task",], context)
+    task_metrics.add(tree["task",], context)
+    tree["queue",] = noun(root, "queue", "queues: make, list, look into", "batuta queue list")
+    queues.add(tree["queue",], context)
+    tree["agent",] = noun(root, "agent", "agents: list, start one", "batuta agent list")
+    agents.add(tree["agent",], context)
+    plugins.attach(tree, found, argv)
+    return parser
+
+
+def noun(root: SubParsers, name: str, sentence: str, example: str) -> SubParsers:
+    """The commands about one kind of thing."""
+    return verbs(command(root, name, sentence, example))

@@ -1,0 +1,124 @@
+"""`batuta queue create|list|show`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from functools import partial
+from typing import TYPE_CHECKING
+
+from batuta._cli.arguments import SubParsers, add_json, command
+from batuta._cli.context import Context
+
+if TYPE_CHECKING:
+    from batuta._cli.client import Client
+    from batuta_proto.queues import v1 as queues
+
+
+def add(parent: SubParsers, context: Context) -> None:
+    """Add the commands."""
+    create = command(parent, "create", "make a queue", "batuta queue create gpu")
+    create.add_argument("name", metavar="NAME", help="name of the queue; spaces and any letters are fine")
+    add_json(create)
+    create.set_defaults(run=partial(create_queue, context))
+    listing = command(parent, "list", "list queues by name", "batuta queue list")
+    add_json(listing)
+    listing.set_defaults(run=partial(list_queues, context))
+    show = command(parent, "show", "show a queue and what waits and runs in it", "batuta queue show default")
+    show.add_argument("queue", metavar="NAME", help="name or id of the queue")
+    add_json(show)
+    show.set_defaults(run=partial(show_queue, context))
+
+
+def create_queue(context: Context, args: argparse.Namespace) -> None:
+    """Make a queue."""
+    from batuta._cli import render
+    from batuta_proto.queues import v1 as queues
+
+    with context.connect() as client:
+        request = queues.CreateQueueRequest(display_name=args.name, request_id=context.ids.request_id())
+        queue = client.queues.CreateQueue(request).queue
+    if args.json:
+        context.print(render.as_json(render.as_dict(queue)))
+        return
+    context.print(f"Queue {queue.display_name!r} is made ({queue.id}).")
+
+
+def list_queues(context: Context, args: argparse.Namespace) -> None:
+    """Print all queues with their counts."""
+    from batuta._cli import pages, render, tables
+    from batuta_proto.queues import v1 as queues
+
+    with context.connect() as client:
+
+        def fetch(page_size: int, page_token: str) -> tuple[list[queues.Queue], str]:
+            answer = client.queues.ListQueues(queues.ListQueuesRequest(page_size=page_size, page_token=page_token))
+            return list(answer.queues), answer.next_page_token
+
+        found = pages.gather(fetch)
+    if args.json:
+        context.print(render.listed("queues", found))
+        return
+    headers = ("NAME", "WAITING", "RUNNING", "AGENTS", "ID")
+    rows = [(each.display_name, *_counts(each), each.id) for each in found]
+    context.print(tables.render(headers, rows, width=context.width, right=headers[1:4]))
+
+
+def show_queue(context: Context, args: argparse.Namespace) -> None:
+    """Print a queue and its entries, next first."""
+    from batuta._cli import render, tables
+    from batuta_proto.queues import v1 as queues
+
+    with context.connect() as client:
+        queue = _find(client, args.queue)
+        entries = _entries(client, queue.id)
+    if args.json:
+        shown = {"queue": render.as_dict(queue), "entries": [render.as_dict(entry) for entry in entries]}
+        context.print(render.as_json(shown))
+        return
+    waiting, running, agents = _counts(queue)
+    facts = [("name", queue.display_name), ("id", queue.id), ("made", render.moment(queue.create_time))]
+    context.print(tables.facts([*facts, ("waiting", waiting), ("running", running), ("agents", agents)]))
+    if entries:
+        headers = ("TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED")
+        rows = [
+            (
+                entry.task_id,
+                render.word(queues.EntryState, entry.state, "ENTRY_STATE_"),
+                entry.priority,
+                entry.attempt or "",
+                entry.agent_id,
+                render.moment(entry.enqueue_time),
+            )
+            for entry in entries
+        ]
+        context.print("\n" + tables.render(headers, rows, width=context.width, whole=("TASK",), right=headers[2:4]))
+
+
+def _counts(queue: queues.Queue) -> tuple[int, int, int]:
+    return queue.status.waiting_count, queue.status.running_count, queue.status.agent_count
+
+
+def _find(client: Client, name: str) -> queues.Queue:
+    """The queue of that id, where it looks like one and is one; else of that name."""
+    from batuta_proto.queues import v1 as queues
+    from batuta_rpc.errors import QueueNotFound
+
+    if re.fullmatch("[0-9a-f]{32}", name):
+        try:
+            return client.queues.GetQueue(queues.GetQueueRequest(queue_id=name)).queue
+        except QueueNotFound:
+            pass
+    return client.queues.GetQueue(queues.GetQueueRequest(display_name=name)).queue
+
+
+def _entries(client: Client, queue_id: str) -> list[queues.Entry]:
+    from batuta._cli import pages
+    from batuta_proto.queues import v1 as queues
+
+    def fetch(page_size: int, page_token: str) -> tuple[list[queues.Entry], str]:
+        request = queues.ListEntriesRequest(queue_id=queue_id, page_size=page_size, page_token=page_token)
+        answer = client.queues.ListEntries(request)
+        return list(answer.entries), answer.next_page_token
+
+    return pages.gather(fetch, limit=1000)

@@ -1,0 +1,92 @@
+"""One task as a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from batuta._cli import render, tables
+from batuta._cli.tasks import state
+from batuta_proto.tasks import v1 as tasks
+from batuta_proto.types import v1 as types
+
+
+def page(task: tasks.Task) -> str:
+    """All of it, in blocks with an empty line between them."""
+    blocks = [
+        tables.facts([*_identity(task), *_status(task), *_times(task)]),
+        _block("Source", _source(task.spec.source)),
+        _block("Environment", _environment(task.spec.environment)),
+        _block("Resources", _resources(task.spec.resources)),
+        _block("Parameters", [(f"{each.section}/{each.name}", each.value) for each in task.spec.parameters]),
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _block(title: str, pairs: list[tuple[str, object]]) -> str:
+    body = tables.facts(pairs)
+    return f"{title}\n" + "\n".join(f"  {line}" for line in body.splitlines()) if body else ""
+
+
+def _identity(task: tasks.Task) -> list[tuple[str, object]]:
+    return [
+        ("id", task.id),
+        ("name", task.display_name),
+        ("project", task.spec.project_name),
+        ("type", render.word(tasks.TaskType, task.spec.type, "TASK_TYPE_").lower()),
+        ("tags", ", ".join(task.tags)),
+        ("owner", task.owner),
+        ("comment", task.spec.comment),
+        ("parent", task.spec.parent_task_id),
+    ]
+
+
+def _status(task: tasks.Task) -> Iterator[tuple[str, object]]:
+    status = task.status
+    yield "state", state(task)
+    yield "reason", status.reason
+    yield "message", status.message
+    if status.attempt:
+        phase = render.word(types.AttemptPhase, status.phase, "ATTEMPT_PHASE_")
+        yield "attempt", f"{status.attempt}{f' ({phase})' if phase else ''}{' local' if status.local else ''}"
+    yield "queue", status.queue_name or status.queue_id
+    yield "agent", status.agent_id
+    yield "host", status.host
+    for name in ("exit_code", "signal", "last_iteration"):
+        if status.HasField(name):
+            yield name.replace("_", " "), getattr(status, name)
+
+
+def _times(task: tasks.Task) -> list[tuple[str, object]]:
+    status = task.status
+    return [
+        ("created", render.moment(task.create_time)),
+        ("queued", render.moment(status.enqueue_time)),
+        ("started", render.moment(status.start_time)),
+        ("ended", render.moment(status.end_time)),
+        ("last sign of life", render.moment(status.last_proof_time)),
+    ]
+
+
+def _source(source: tasks.Source) -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = [
+        ("repository", source.repository_url),
+        ("branch", source.branch),
+        ("commit", source.commit),
+        ("uncommitted", f"diff of {render.size(len(source.diff.encode()))}" if source.diff else ""),
+        ("script", f"stored whole, {render.size(len(source.script.encode()))}" if source.script else ""),
+        ("directory", source.working_directory),
+        ("entry point", source.entry_point),
+    ]
+    return pairs
+
+
+def _environment(environment: tasks.Environment) -> list[tuple[str, object]]:
+    return [("python", environment.python_version), ("requirements", ", ".join(environment.requirements))]
+
+
+def _resources(resources: types.Resources) -> list[tuple[str, object]]:
+    return [
+        ("cpus", render.number(resources.cpus) if resources.cpus else ""),
+        ("memory", render.size(resources.memory_bytes) if resources.memory_bytes else ""),
+        ("gpus", resources.gpus or ""),
+    ]

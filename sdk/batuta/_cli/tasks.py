@@ -1,0 +1,199 @@
+"""`batuta task list|show|enqueue|abort|clone`."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING
+
+from batuta._cli.arguments import SubParsers, add_json, command, positive
+from batuta._cli.context import Context
+
+if TYPE_CHECKING:
+    from batuta_proto.tasks import v1 as tasks
+
+STATES = ("draft", "queued", "running", "stopping", "completed", "failed", "aborted", "published")
+
+
+def add(parent: SubParsers, context: Context) -> None:
+    """Add the commands."""
+    _add_list(parent, context)
+    _add_show(parent, context)
+    _add_enqueue(parent, context)
+    _add_abort(parent, context)
+    _add_clone(parent, context)
+
+
+def _add_list(parent: SubParsers, context: Context) -> None:
+    parser = command(
+        parent, "list", "list tasks, newest first", "batuta task list --project examples --state running --state queued"
+    )
+    parser.add_argument("--project", default="", metavar="NAME", help="only of this project (exact name)")
+    parser.add_argument("--name", default="", help="only tasks of exactly this name")
+    parser.add_argument(
+        "--state", action="append", default=[], choices=STATES, help="only in this state; may be repeated"
+    )
+    parser.add_argument("--tag", action="append", default=[], help="only with this tag; may be repeated")
+    parser.add_argument("--limit", type=positive, default=50, metavar="N", help="at most so many (50)")
+    add_json(parser)
+    parser.set_defaults(run=partial(list_tasks, context))
+
+
+def _add_show(parent: SubParsers, context: Context) -> None:
+    parser = command(parent, "show", "show one task", "batuta task show 01987e0c5b7a7f10a3d2c4e5f6a7b8c9")
+    add_task(parser)
+    add_json(parser)
+    parser.set_defaults(run=partial(show_task, context))
+
+
+def _add_enqueue(parent: SubParsers, context: Context) -> None:
+    parser = command(
+        parent,
+        "enqueue",
+        "put a task into a queue",
+        "batuta task enqueue 01987e0c5b7a7f10a3d2c4e5f6a7b8c9 --queue gpu --create-queue",
+    )
+    add_task(parser)
+    parser.add_argument("--queue", default="default", metavar="NAME", help="name of the queue (default)")
+    parser.add_argument("--create-queue", action="store_true", help="make the queue when it is missing")
+    parser.add_argument("--priority", type=int, default=0, metavar="N", help="greater goes first inside the queue (0)")
+    add_json(parser)
+    parser.set_defaults(run=partial(enqueue_task, context))
+
+
+def _add_abort(parent: SubParsers, context: Context) -> None:
+    parser = command(
+        parent,
+        "abort",
+        "stop a task wherever it is",
+        "batuta task abort 01987e0c5b7a7f10a3d2c4e5f6a7b8c9 --message 'wrong data'",
+    )
+    add_task(parser)
+    parser.add_argument("--message", default="", help="why; becomes the task's message")
+    add_json(parser)
+    parser.set_defaults(run=partial(abort_task, context))
+
+
+def _add_clone(parent: SubParsers, context: Context) -> None:
+    parser = command(
+        parent,
+        "clone",
+        "make a draft with the same spec",
+        "batuta task clone 01987e0c5b7a7f10a3d2c4e5f6a7b8c9 --name again",
+    )
+    add_task(parser)
+    parser.add_argument("--name", default="", help="name of the copy (the same name)")
+    parser.add_argument("--project", default="", metavar="NAME", help="project of the copy (the same project)")
+    add_json(parser)
+    parser.set_defaults(run=partial(clone_task, context))
+
+
+def add_task(parser: argparse.ArgumentParser) -> None:
+    """The argument that says which task."""
+    parser.add_argument("task", metavar="ID", help="id of the task, whole")
+
+
+def list_tasks(context: Context, args: argparse.Namespace) -> None:
+    """Print tasks that match all that was asked."""
+    from batuta._cli import pages, render, tables
+    from batuta_proto.tasks import v1 as tasks
+
+    states = [f"TASK_STATE_{name.upper()}" for name in args.state]
+    wanted = tasks.ListTasksRequest.Filter(
+        project_name=args.project, display_name=args.name, states=states, tags=args.tag
+    )
+    with context.connect() as client:
+
+        def fetch(page_size: int, page_token: str) -> tuple[list[tasks.Task], str]:
+            request = tasks.ListTasksRequest(filter=wanted, page_size=page_size, page_token=page_token)
+            answer = client.tasks.ListTasks(request)
+            return list(answer.tasks), answer.next_page_token
+
+        found = pages.gather(fetch, args.limit)
+    if args.json:
+        context.print(render.listed("tasks", found))
+        return
+    headers = ("ID", "NAME", "PROJECT", "STATE", "QUEUE", "AGENT", "ITERATION", "UPDATED")
+    rows = [_row(task) for task in found]
+    context.print(tables.render(headers, rows, width=context.width, right=("ITERATION",)))
+
+
+def _row(task: tasks.Task) -> tuple[object, ...]:
+    from batuta._cli import render
+
+    status = task.status
+    iteration = status.last_iteration if status.HasField("last_iteration") else ""
+    runner = "local" if status.local else status.agent_id
+    name, project = task.display_name, task.spec.project_name
+    return task.id, name, project, state(task), status.queue_name, runner, iteration, render.moment(task.update_time)
+
+
+def state(task: tasks.Task) -> str:
+    """The task's state in one word."""
+    from batuta._cli import render
+    from batuta_proto.tasks import v1 as tasks
+
+    return render.word(tasks.TaskState, task.status.state, "TASK_STATE_")
+
+
+def show_task(context: Context, args: argparse.Namespace) -> None:
+    """Print everything about one task."""
+    from batuta._cli import render, task_page
+    from batuta_proto.tasks import v1 as tasks
+
+    with context.connect() as client:
+        task = client.tasks.GetTask(tasks.GetTaskRequest(task_id=args.task)).task
+    context.print(render.as_json(render.as_dict(task)) if args.json else task_page.page(task))
+
+
+def enqueue_task(context: Context, args: argparse.Namespace) -> None:
+    """Put a task into a queue."""
+    from batuta._cli.failures import CliError
+    from batuta_proto.tasks import v1 as tasks
+    from batuta_rpc.errors import QueueNotFound
+
+    request = tasks.EnqueueTaskRequest(
+        task_id=args.task,
+        queue_name=args.queue,
+        create_queue=args.create_queue,
+        priority=args.priority,
+        request_id=context.ids.request_id(),
+    )
+    with context.connect() as client:
+        try:
+            answer = client.tasks.EnqueueTask(request)
+        except QueueNotFound as error:
+            raise CliError(f"{error.message} Name one of them, or add --create-queue.") from None
+    _say(context, args, answer.task, f"is in the queue {answer.task.status.queue_name!r}")
+
+
+def abort_task(context: Context, args: argparse.Namespace) -> None:
+    """Stop a task."""
+    from batuta_proto.tasks import v1 as tasks
+
+    request = tasks.AbortTaskRequest(task_id=args.task, message=args.message)
+    with context.connect() as client:
+        task = client.tasks.AbortTask(request).task
+    _say(context, args, task, f"is {state(task)}")
+
+
+def clone_task(context: Context, args: argparse.Namespace) -> None:
+    """Copy a task. The table form prints the new id alone, so that a script can take it."""
+    from batuta_proto.tasks import v1 as tasks
+
+    request = tasks.CloneTaskRequest(
+        task_id=args.task, display_name=args.name, project_name=args.project, request_id=context.ids.request_id()
+    )
+    with context.connect() as client:
+        task = client.tasks.CloneTask(request).task
+    if not args.json:
+        context.note(f"{task.display_name!r} is a draft; `batuta task enqueue {task.id}` runs it.")
+        context.print(task.id)
+        return
+    _say(context, args, task, "")
+
+
+def _say(context: Context, args: argparse.Namespace, task: tasks.Task, what: str) -> None:
+    from batuta._cli import render
+
+    context.print(render.as_json(render.as_dict(task)) if args.json else f"Task {task.id} {what}.")

@@ -1,0 +1,272 @@
+"""A small server of ours, real gRPC on loopback with all in memory, and the program run against it in this process."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent import futures
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+import pytest
+
+from batuta._cli.context import Context
+from batuta._cli.main import run
+from batuta_proto.agents import v1 as agents
+from batuta_proto.logs import v1 as logs
+from batuta_proto.metrics import v1 as metrics
+from batuta_proto.queues import v1 as queues
+from batuta_proto.tasks import v1 as tasks
+from batuta_proto.types import v1 as types
+from batuta_proto.users import v1 as users
+from batuta_rpc import config, errors
+from batuta_rpc.testing import FakeClock, SeededIds
+
+ACCESS, SECRET = "KEY", "s3cret%"
+
+
+def fail(context: grpc.ServicerContext, error: errors.RpcError) -> NoReturn:
+    """End a call as our servers do."""
+    status = errors.to_status(error)
+    context.set_trailing_metadata(((errors.DETAILS_KEY, status.SerializeToString()),))
+    context.abort(error.code, status.message)
+    raise AssertionError
+
+
+@dataclass
+class State:
+    """What the server holds, and what it was asked."""
+
+    tasks: dict[str, tasks.Task] = field(default_factory=dict[str, Any])
+    queues: list[queues.Queue] = field(default_factory=list[Any])
+    entries: list[queues.Entry] = field(default_factory=list[Any])
+    agents: list[agents.Agent] = field(default_factory=list[Any])
+    log: list[bytes] = field(default_factory=list[Any])
+    cut_log_after: list[int] = field(default_factory=list[Any])
+    summaries: list[metrics.ScalarSummary] = field(default_factory=list[Any])
+    columns: list[metrics.ScalarColumn] = field(default_factory=list[Any])
+    asked: list[Any] = field(default_factory=list[Any])
+
+    def task(self, task_id: str, context: grpc.ServicerContext) -> tasks.Task:
+        """One task, or TASK_NOT_FOUND."""
+        if task_id not in self.tasks:
+            fail(context, errors.TaskNotFound(f"there is no task {task_id!r}.", task_id=task_id))
+        return self.tasks[task_id]
+
+
+class Users(users.UserServiceServicer):
+    """One credential, an admin's."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def IssueToken(self, request: users.IssueTokenRequest, context: grpc.ServicerContext) -> users.IssueTokenResponse:
+        if (request.access_key, request.secret_key) != (ACCESS, SECRET):
+            fail(context, errors.CredentialInvalid("this credential is not known."))
+        answer = users.IssueTokenResponse(token="good")
+        answer.expire_time.FromSeconds(4_000_000_000)
+        return answer
+
+    def GetCaller(self, request: users.GetCallerRequest, context: grpc.ServicerContext) -> users.GetCallerResponse:
+        if ("authorization", "Bearer good") not in list(context.invocation_metadata()):
+            fail(context, errors.TokenMissing("no token."))
+        return users.GetCallerResponse(subject="admin", roles=[types.ROLE_ADMIN])
+
+
+class Tasks(tasks.TaskServiceServicer):
+    """Tasks in a dict."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def ListTasks(self, request: tasks.ListTasksRequest, context: grpc.ServicerContext) -> tasks.ListTasksResponse:
+        self._state.asked.append(request)
+        everything = list(self._state.tasks.values())
+        start = int(request.page_token or 0)
+        end = start + min(request.page_size, 3)
+        return tasks.ListTasksResponse(
+            tasks=everything[start:end], next_page_token=str(end) if end < len(everything) else ""
+        )
+
+    def GetTask(self, request: tasks.GetTaskRequest, context: grpc.ServicerContext) -> tasks.GetTaskResponse:
+        return tasks.GetTaskResponse(task=self._state.task(request.task_id, context))
+
+    def EnqueueTask(
+        self, request: tasks.EnqueueTaskRequest, context: grpc.ServicerContext
+    ) -> tasks.EnqueueTaskResponse:
+        self._state.asked.append(request)
+        task = self._state.task(request.task_id, context)
+        if request.queue_name != "default" and not request.create_queue:
+            fail(context, errors.QueueNotFound(f"there is no queue {request.queue_name!r}; there are: default."))
+        task.status.state = tasks.TASK_STATE_QUEUED
+        task.status.queue_name = request.queue_name
+        return tasks.EnqueueTaskResponse(task=task, entry_id="e1")
+
+    def AbortTask(self, request: tasks.AbortTaskRequest, context: grpc.ServicerContext) -> tasks.AbortTaskResponse:
+        task = self._state.task(request.task_id, context)
+        if task.status.state == tasks.TASK_STATE_DRAFT:
+            fail(context, errors.IllegalTransition("a task in DRAFT cannot become ABORTED."))
+        task.status.state = tasks.TASK_STATE_STOPPING
+        task.status.message = request.message
+        return tasks.AbortTaskResponse(task=task)
+
+    def CloneTask(self, request: tasks.CloneTaskRequest, context: grpc.ServicerContext) -> tasks.CloneTaskResponse:
+        self._state.asked.append(request)
+        copy = tasks.Task()
+        copy.CopyFrom(self._state.task(request.task_id, context))
+        copy.id = "f" * 32
+        copy.display_name = request.display_name or copy.display_name
+        return tasks.CloneTaskResponse(task=copy)
+
+
+class Logs(logs.LogServiceServicer):
+    """One log, whose connection is lost where the test says."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def ReadLog(self, request: logs.ReadLogRequest, context: grpc.ServicerContext) -> Iterator[logs.ReadLogResponse]:
+        self._state.asked.append(request)
+        self._state.task(request.task_id, context)
+        for place, data in enumerate(self._state.log, start=1):
+            if place <= request.after_position:
+                continue
+            if self._state.cut_log_after and place > self._state.cut_log_after[0]:
+                self._state.cut_log_after.pop(0)
+                fail(context, errors.ShuttingDown("this process is going down."))
+            yield logs.ReadLogResponse(chunks=[logs.LogChunk(data=data)], position=place)
+
+
+class Metrics(metrics.MetricServiceServicer):
+    """What the test put there."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def ListScalars(
+        self, request: metrics.ListScalarsRequest, context: grpc.ServicerContext
+    ) -> metrics.ListScalarsResponse:
+        return metrics.ListScalarsResponse(scalars=self._state.summaries)
+
+    def ReadScalars(
+        self, request: metrics.ReadScalarsRequest, context: grpc.ServicerContext
+    ) -> Iterator[metrics.ReadScalarsResponse]:
+        yield metrics.ReadScalarsResponse(columns=self._state.columns, position=1)
+
+
+class Queues(queues.QueueServiceServicer):
+    """Queues in a list."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def CreateQueue(
+        self, request: queues.CreateQueueRequest, context: grpc.ServicerContext
+    ) -> queues.CreateQueueResponse:
+        if any(queue.display_name == request.display_name for queue in self._state.queues):
+            fail(context, errors.QueueNameTaken(f"a queue named {request.display_name!r} is there already."))
+        queue = queues.Queue(id=f"{len(self._state.queues):032x}", display_name=request.display_name)
+        self._state.queues.append(queue)
+        return queues.CreateQueueResponse(queue=queue)
+
+    def GetQueue(self, request: queues.GetQueueRequest, context: grpc.ServicerContext) -> queues.GetQueueResponse:
+        for queue in self._state.queues:
+            if (request.queue_id or request.display_name) in (queue.id, queue.display_name):
+                return queues.GetQueueResponse(queue=queue)
+        fail(context, errors.QueueNotFound(f"there is no queue {request.display_name!r}; there are: default."))
+
+    def ListQueues(self, request: queues.ListQueuesRequest, context: grpc.ServicerContext) -> queues.ListQueuesResponse:
+        return queues.ListQueuesResponse(queues=self._state.queues)
+
+    def ListEntries(
+        self, request: queues.ListEntriesRequest, context: grpc.ServicerContext
+    ) -> queues.ListEntriesResponse:
+        return queues.ListEntriesResponse(entries=self._state.entries)
+
+
+class Agents(agents.AgentServiceServicer):
+    """Agents in a list."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def ListAgents(self, request: agents.ListAgentsRequest, context: grpc.ServicerContext) -> agents.ListAgentsResponse:
+        return agents.ListAgentsResponse(agents=self._state.agents)
+
+
+@dataclass
+class Server:
+    """The running server."""
+
+    api: str
+    state: State
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server of its own for each test."""
+    state = State()
+    running = grpc.server(futures.ThreadPoolExecutor(8))
+    parts: list[tuple[Any, Any]] = [
+        (users.add_UserServiceServicer_to_server, Users),
+        (tasks.add_TaskServiceServicer_to_server, Tasks),
+        (logs.add_LogServiceServicer_to_server, Logs),
+        (metrics.add_MetricServiceServicer_to_server, Metrics),
+        (queues.add_QueueServiceServicer_to_server, Queues),
+        (agents.add_AgentServiceServicer_to_server, Agents),
+    ]
+    for add, servicer in parts:
+        add(servicer(state), running)
+    port = running.add_insecure_port("127.0.0.1:0")
+    running.start()
+    yield Server(f"http://127.0.0.1:{port}", state)
+    running.stop(None).wait(5)
+
+
+@dataclass
+class Outcome:
+    """What a run of the program left."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        """The answer as text."""
+        return self.out.decode()
+
+
+class Program:
+    """The program, run in this process with streams of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "batuta.conf"
+        self.env = {"BATUTA_CONFIG_FILE": str(self.config)}
+        self.clock = FakeClock(auto=True)
+
+    def log_in(self, server: Server) -> None:
+        """Keep the right login."""
+        config.save_connection(self.config, config.Connection(server.api, ACCESS, SECRET))
+
+    def __call__(self, *argv: str, stdin: io.StringIO | None = None, width: int | None = None) -> Outcome:
+        """Run one command."""
+        out, err = io.BytesIO(), io.StringIO()
+        context = Context(self.env, stdin or io.StringIO(), out, err, self.clock, SeededIds(), width)
+        code = run(context, argv)
+        return Outcome(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """The program with no login."""
+    return Program(tmp_path)
+
+
+@pytest.fixture
+def batuta(program: Program, server: Server) -> Program:
+    """The program logged in to `server`."""
+    program.log_in(server)
+    return program

@@ -1,0 +1,68 @@
+"""`batuta queue …` and `batuta agent list` against a server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from batuta_proto.agents import v1 as agents
+from batuta_proto.queues import v1 as queues
+
+
+@pytest.fixture(autouse=True)
+def some_queues(server: Any) -> None:
+    server.state.queues = [
+        queues.Queue(id="a" * 32, display_name="default", status=queues.QueueStatus(waiting_count=2, agent_count=1)),
+        queues.Queue(id="b" * 32, display_name="große Karten 猫"),
+    ]
+
+
+def test_queues_are_listed_with_their_counts(batuta: Any) -> None:
+    lines = batuta("queue", "list").text.splitlines()
+    assert lines[0].split() == ["NAME", "WAITING", "RUNNING", "AGENTS", "ID"]
+    assert lines[1].split() == ["default", "2", "0", "1", "a" * 32]
+    assert [each["display_name"] for each in json.loads(batuta("queue", "list", "--json").out)["queues"]] == [
+        "default",
+        "große Karten 猫",
+    ]
+
+
+def test_a_queue_is_made_once(batuta: Any) -> None:
+    assert batuta("queue", "create", "night shift").code == 0
+    done = batuta("queue", "create", "night shift")
+    assert done.code == 1
+    assert done.err == "batuta: a queue named 'night shift' is there already.\n"
+
+
+def test_a_queue_is_shown_by_name_or_id_with_its_entries(batuta: Any, server: Any) -> None:
+    server.state.entries = [queues.Entry(task_id="t1", state=queues.ENTRY_STATE_WAITING, priority=7)]
+    for name in ("default", "a" * 32):
+        text = batuta("queue", "show", name).text
+        assert text.split()[:4] == ["name", "default", "id", "a" * 32]
+        assert text.splitlines()[-1].split() == ["t1", "WAITING", "7", "-", "-", "-"]
+    assert json.loads(batuta("queue", "show", "default", "--json").out)["entries"][0]["task_id"] == "t1"
+
+
+def test_an_unknown_queue_lists_the_others(batuta: Any) -> None:
+    done = batuta("queue", "show", "gpu")
+    assert (done.code, done.err) == (1, "batuta: there is no queue 'gpu'; there are: default.\n")
+
+
+def test_agents_are_listed_with_what_they_do(batuta: Any, server: Any) -> None:
+    agent = agents.Agent(
+        id="box:0", state=agents.AGENT_STATE_ONLINE, queue_ids=["a" * 32], queue_names=["default"], max_assignments=2
+    )
+    agent.assignments.add(task_id="t1", attempt=1)
+    agent.gpus.add(display_name="NVIDIA H200")
+    agent.gpus.add(display_name="NVIDIA H200")
+    agent.telemetry.host.cpu_percent = 12.4
+    agent.telemetry.host.memory_used_bytes = 3 * 2**30
+    server.state.agents = [agent, agents.Agent(id="box:1", state=agents.AGENT_STATE_OFFLINE, max_assignments=1)]
+    lines = batuta("agent", "list").text.splitlines()
+    assert "box:0" in lines[1]
+    for part in ("ONLINE", "default", "1/2", "12 %", "3.0 GiB", "2 × NVIDIA H200", "t1"):
+        assert part in lines[1]
+    assert "OFFLINE" in lines[2]
+    assert json.loads(batuta("agent", "list", "--json").out)["agents"][1]["id"] == "box:1"
