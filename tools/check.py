@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SURROUNDINGS = {**os.environ, "PATH": os.pathsep.join([str(ROOT / ".venv/bin"), os.environ.get("PATH", os.defpath)])}
 GENERATED = ("protos/gen/python/batuta_proto", "services/chassis/batuta_chassis/contract.binpb")
 
 
@@ -29,8 +30,10 @@ class Outcome:
 
 
 def run(*command: str) -> Outcome:
-    """Runs one program in the repository root, output caught."""
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    """Runs one program of .venv or the system in the repository root, output caught."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=SURROUNDINGS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     return Outcome(done.returncode == 0, done.stdout)
 
 
