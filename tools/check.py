@@ -66,7 +66,7 @@ STEPS: dict[str, Callable[[], Outcome]] = {
     "mypy": lambda: run("mypy"),
     "drift": drift,
     "ruff": lambda: run("ruff", "check", "--quiet", "--output-format=concise"),
-    "format": lambda: run("ruff", "format", "--check", "--quiet"),
+    "format": lambda: run("ruff", "format", "--check", "--quiet", "--output-format=concise"),
     "imports": lambda: run("lint-imports"),
     "buf lint": lambda: run("buf", "lint"),
     "buf format": lambda: run("buf", "format", "--diff", "--exit-code"),
