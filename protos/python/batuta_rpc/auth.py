@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 import threading
-from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from batuta_rpc.clock import Clock
 
@@ -174,8 +174,7 @@ class AioCredentialTokens:
         channel = open_aio(self._endpoint, None, self._client_name)
         try:
             request = users.IssueTokenRequest(access_key=self._keys[0], secret_key=self._keys[1])
-            stub = cast("users.UserServiceAsyncStub", users.UserServiceStub(channel))
-            return self._cache.put(await stub.IssueToken(request), asked)
+            return self._cache.put(await users.UserServiceStub(channel).IssueToken(request), asked)
         finally:
             await channel.close()
 

@@ -141,9 +141,7 @@ class StreamCall:
         code = await call.code()
         if code is grpc.StatusCode.OK:
             return RpcError("the server ended the stream")
-        return self._error(
-            grpc.aio.AioRpcError(code, None, await call.trailing_metadata(), await call.details())
-        )
+        return self._error(grpc.aio.AioRpcError(code, None, await call.trailing_metadata(), await call.details()))
 
     async def done_writing(self) -> None:
         """Say that no more requests follow."""

@@ -41,7 +41,9 @@ class Caller:
         for last in (False, True):
             token, all_metadata = self.prepare(metadata)
             try:
-                return call(request, timeout=self.deadline if timeout is None else timeout, metadata=all_metadata, **rest)
+                return call(
+                    request, timeout=self.deadline if timeout is None else timeout, metadata=all_metadata, **rest
+                )
             except grpc.RpcError as raw:
                 error = from_grpc(raw, self.address)
                 # A stream of requests is used up by the first try.

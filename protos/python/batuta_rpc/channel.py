@@ -50,9 +50,7 @@ def options(*, dispatch: bool = False) -> list[tuple[str, Any]]:
     ]
 
 
-def open_sync(
-    endpoint: str, tokens: TokenSource | None, client_name: str, *, dispatch: bool = False
-) -> grpc.Channel:
+def open_sync(endpoint: str, tokens: TokenSource | None, client_name: str, *, dispatch: bool = False) -> grpc.Channel:
     """A blocking channel to `http://host:port`, `https://host` or `host:port`.
 
     `client_name` is `sdk-python`, `courier`, …; the release is added to it. Nothing is dialled yet. Raises `ValueError`

@@ -18,7 +18,7 @@ _DEFAULT_RETRY_DELAY = 1.0
 # Clients of other languages take 8 KiB of metadata in all; the text travels twice, once percent-encoded.
 _MESSAGE_BYTES = 1_200
 _STATUS_BYTES = 3_500
-_CODES: dict[int, grpc.StatusCode] = {cast("tuple[int, str]", code.value)[0]: code for code in grpc.StatusCode}
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def to_status(error: RpcError) -> status_pb2.Status:
@@ -133,7 +133,7 @@ def _pack(status: status_pb2.Status, detail: message.Message) -> None:
 
 
 def _number(code: grpc.StatusCode) -> int:
-    return cast("tuple[int, str]", code.value)[0]
+    return code.value[0]
 
 
 def _clip(text: str, limit: int) -> str:

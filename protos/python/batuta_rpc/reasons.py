@@ -10,6 +10,7 @@ import grpc
 
 from batuta_rpc.error_base import RpcError
 
+
 class InvalidArgument(RpcError):
     """The request is wrong in itself; correct it before sending it again."""
 

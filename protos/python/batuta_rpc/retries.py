@@ -13,8 +13,9 @@ import json
 import pkgutil
 from collections.abc import Iterator
 
-import batuta_proto
 from google.protobuf import descriptor, descriptor_pb2
+
+import batuta_proto
 
 _POLICY = {
     "maxAttempts": 5,

@@ -81,7 +81,7 @@ class FakeClock:
         self._move_to(self._elapsed + seconds)
 
     async def run_for(self, seconds: float) -> None:
-        """Move time step by step, letting the woken run at each step, so that a loop of short sleeps runs its course."""
+        """Move time step by step and let the woken run at each: a loop of short sleeps runs its whole course."""
         end = self._elapsed + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= end:

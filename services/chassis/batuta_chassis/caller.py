@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from batuta_rpc.errors import OtherTask, StaleAttempt
 
+NEVER = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -20,7 +22,7 @@ class Caller:
     """For the run of an attempt: its task."""
     attempt: int | None = None
     """For the run of an attempt: its number."""
-    token_expire: datetime = datetime.max.replace(tzinfo=UTC)
+    token_expire: datetime = NEVER
 
     @property
     def is_attempt(self) -> bool:

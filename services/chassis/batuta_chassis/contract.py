@@ -47,7 +47,7 @@ class Contract:
         self._rules: dict[str, Rule] = {}
         files = descriptor_pb2.FileDescriptorSet.FromString(described).file
         for file in files:
-            self._pool.Add(file)  # type: ignore[no-untyped-call]
+            self._pool.Add(file)
         options_type = self._pool.FindMessageTypeByName("google.protobuf.MethodOptions")
         self._options = message_factory.GetMessageClass(options_type)
         self._access: Any = self._pool.FindExtensionByName("batuta.types.v1.access")

@@ -26,12 +26,12 @@ if TYPE_CHECKING:  # generic in the type stubs only
 _HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":")
 
 
-class Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+class Forward(grpc.GenericRpcHandler):
     """Takes every method of the given services."""
 
     def __init__(self, channel: grpc.aio.Channel, services: Collection[str], contract: Contract, name: str) -> None:
         """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it."""
-        self._channel = channel
+        self._channel: Any = channel
         self._services = frozenset(services)
         self._contract = contract
         self._name = name
@@ -54,7 +54,7 @@ class Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         return self._server_stream(rule) if rule.server_streaming else self._unary(rule)
 
     def _unary(self, rule: Rule) -> Handler:
-        dial = self._channel.unary_unary(rule.name)
+        dial: Callable[..., Any] = self._channel.unary_unary(rule.name)
 
         async def pass_on(request: Any, context: Context) -> Any:
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
@@ -65,16 +65,16 @@ class Forward(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             except grpc.aio.AioRpcError as error:
                 await self._end(context, error)
 
-        return grpc.unary_unary_rpc_method_handler(pass_on)  # type: ignore[arg-type]
+        return grpc.unary_unary_rpc_method_handler(pass_on)
 
     def _server_stream(self, rule: Rule) -> Handler:
-        dial = self._channel.unary_stream(rule.name)
+        dial: Callable[..., Any] = self._channel.unary_stream(rule.name)
 
         async def pass_on(request: Any, context: Context) -> None:
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
             await self._answer(call, context)
 
-        return grpc.unary_stream_rpc_method_handler(pass_on)  # type: ignore[arg-type]
+        return grpc.unary_stream_rpc_method_handler(pass_on)
 
     def _stream(self, rule: Rule) -> Handler:
         if rule.server_streaming:

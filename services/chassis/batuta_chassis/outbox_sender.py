@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import grpc
 from sqlalchemy import Connection, delete, update
@@ -106,7 +107,7 @@ class OutboxSender:
         while not self._live:
             self._missed = False
             after = self._taken
-            rows = await self._database.read(lambda connection, after=after: rows_after(connection, after, _PAGE))
+            rows = await self._database.read(partial(rows_after, after=after, limit=_PAGE))
             for row in rows:
                 self._push(row)
             self._pump()
@@ -173,7 +174,7 @@ class OutboxSender:
 
     async def _count(self, row: OutboxRow) -> None:
         try:
-            await self._database.write(lambda connection: _count_attempt(connection, row.id))
+            await self._database.write(partial(_count_attempt, row_id=row.id))
         except Exception:
             _log.exception("counting a try of outbox message %d failed", row.id)  # a number for people, no more
 
@@ -195,7 +196,7 @@ class OutboxSender:
             await self._clock.sleep(_SWEEP_PERIOD)
             done, self._delivered = self._delivered, []
             try:
-                await self._database.write(lambda connection, ids=done: _remove(connection, ids))
+                await self._database.write(partial(_remove, ids=done))
             except Exception:
                 _log.exception("deleting %d delivered outbox messages failed; trying again", len(done))
                 self._delivered = done + self._delivered

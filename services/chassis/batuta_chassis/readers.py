@@ -29,7 +29,9 @@ class Readers:
         if self._closed:
             raise ShuttingDown("the database is closed: this process is going down")
         if self._waiting >= self._limit:
-            raise RateLimited(f"{self._waiting} queries wait for the database already; try again", waiting=self._waiting)
+            raise RateLimited(
+                f"{self._waiting} queries wait for the database already; try again", waiting=self._waiting
+            )
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)

@@ -7,11 +7,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeVar, cast
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
-from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, MetaData, String, Table, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+)
 
 from batuta_chassis.database import Database
 from batuta_chassis.service import Hook
@@ -132,7 +145,7 @@ def purge(database: Database, clock: Clock) -> Hook:
     async def work() -> None:
         while True:
             before = clock.unix_millis() - KEPT_HOURS * 3_600_000
-            while await database.write(lambda connection, limit=before: _purge_some(connection, limit)) == _PURGE_ROWS:
+            while await database.write(partial(_purge_some, before=before)) == _PURGE_ROWS:
                 pass
             await clock.sleep(_PURGE_PERIOD)
 
@@ -144,7 +157,5 @@ def _purge_some(connection: Connection, before: int) -> int:
     key = (REQUESTS.c.caller, REQUESTS.c.method, REQUESTS.c.request_id)
     old = connection.execute(select(*key).where(REQUESTS.c.create_time < before).limit(_PURGE_ROWS)).all()
     for row in old:
-        connection.execute(
-            delete(REQUESTS).where(key[0] == row.caller, key[1] == row.method, key[2] == row.request_id)
-        )
+        connection.execute(delete(REQUESTS).where(key[0] == row.caller, key[1] == row.method, key[2] == row.request_id))
     return len(old)

@@ -25,7 +25,7 @@ class Service:
     name: str
     """`api`, `queue` or `autoscaler`."""
     servicers: Sequence[Servicer]
-    generic_handlers: Sequence[grpc.GenericRpcHandler[Any, Any]] = ()
+    generic_handlers: Sequence[grpc.GenericRpcHandler] = ()
     """For calls that no servicer takes, such as `batuta_chassis.forward`."""
     background: Sequence[Hook] = ()
     """Started after the port is open, cancelled and awaited at the end. One that raises is logged and started again,

@@ -94,6 +94,8 @@ def _read(name: str, kind: str, text: str) -> object:
     try:
         if kind == "bool":
             return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
-        return {"int": int, "float": float, "Path": lambda path: Path(path).expanduser().absolute()}.get(kind, str)(text)
+        if kind == "Path":
+            return Path(text).expanduser().absolute()
+        return int(text) if kind == "int" else float(text) if kind == "float" else text
     except (KeyError, ValueError):
         raise SettingsError(f"{_flag(name)} (or its environment variable) takes a {kind}, not {text!r}") from None

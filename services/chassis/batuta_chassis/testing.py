@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -107,7 +107,7 @@ async def running(
     clock: Clock | None = None,
     ids: Ids | None = None,
     **settings: Any,
-) -> AsyncIterator[Running]:
+) -> AsyncGenerator[Running]:
     """Start a service on a free loopback port, in this process; `settings` are fields of `Settings`."""
     clock, ids = clock or SystemClock(), ids or SystemIds()
     chosen = Settings(service=service, data_dir=data_dir, **settings)

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from jwt.types import Options
 
 from batuta_chassis.caller import Caller
 from batuta_rpc.clock import Clock, SystemClock
@@ -49,9 +50,7 @@ class Signer:
         self._kid = key_id(key.public_key())
 
     @classmethod
-    def load_or_create(
-        cls, keys_dir: Path, issuer: str, clock: Clock | None = None, ids: Ids | None = None
-    ) -> Signer:
+    def load_or_create(cls, keys_dir: Path, issuer: str, clock: Clock | None = None, ids: Ids | None = None) -> Signer:
         """The signer of `<keys>/<issuer>.key`, made at the first start; its public key is beside it as `.pub`."""
         keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         private = keys_dir / f"{issuer}.key"
@@ -123,7 +122,7 @@ class Verifier:
                 audience=AUDIENCE,
                 issuer=issuer,
                 # Times are checked below, by our own clock.
-                options={"require": ["iss", "aud", "iat", "exp", "sub", "jti"], **_TIMES_UNCHECKED},
+                options=_CHECKS,
             )
             if claims["iat"] > self._clock.unix_millis() / 1000 + _SKEW:
                 raise TokenInvalid("the token was issued in the future: the clocks of two machines differ by a minute")
@@ -143,7 +142,12 @@ class Verifier:
             raise TokenInvalid("the token is signed by a key that this service does not know; log in again") from None
 
 
-_TIMES_UNCHECKED = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+_CHECKS: Options = {
+    "require": ["iss", "aud", "iat", "exp", "sub", "jti"],
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
 
 
 def _caller(claims: dict[str, Any], issuer: str) -> Caller:

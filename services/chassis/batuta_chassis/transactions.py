@@ -14,17 +14,18 @@ from sqlalchemy import Connection
 from batuta_chassis.database import Database
 
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 T = TypeVar("T")
 
 
-class Transactor(Protocol[S]):
-    """Runs use cases over a store of type `S`."""
+class Transactor(Protocol[S_co]):
+    """Runs use cases over a store of type `S_co`."""
 
-    async def write(self, fn: Callable[[S], T]) -> T:
+    async def write(self, fn: Callable[[S_co], T]) -> T:
         """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises."""
         ...
 
-    async def read(self, fn: Callable[[S], T]) -> T:
+    async def read(self, fn: Callable[[S_co], T]) -> T:
         """Run `fn` on one snapshot. It must not change anything."""
         ...
 

@@ -73,7 +73,9 @@ class Writer:
         if self._closed:
             raise ShuttingDown("the database is closed: this process is going down")
         if self._waiting >= self._limit:
-            raise RateLimited(f"{self._waiting} changes wait for the database already; try again", waiting=self._waiting)
+            raise RateLimited(
+                f"{self._waiting} changes wait for the database already; try again", waiting=self._waiting
+            )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting += 1
@@ -97,7 +99,8 @@ class Writer:
                     self._commit(connection, group)
                 except BaseException as error:
                     # The transaction itself failed (disk full, I/O error): nobody's change is durable.
-                    connection = _discard(connection)
+                    _discard(connection)
+                    connection = None
                     for job in group:
                         job.error = job.error or error
                 self._settle(group)

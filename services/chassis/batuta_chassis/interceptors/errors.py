@@ -22,9 +22,7 @@ def translate(error: Exception, method: str, ids: Ids) -> RpcError | None:
         return None
     incident = ids.new_id()
     _log.error("incident %s in %s", incident, method, exc_info=error)
-    return Bug(
-        f"the server has a fault; the operator finds it in its log as incident {incident}", incident=incident
-    )
+    return Bug(f"the server has a fault; the operator finds it in its log as incident {incident}", incident=incident)
 
 
 def is_gone(error: BaseException) -> bool:

@@ -45,7 +45,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         self._ids = ids
         self._wrapped: dict[str, Handler] = {}
 
-    async def intercept_service(  # type: ignore[override]
+    async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
@@ -84,7 +84,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
         # No deserializer: what gRPC does with bytes it cannot parse is not a clean answer.
         return grpc.unary_unary_rpc_method_handler(
-            behaviour,  # type: ignore[arg-type]
+            behaviour,
             response_serializer=handler.response_serializer,
         )
 
@@ -99,7 +99,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
             return await self._observe(rule, context, serve, requests)
 
         return grpc.stream_unary_rpc_method_handler(
-            behaviour,  # type: ignore[arg-type]
+            behaviour,
             request_deserializer=_reader(rule, handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
@@ -118,11 +118,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
         if not handler.request_streaming:
             return grpc.unary_stream_rpc_method_handler(
-                behaviour,  # type: ignore[arg-type]
+                behaviour,
                 response_serializer=handler.response_serializer,
             )
         return grpc.stream_stream_rpc_method_handler(
-            behaviour,  # type: ignore[arg-type]
+            behaviour,
             request_deserializer=_reader(rule, handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
@@ -195,7 +195,7 @@ def _unknown(method: str) -> Handler:
     async def refuse(_request: Any, context: Context) -> None:
         await abort(context, MethodUnknown(f"there is no method {method} on this address", method=method))
 
-    return grpc.stream_stream_rpc_method_handler(refuse)  # type: ignore[arg-type]
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 def _present(behaviour: Any) -> Behaviour:
