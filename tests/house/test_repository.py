@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from batuta_rpc.version import VERSION
 
 TARGETS = ["help", "dev", "fmt", "check", "proto", "test", "demo", "up", "bench", "clean"]
@@ -86,7 +87,7 @@ def test_no_file_knows_a_registry_or_this_machine(root: Path, tracked: list[str]
 
 
 def test_the_release_is_the_same_wherever_it_stands(root: Path) -> None:
-    assert VERSION == tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    assert tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
 
 def test_the_change_log_has_this_release(root: Path) -> None:
