@@ -18,6 +18,6 @@ if ! .venv/bin/python -m uv --version >/dev/null 2>&1; then
   .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt
 fi
 export VIRTUAL_ENV="$PWD/.venv"
-.venv/bin/uv pip install -q --require-hashes -r constraints.txt
+.venv/bin/uv pip sync -q --require-hashes constraints.txt
 .venv/bin/uv pip install -q --no-deps --no-build-isolation -e .
 touch .venv/stamp
