@@ -1,0 +1,12 @@
+"""The rows of the speed table, one module each, by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.plan import Plan
+from bench.report import Line
+from bench.rows import row01, row08
+
+ROWS: dict[int, Callable[[Plan], list[Line]]] = {1: row01.run, 8: row08.run}
+"""What measures each row."""

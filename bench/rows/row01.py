@@ -1,0 +1,147 @@
+"""Row 1: a durable submit until its assignment is in a waiting agent's hands.
+
+Both services and the agent are processes of their own, with tokens, validation and leases. One task at a time, after a
+random gap, straight at the queue service (SubmitEntry) and through the API and its outbox (EnqueueTask). Beside it: the
+least that such a way costs, a unary call, a durable append and half a round trip on a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+
+from batuta_proto.queues import v1 as queues
+from batuta_proto.tasks import v1 as tasks
+from batuta_rpc.auth import CredentialTokens, StaticToken
+from batuta_rpc.channel import open_sync
+from batuta_rpc.clock import SystemClock
+from batuta_rpc.ids import SystemIds
+from bench import limits, measure
+from bench.children import Child
+from bench.measure import Rounds, Sample, Side
+from bench.plan import Plan
+from bench.report import Line, millis, number
+from bench.stack import Stack
+
+TASKS = 1_000
+QUICK = 20
+MEDIA_TYPE = "application/x-protobuf;type=batuta.tasks.v1.Task"
+SPEC = tasks.TaskSpec(source=tasks.Source(script="print('hello')\n" * 100, entry_point="hello.py"))
+
+
+def run(plan: Plan) -> list[Line]:
+    """p50 and p99 over all tasks of all rounds; ratios from the medians of each round."""
+    folder = plan.scratch / "row01"
+    with Stack(folder) as stack, open_sync(stack.queue_endpoint, _service(stack), "bench") as channel:
+        queue = queues.QueueServiceStub(channel)
+        queue_id = queue.GetQueue(queues.GetQueueRequest(display_name="default")).queue.id
+        token = {"BENCH_TOKEN": stack.token("agent:bench", "agent")}
+        log = stack.log("agent")
+        with Child("bench.scripted_agent", [stack.queue_endpoint, queue_id], log, token) as agent:
+            agent.line()
+            return _lines(_measure(plan, stack, agent, queue, queue_id))
+
+
+def _service(stack: Stack) -> StaticToken:
+    return StaticToken(stack.token("service:bench", "service"))
+
+
+def _measure(plan: Plan, stack: Stack, agent: Child, queue: queues.QueueServiceStub, queue_id: str) -> Rounds:
+    count = plan.count(TASKS, QUICK)
+    echo = limits.Echo(stack.log("echo"))
+    api = open_sync(stack.api_endpoint, _admin(stack), "bench")
+    submit, enqueue = _submit(queue, queue_id), _enqueue(api, queue_id)
+    try:
+        sides: dict[str, Side] = {
+            "submit": lambda: _deliver(submit(count), agent, stack.queue.cpu_seconds, plan.seed),
+            "unary": lambda: echo.unary(count, plan.seed),
+            "append": lambda: limits.durable_append(_made(plan.scratch / "append"), count, plan.seed),
+            "stream": lambda: echo.stream(count, plan.seed),
+            "enqueue": lambda: _deliver(enqueue(count), agent, stack.cpu_seconds, plan.seed),
+        }
+        _deliver(submit(10), agent, stack.queue.cpu_seconds, plan.seed)  # warm
+        _deliver(enqueue(10), agent, stack.cpu_seconds, plan.seed)
+        return measure.take_turns(plan.rounds, sides, lambda text: plan.progress(f"row 1, {text}"))
+    finally:
+        api.close()
+        echo.close()
+
+
+def _admin(stack: Stack) -> CredentialTokens:
+    admin = stack.admin()
+    return CredentialTokens(admin.api, admin.access_key, admin.secret_key, SystemClock())
+
+
+Call = tuple[str, Callable[[], object]]
+"""A task's id, and what brings it on its way."""
+
+
+def _submit(queue: queues.QueueServiceStub, queue_id: str) -> Callable[[int], list[Call]]:
+    ids = SystemIds()
+
+    def one() -> Call:
+        task_id = ids.new_id()
+        request = queues.SubmitEntryRequest(
+            entry_id=ids.new_id(),
+            envelope=queues.SchedulingEnvelope(queue_id=queue_id, task_id=task_id),
+            payload=tasks.Task(id=task_id, spec=SPEC).SerializeToString(),
+            payload_media_type=MEDIA_TYPE,
+        )
+        return task_id, lambda: queue.SubmitEntry(request)
+
+    return lambda count: [one() for _ in range(count)]
+
+
+def _enqueue(channel: grpc.Channel, queue_id: str) -> Callable[[int], list[Call]]:
+    api = tasks.TaskServiceStub(channel)
+    ids = SystemIds()
+
+    def one() -> Call:
+        made = api.CreateTask(tasks.CreateTaskRequest(project_name="bench", display_name="row 1", spec=SPEC)).task
+        request = tasks.EnqueueTaskRequest(task_id=made.id, queue_id=queue_id, request_id=ids.request_id())
+        return made.id, lambda: api.EnqueueTask(request)
+
+    return lambda count: [one() for _ in range(count)]
+
+
+def _deliver(calls: list[Call], agent: Child, cpu: Callable[[], float], seed: int) -> Sample:
+    """Make each call and wait until the agent says that it has that task. CPU is the services'."""
+    times: list[int] = []
+    used = cpu()
+    for (task_id, call), _ in zip(calls, measure.gaps(len(calls), seed), strict=True):
+        start = measure.now_ns()
+        call()
+        arrived_id, _, stamp = agent.line().partition(" ")
+        if arrived_id != task_id:
+            raise RuntimeError(f"the agent got {arrived_id} when {task_id} was sent: something was assigned twice")
+        times.append(int(stamp) - start)
+    return measure.sample(times, cpu() - used)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _lines(results: Rounds) -> list[Line]:
+    unary, append, stream = (results[name] for name in ("unary", "append", "stream"))
+    parts = [measure.median_of(each, lambda spread: spread.p50) for each in (unary, append, stream)]
+    beside = f"unary {millis(parts[0])} + fdatasync {millis(parts[1])} + half a stream echo {millis(parts[2] / 2)}"
+    floors = [a.spread.p50 + b.spread.p50 + c.spread.p50 / 2 for a, b, c in zip(unary, append, stream, strict=True)]
+    lines: list[Line] = []
+    for name, what, goals in (
+        ("submit", "SubmitEntry → assignment", (1.5, 5.0)),
+        ("enqueue", "EnqueueTask → assignment", (3.0, None)),
+    ):
+        ours = results[name]
+        spread = measure.pooled(ours)
+        times = measure.median([each.spread.p50 / floor for each, floor in zip(ours, floors, strict=True)])
+        used = [number(measure.cpu_micros(each)) for each in (ours, unary)]
+        cpu = f"{used[0]} µs a task in the services; echo {used[1]} µs a call"
+        lines += [
+            Line(1, f"{what}, p50 of {spread.count:,}", spread.p50 / 1e6, "ms", goals[0], beside, times, cpu),
+            Line(1, f"{what}, p99", spread.p99 / 1e6, "ms", goals[1]),
+        ]
+    return lines
