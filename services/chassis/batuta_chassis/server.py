@@ -51,7 +51,7 @@ class ServiceProcess:
 
     def __init__(self, build: Build, settings: Settings, clock: Clock, ids: Ids) -> None:
         self._build = build
-        self._settings = settings
+        self._settings = settings.with_port()
         self._clock = clock
         self._ids = ids
         self._background = Background(clock, ids)
@@ -59,13 +59,16 @@ class ServiceProcess:
         self._service: Service | None = None
         self._server: grpc.aio.Server | None = None
         self._draining = False
-        self.port = 0
+
+    @property
+    def settings(self) -> Settings:
+        """The settings with the port that was chosen."""
+        return self._settings
 
     @property
     def address(self) -> str:
         """`host:port` as clients on this machine dial it."""
-        host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}.get(self._settings.host, self._settings.host)
-        return f"{host}:{self.port}"
+        return self._settings.endpoint.partition("://")[2]
 
     async def start(self) -> None:
         """Build the service, open its port, start its background work, and say SERVING.
@@ -77,7 +80,7 @@ class ServiceProcess:
         self._service = await built if inspect.isawaitable(built) else built
         try:
             self._server = self._make_server(self._service)
-            self.port = self._open_port(self._server)
+            self._open_port(self._server)
             await self._server.start()
         except BaseException:
             await self._run(hooks(self._service.on_stop))
@@ -117,14 +120,15 @@ class ServiceProcess:
     def _names(self, service: Service) -> list[str]:
         return [*(name for _, _, name in service.servicers), *service.forwarded, SERVICE_NAME]
 
-    def _open_port(self, server: grpc.aio.Server) -> int:
+    def _open_port(self, server: grpc.aio.Server) -> None:
         settings = self._settings
         address = f"{settings.host}:{settings.port}"
         try:
             if settings.tls_cert:
                 pair = (Path(settings.tls_key).read_bytes(), Path(settings.tls_cert).read_bytes())
-                return server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
-            return server.add_insecure_port(address)
+                server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+            else:
+                server.add_insecure_port(address)
         except (RuntimeError, OSError) as error:
             raise SettingsError(
                 f"the {settings.service} service cannot listen on {address}: is something else running there? "

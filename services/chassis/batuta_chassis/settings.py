@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from batuta_rpc.target import is_loopback
@@ -78,6 +79,21 @@ class Settings:
                 values[each.name] = _read(each.name, str(each.type), text)
         values.setdefault("data_dir", Path.home() / ".batuta" / "server")
         return cls(service=service, **values)  # type: ignore[arg-type]
+
+    @property
+    def endpoint(self) -> str:
+        """Where this service listens, as clients on this machine write it: `http://host:port`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}.get(self.host, self.host)
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    def with_port(self) -> Settings:
+        """The same with a free port where the port was 0, so that a service knows its address while it is built."""
+        if self.port:
+            return self
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((self.host.strip("[]"), 0))
+            return replace(self, port=int(probe.getsockname()[1]))
 
     def prepare(self) -> None:
         """Make the folders, open to their owner only."""

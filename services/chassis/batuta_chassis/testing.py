@@ -113,7 +113,7 @@ async def running(
     chosen = Settings(service=service, data_dir=data_dir, **settings)
     process = ServiceProcess(build, chosen, clock, ids)
     await process.start()
-    started = Running(process, chosen, Tokens(chosen.keys_dir, clock, ids))
+    started = Running(process, process.settings, Tokens(chosen.keys_dir, clock, ids))
     try:
         yield started
     finally:

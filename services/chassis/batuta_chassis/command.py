@@ -1,0 +1,88 @@
+"""The command `batuta up`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from batuta_rpc.target import API_PORT, DISPATCH_PORT
+
+_EPILOG = """Example:
+  batuta up
+  batuta up --data ./server --port 0 --no-agent
+  batuta up --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"""
+
+
+def up(subparsers: Any) -> None:
+    """Add the command to the `batuta` program."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "up",
+        help="serve everything on this machine until Ctrl-C",
+        description="Serve everything on this machine until Ctrl-C: API, queue, autoscaler, and an agent.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    folder = Path.home() / ".batuta" / "server"
+    parser.add_argument("--data", type=Path, default=folder, metavar="DIR", help=f"data folder (default {folder})")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=int, default=API_PORT, help=f"port of the API (default {API_PORT}; 0: a free one)"
+    )
+    parser.add_argument(
+        "--queue-port",
+        type=int,
+        default=DISPATCH_PORT,
+        help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
+    )
+    parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
+    parser.add_argument("--tls-cert", default="", metavar="FILE", help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", default="", metavar="FILE", help="its key (PEM)")
+    parser.add_argument(
+        "--allow-plaintext", action="store_true", help="listen beyond this machine without TLS, on a trusted network"
+    )
+    parser.add_argument("--no-agent", action="store_true", help="start no agent on this machine")
+    parser.add_argument(
+        "--agent-slots", type=int, default=1, metavar="N", help="tasks at once on this machine (default 1)"
+    )
+    parser.add_argument("--queue", action="append", metavar="NAME", help="queue of the agent (default: default)")
+    parser.add_argument("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR, on standard error")
+    parser.set_defaults(run=serve)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Serve until stopped; the exit status is 2 when something stands in the way."""
+    # The server's libraries are imported here: the command's help must stay quick.
+    from batuta_chassis import launcher
+    from batuta_chassis.logs import configure
+    from batuta_chassis.settings import SettingsError
+    from batuta_rpc.clock import SystemClock
+    from batuta_rpc.ids import SystemIds
+
+    configure(args.log_level, access=args.log_level.upper() in ("DEBUG", "INFO"))
+    try:
+        options = launcher.Options(
+            data=args.data.expanduser().absolute(),
+            host=args.host,
+            port=args.port,
+            queue_port=args.queue_port,
+            advertise=args.advertise,
+            allow_plaintext=args.allow_plaintext,
+            tls_cert=args.tls_cert,
+            tls_key=args.tls_key,
+            agent=not args.no_agent,
+            agent_slots=args.agent_slots,
+            queues=tuple(args.queue or ("default",)),
+        )
+        asyncio.run(launcher.run(options, SystemClock(), SystemIds(), say))
+    except SettingsError as error:
+        print(f"batuta up: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def say(line: str) -> None:
+    """Print a line for people, at once."""
+    print(line, flush=True)

@@ -1,0 +1,233 @@
+"""`batuta up`: all services in one process, over real loopback gRPC, and an agent beside them.
+
+Each service keeps its own port, database and keys, exactly as if it ran alone; only the process is shared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import cast
+
+from batuta_chassis.child import Child
+from batuta_chassis.data_folder import CREDENTIALS, DataFolder
+from batuta_chassis.server import ServiceProcess
+from batuta_chassis.service import Build
+from batuta_chassis.settings import Settings, SettingsError
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+from batuta_rpc.target import API_PORT, DISPATCH_PORT
+
+GROUP = "batuta.services"
+_ORDER = ("queue", "autoscaler", "api")
+"""Those that the API passes calls on to come first; at the end they go last."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `batuta up` was asked for."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = API_PORT
+    queue_port: int = DISPATCH_PORT
+    advertise: str = ""
+    """The name by which other machines reach this one; empty: `host`, or this machine's name when all are heard."""
+    allow_plaintext: bool = False
+    tls_cert: str = ""
+    tls_key: str = ""
+    agent: bool = True
+    agent_slots: int = 1
+    queues: tuple[str, ...] = ("default",)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+def installed() -> dict[str, Build]:
+    """The services of this environment, by name. Raises `SettingsError` when one cannot be loaded."""
+    found: dict[str, Build] = {}
+    for point in metadata.entry_points(group=GROUP):
+        try:
+            found[point.name] = cast("Build", point.load())
+        except ImportError as error:
+            raise SettingsError(
+                f"the {point.name} service cannot be loaded ({error}). `batuta up` needs the server extra: "
+                "pip install 'batuta[server]'"
+            ) from error
+    return found
+
+
+class Deployment:
+    """Everything that `batuta up` runs."""
+
+    def __init__(self, options: Options, clock: Clock, ids: Ids, services: Mapping[str, Build] | None = None) -> None:
+        """`services` are the builders by name; default: those installed."""
+        self._options = options
+        self._clock = clock
+        self._ids = ids
+        self._builds = dict(installed() if services is None else services)
+        self._processes: dict[str, ServiceProcess] = {}
+        self._folder: DataFolder | None = None
+        self._agent: Child | None = None
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Service name to address."""
+        return {name: process.settings.endpoint for name, process in self._processes.items()}
+
+    @property
+    def agent(self) -> Child | None:
+        """The agent on this machine, if one was asked for."""
+        return self._agent
+
+    async def start(self) -> None:
+        """Start all. Raises `SettingsError`, with everything stopped again, when something stands in the way."""
+        self._folder = folder = DataFolder(self._options.data)
+        try:
+            settings = self._settings(folder)
+            for name in sorted(self._builds, key=lambda name: (_ORDER.index(name) if name in _ORDER else -1, name)):
+                process = ServiceProcess(self._builds[name], settings[name], self._clock, self._ids)
+                await process.start()
+                self._processes[name] = process
+            folder.note_endpoints({**self.endpoints, "dispatch": self._dispatch(settings)})
+            if "api" in settings:
+                folder.correct_credentials(settings["api"].api_endpoint)
+            if self._options.agent:
+                await self._start_agent(folder)
+        except BaseException:
+            await self.stop(grace=0)
+            raise
+
+    async def stop(self, grace: float | None = None) -> None:
+        """End in order: agent, API, the others, the lock."""
+        if self._agent is not None:
+            await self._agent.stop()
+        for name in reversed(list(self._processes)):
+            await self._processes.pop(name).stop(grace)
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
+
+    def _settings(self, folder: DataFolder) -> dict[str, Settings]:
+        """The settings of all services; ports are chosen here, because each service is told of the others."""
+        bare = {name: self._bare(name, folder).with_port() for name in self._builds}
+        seen = {name: self._public(settings) if name == "api" else settings.endpoint for name, settings in bare.items()}
+        dispatch = self._dispatch(bare)
+        return {
+            name: replace(
+                settings,
+                api_endpoint=seen.get("api", ""),
+                queue_endpoint=seen.get("queue", ""),
+                autoscaler_endpoint=seen.get("autoscaler", ""),
+                dispatch_endpoint=dispatch,
+            )
+            for name, settings in bare.items()
+        }
+
+    def _public(self, settings: Settings) -> str:
+        """The API's address as people write it."""
+        if not self._options.advertise:
+            return settings.endpoint
+        return f"{settings.endpoint.partition('://')[0]}://{self._options.advertise}:{settings.port}"
+
+    def _bare(self, name: str, folder: DataFolder) -> Settings:
+        wanted = {"api": self._options.port, "queue": self._options.queue_port}.get(name, 0)
+        port = wanted or _free(self._options.host, folder.last_port(name))
+        outside = name in ("api", "queue")  # nobody outside dials the others
+        return Settings(
+            service=name,
+            data_dir=folder.path,
+            keys_dir=folder.path / "keys",
+            host=self._options.host if outside else "127.0.0.1",
+            port=port,
+            allow_plaintext=self._options.allow_plaintext,
+            tls_cert=self._options.tls_cert if outside else "",
+            tls_key=self._options.tls_key if outside else "",
+            grace_seconds=3.0,
+        )
+
+    def _dispatch(self, settings: Mapping[str, Settings]) -> str:
+        if "queue" not in settings:
+            return ""
+        everywhere = self._options.host in ("0.0.0.0", "::", "[::]")
+        host = self._options.advertise or (socket.gethostname() if everywhere else self._options.host)
+        scheme = "https://" if self._options.tls_cert else ""
+        return f"{scheme}{host}:{settings['queue'].port}"
+
+    async def _start_agent(self, folder: DataFolder) -> None:
+        command = [sys.executable, "-m", "batuta_agent", "start"]
+        for queue in self._options.queues:
+            command += ["--queue", queue]
+        command += ["--slots", str(self._options.agent_slots), "--credentials", str(folder.agent_credentials)]
+        command += ["--data", str(folder.path / "agent")]
+        # The agent's own credential counts, not that of the person who started this.
+        kept = {key: value for key, value in self._options.environment.items() if key not in _PERSONAL}
+        self._agent = Child(command, kept, os.getpid(), self._clock, self._ids)
+        await self._agent.start()
+
+
+_PERSONAL = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE")
+
+
+def _free(host: str, port: int) -> int:
+    """The port if it is free, else 0 (any)."""
+    if port == 0:
+        return 0
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError:
+            return 0
+        return port
+
+
+async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; a second signal cuts the grace short."""
+    ended, hurry = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (hurry if ended.is_set() else ended).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    deployment = Deployment(options, clock, ids)
+    await deployment.start()
+    for line in welcome(options, deployment.endpoints):
+        say(line)
+    await ended.wait()
+    say("Stopping. Tasks that run go on; the next `batuta up` takes them up again.")
+    stopping = asyncio.create_task(deployment.stop())
+    hurrying = asyncio.create_task(hurry.wait())
+    await asyncio.wait({stopping, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+    hurrying.cancel()
+    if not stopping.done():
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        return
+    await stopping
+
+
+def welcome(options: Options, endpoints: Mapping[str, str]) -> list[str]:
+    """What people read when everything is up."""
+    credentials = options.data / CREDENTIALS
+    agent = (
+        f"this machine, queue {', '.join(options.queues)}" if options.agent else "none (start one: batuta agent start)"
+    )
+    return [
+        "Batuta is up.",
+        f"  API          {endpoints.get('api', 'not installed')}",
+        f"  agent        {here if options.agent else 'none (start one: batuta agent start)'}",
+        f"  credentials  {credentials}",
+        f"  data         {options.data}",
+        "",
+        f"Next, in another terminal:  batuta init --file {credentials}",
+        "Ctrl-C stops it.",
+    ]
