@@ -1,0 +1,73 @@
+"""The queue service as a process: the only place that names what it is made of."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from batuta_chassis.database import Database
+from batuta_chassis.migrations import migrate
+from batuta_chassis.requests import purge
+from batuta_chassis.server import run
+from batuta_chassis.service import Service
+from batuta_chassis.settings import Settings
+from batuta_chassis.tokens import ATTEMPT_ISSUER, Signer
+from batuta_chassis.transactions import SqlTransactor
+from batuta_proto.agents import v1 as agents
+from batuta_proto.queues import v1 as queues
+from batuta_queue import agent_servicer, dispatch_servicer, queue_servicer
+from batuta_queue.agent_servicer import AgentServicer
+from batuta_queue.broker import Broker
+from batuta_queue.dispatch_servicer import DispatchServicer
+from batuta_queue.numbers import Numbers
+from batuta_queue.queue_servicer import QueueServicer
+from batuta_queue.sql import SqlStore
+from batuta_queue.store import QueueStore
+from batuta_queue.tables import metadata
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None) -> Service:
+    """The queue service over the database that `settings` name, brought to the newest schema and started."""
+    database = Database(settings.database_url, metadata, clock)
+    try:
+        migrate(database.engine, MIGRATIONS)
+        transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
+        signer = Signer.load_or_create(settings.keys_dir, ATTEMPT_ISSUER, clock, ids)
+        broker = Broker(transactor, signer, clock, ids, numbers)
+        await broker.start()
+    except BaseException:
+        await database.close()
+        raise
+    entries = QueueServicer(transactor, broker.queues, broker.submitter, broker.log, broker.agents, clock)
+    return Service(
+        name="queue",
+        servicers=[
+            (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
+            (
+                agents.add_AgentServiceServicer_to_server,
+                AgentServicer(broker.agents),
+                agent_servicer.SERVICE_NAME,
+            ),
+            (
+                agents.add_DispatchServiceServicer_to_server,
+                DispatchServicer(broker.streams),
+                dispatch_servicer.SERVICE_NAME,
+            ),
+        ],
+        background=[*broker.background, purge(database, clock)],
+        on_drain=broker.drain,
+        on_stop=[broker.stop, database.close],
+    )
+
+
+def main() -> int:
+    """`batuta-queue`."""
+    return run("queue", build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

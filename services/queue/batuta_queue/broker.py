@@ -1,0 +1,131 @@
+"""All parts of the broker, put together over a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from batuta_chassis.hub import Hub
+from batuta_chassis.service import Hook
+from batuta_chassis.tokens import Signer
+from batuta_chassis.transactions import Transactor
+from batuta_queue.aftermath import Aftermath
+from batuta_queue.agent_view import AgentView
+from batuta_queue.assignments import Assignments
+from batuta_queue.board import Board
+from batuta_queue.book import LeaseBook
+from batuta_queue.chores import Chores
+from batuta_queue.dispatch import Dispatcher
+from batuta_queue.events import EventLog
+from batuta_queue.inbox import Inbox
+from batuta_queue.leases import BROKER_STARTED, NOT_SENT, Leases
+from batuta_queue.load import Load
+from batuta_queue.model import AttemptPhase, Ref
+from batuta_queue.numbers import Numbers
+from batuta_queue.queues import Queues
+from batuta_queue.reports import Reports
+from batuta_queue.session_stream import SessionStreams
+from batuta_queue.sessions import SessionRegistry
+from batuta_queue.store import QueueStore
+from batuta_queue.submit import Submitter
+from batuta_queue.sweeper import Sweeper
+from batuta_queue.telemetry import Telemetry
+from batuta_queue.welcome import Greeter
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+
+
+class Broker:
+    """One broker. `start` it before use, run its `background`, then `drain` and `stop` it."""
+
+    def __init__(
+        self, transactor: Transactor[QueueStore], signer: Signer, clock: Clock, ids: Ids, numbers: Numbers | None = None
+    ) -> None:
+        self.numbers = numbers = numbers or Numbers()
+        self._transactor = transactor
+        self._clock = clock
+        self._ids = ids
+        self._chores = Chores()
+        self._load = Load(numbers)
+        self._hub = Hub(clock)
+        self.book = LeaseBook()
+        self.board = Board()
+        self.registry = SessionRegistry(numbers)
+        self.telemetry = Telemetry()
+        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock)
+        assignments = Assignments(signer, numbers, clock)
+        self.queues = Queues(transactor, numbers, clock, ids)
+        self.leases = Leases(transactor, aftermath, clock, ids)
+        self.dispatcher = Dispatcher(
+            transactor, self.board, self.registry, aftermath, assignments, self._not_sent, numbers, clock
+        )
+        self.submitter = Submitter(
+            transactor,
+            self.queues,
+            self.dispatcher,
+            self.board,
+            self.registry,
+            aftermath,
+            self._load,
+            numbers,
+            clock,
+        )
+        reports = Reports(transactor, aftermath, clock, ids)
+        self.streams = SessionStreams(
+            transactor,
+            self.queues,
+            self.registry,
+            self.book,
+            self.board,
+            self.leases,
+            Inbox(self.book, self.board, self.leases, reports, self.telemetry, clock),
+            Greeter(assignments, numbers, clock),
+            aftermath,
+            self._chores,
+            numbers,
+            clock,
+            ids,
+        )
+        self.sweeper = Sweeper(transactor, self.book, self.registry, self.board, self.leases, numbers, clock)
+        self.log = EventLog(transactor, self._hub, numbers)
+        self.agents = AgentView(transactor, self.queues, self.registry, self.book, self.telemetry, clock)
+
+    async def start(self) -> None:
+        """Make what exists from the first start, and take up what an earlier process left."""
+        await self._transactor.write(self._prepare)
+        left = await self._transactor.read(lambda store: store.open_attempts())
+        now = self._clock.monotonic()
+        offered: list[Ref] = []
+        for entry, attempt in left:
+            self.book.note(entry, attempt, now)
+            if attempt.phase is AttemptPhase.OFFERED:
+                offered.append(attempt.ref)
+        # Every stream of the earlier process is gone, so nobody can answer these any more.
+        await self.leases.give_back(offered, BROKER_STARTED)
+        waiting = await self._transactor.read(lambda store: store.waiting_queues())
+        for queue_id, latest in waiting.items():
+            self.board.mark(queue_id)
+            self.board.mark_at(queue_id, latest)
+
+    @property
+    def background(self) -> Sequence[Hook]:
+        """What runs as long as the broker does."""
+        return (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge)
+
+    async def drain(self) -> None:
+        """Offer nothing more and send agents and readers away."""
+        self.dispatcher.stop()
+        self.streams.disconnect_all()
+        self.log.stop()
+
+    async def stop(self) -> None:
+        """Finish what has begun."""
+        await self._chores.finish()
+
+    def _prepare(self, store: QueueStore) -> None:
+        store.open_log(self._ids.new_id())
+        self.queues.prepare(store)
+        queue_ids = [queue.id for queue in store.queues("", self.numbers.max_queues)]
+        self._load.start(store.count_entries(queue_ids))
+
+    def _not_sent(self, refs: Sequence[Ref]) -> None:
+        self._chores.start(self.leases.give_back(refs, NOT_SENT), "returning offers that could not be sent")

@@ -1,0 +1,164 @@
+"""Between the contract's messages and the model: queues, entries, events. No I/O."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from google.protobuf import duration_pb2, timestamp_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from batuta_proto.queues import v1 as queues
+from batuta_proto.types import v1 as types
+from batuta_queue.model import (
+    Cancel,
+    CancelReason,
+    Entry,
+    EntryState,
+    Event,
+    LeasePolicy,
+    Payload,
+    Queue,
+    QueueCounts,
+    Reason,
+    Resources,
+    Tail,
+)
+
+DOMAIN = "batuta"
+
+
+def timestamp(millis: int) -> timestamp_pb2.Timestamp:
+    """Milliseconds since 1970 as a Timestamp."""
+    return timestamp_pb2.Timestamp(seconds=millis // 1000, nanos=millis % 1000 * 1_000_000)
+
+
+def millis_of(time: timestamp_pb2.Timestamp) -> int:
+    """A Timestamp in milliseconds since 1970."""
+    return time.seconds * 1000 + time.nanos // 1_000_000
+
+
+def duration(seconds: float) -> duration_pb2.Duration:
+    """Seconds as a Duration."""
+    nanos = round(seconds * 1_000_000_000)
+    return duration_pb2.Duration(seconds=nanos // 1_000_000_000, nanos=nanos % 1_000_000_000)
+
+
+def seconds_of(span: duration_pb2.Duration) -> float:
+    """A Duration in seconds."""
+    return span.seconds + span.nanos / 1e9
+
+
+def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues.Queue:
+    """A queue with what the broker sees of it."""
+    return queues.Queue(
+        id=queue.id,
+        etag=str(queue.generation),
+        display_name=queue.name,
+        spec=queues.QueueSpec(lease_policy=cast("queues.LeasePolicy", int(queue.lease_policy))),
+        status=queues.QueueStatus(waiting_count=counts.waiting, running_count=counts.running, agent_count=agent_count),
+        create_time=timestamp(queue.create_millis),
+    )
+
+
+def entry_message(entry: Entry) -> queues.Entry:
+    """An entry as people see it."""
+    return queues.Entry(
+        id=entry.id,
+        task_id=entry.task_id,
+        queue_id=entry.queue_id,
+        state=cast("queues.EntryState", int(entry.state)),
+        hold_reason=entry.hold_reason,
+        priority=entry.priority,
+        attempt=entry.attempt,
+        agent_id=entry.agent_id,
+        enqueue_time=timestamp(entry.enqueue_millis),
+    )
+
+
+def new_entry(request: queues.SubmitEntryRequest, policy: LeasePolicy, now: int) -> tuple[Entry, Payload]:
+    """The entry that a submit asks for; `policy` is its queue's, for an envelope that names none."""
+    envelope = request.envelope
+    limited = envelope.HasField("time_limit")
+    entry = Entry(
+        id=request.entry_id,
+        task_id=envelope.task_id,
+        queue_id=envelope.queue_id,
+        state=EntryState.WAITING,
+        enqueue_millis=now,
+        priority=envelope.priority,
+        owner=envelope.owner,
+        project_id=envelope.project_id,
+        resources=resources_of(envelope.resources),
+        policy=policy_of(envelope.lease_policy) or policy or LeasePolicy.STRICT,
+        max_losses=envelope.max_infrastructure_losses if envelope.HasField("max_infrastructure_losses") else 3,
+        time_limit_millis=round(seconds_of(envelope.time_limit) * 1000) if limited else None,
+        attempt=envelope.attempt_floor,
+    )
+    return entry, Payload(request.payload, request.payload_media_type)
+
+
+def cancel_of(request: queues.WithdrawEntryRequest, default_grace: float) -> Cancel:
+    """The wish that a withdrawal is, for an entry that runs."""
+    grace = seconds_of(request.grace) if request.HasField("grace") else default_grace
+    return Cancel(max(0, round(grace * 1000)), CancelReason.USER)
+
+
+def event_message(event: Event) -> queues.EntryEvent:
+    """An event as the log's readers see it."""
+    message = queues.EntryEvent(
+        position=event.position,
+        entry_id=event.entry_id,
+        task_id=event.task_id,
+        entry_state=cast("queues.EntryState", int(event.entry_state)),
+        attempt=event.attempt,
+        phase=cast("types.AttemptPhase", int(event.phase)),
+        agent_id=event.agent_id,
+        host=event.host,
+        reason=None if event.reason is None else status_of(event.reason),
+        exit_code=event.exit_code,
+        signal=event.signal,
+        event_time=timestamp(event.event_millis),
+    )
+    for tail in event.tails:
+        message.tails.add(producer=tail.producer, kind=cast("types.TailKind", tail.kind), end=tail.end)
+    return message
+
+
+def status_of(reason: Reason) -> status_pb2.Status:
+    """A reason as a `google.rpc.Status`: the agent's own, or one with ErrorInfo."""
+    if reason.status:
+        return status_pb2.Status.FromString(reason.status)
+    status = status_pb2.Status(code=reason.code, message=reason.message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason.name, domain=DOMAIN))
+    return status
+
+
+def reason_of(status: status_pb2.Status) -> Reason:
+    """What an agent sent as the reason; its name is that of the ErrorInfo, or empty."""
+    name = ""
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            name = info.reason
+            break
+    return Reason(name, status.message, status.code, status.SerializeToString())
+
+
+def tail_of(tail: types.ProducerTail) -> Tail:
+    """A producer's end."""
+    return Tail(tail.producer, int(tail.kind), tail.end)
+
+
+def resources_of(resources: types.Resources) -> Resources:
+    """What is asked for or there."""
+    return Resources(resources.cpus, resources.memory_bytes, resources.gpus)
+
+
+def resources_message(resources: Resources) -> types.Resources:
+    """What is asked for or there."""
+    return types.Resources(cpus=resources.cpus, memory_bytes=resources.memory_bytes, gpus=resources.gpus)
+
+
+def policy_of(number: int) -> LeasePolicy:
+    """A lease policy; unspecified is falsy."""
+    return LeasePolicy(number)

@@ -1,0 +1,88 @@
+"""What an agent's messages do, one after the other."""
+
+from __future__ import annotations
+
+from batuta_proto.agents import v1 as agents
+from batuta_queue.board import Board
+from batuta_queue.book import LeaseBook
+from batuta_queue.convert import duration
+from batuta_queue.convert_session import held_of, ref_message, report_of
+from batuta_queue.leases import AGENT_LEFT, STREAM_RESET, VANISHED, Leases
+from batuta_queue.model import AttemptPhase
+from batuta_queue.reports import Reports
+from batuta_queue.sessions import Session
+from batuta_queue.telemetry import Telemetry
+from batuta_rpc.clock import Clock
+from batuta_rpc.errors import ProtocolViolation
+
+
+class Inbox:
+    """Takes the messages of open sessions."""
+
+    def __init__(
+        self, book: LeaseBook, board: Board, leases: Leases, reports: Reports, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        self._book = book
+        self._board = board
+        self._leases = leases
+        self._reports = reports
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def take(self, session: Session, message: agents.SessionRequest) -> None:
+        """Do what a message asks. Raises `ProtocolViolation` for a second Hello."""
+        kind = message.WhichOneof("message")
+        if kind == "heartbeat":
+            await self._heartbeat(session, message.heartbeat)
+        elif kind == "report":
+            await self._report(session, message.report)
+        elif kind == "telemetry":
+            self._telemetry.keep(session.agent.id, message.telemetry.sample)
+        elif kind == "goodbye":
+            await self._goodbye(session, message.goodbye)
+        elif kind == "hello":
+            raise ProtocolViolation("a session begins with one Hello; a second one needs a new stream")
+        else:
+            # A newer agent's message: whoever sends it does not rely on it.
+            session.unknown_messages += 1
+
+    async def _heartbeat(self, session: Session, beat: agents.Heartbeat) -> None:
+        held = held_of(beat.held)
+        leased = self._book.of(session.agent.journal_id)
+        now = self._clock.monotonic()
+        # What has ended over there needs no killing; its report is on its way.
+        lost = [ref for ref, phase in held.items() if ref not in leased and not phase.ended]
+        vanished = [
+            ref
+            for ref, lease in leased.items()
+            if lease.answered and ref not in held and lease.holder.boot_id == session.agent.boot_id
+        ]
+        self._book.renew(held, now)
+        session.beat(held, beat.free_assignments, beat.draining, now)
+        ack = agents.HeartbeatAck(
+            heartbeat_number=beat.heartbeat_number,
+            heartbeat_period=duration(session.period),
+            lost=[ref_message(ref) for ref in lost],
+        )
+        session.outgoing.put(agents.SessionResponse(heartbeat_ack=ack))
+        await self._leases.lose(vanished, VANISHED)
+        self._board.refresh(session)
+
+    async def _report(self, session: Session, message: agents.AssignmentReport) -> None:
+        session.last_heard = self._clock.monotonic()
+        if message.report_number > session.report_number:
+            report = report_of(message, self._clock.unix_millis())
+            if report.phase is AttemptPhase.REJECTED and report.ref in session.offers:
+                session.pause()
+            await self._reports.take(session.agent.journal_id, [report])
+            session.report_number = message.report_number
+        ack = agents.ReportAck(report_number=session.report_number)
+        session.outgoing.put(agents.SessionResponse(report_ack=ack))
+
+    async def _goodbye(self, session: Session, goodbye: agents.Goodbye) -> None:
+        session.draining = True
+        self._board.refresh(session)
+        await self._leases.give_back(list(session.offers), STREAM_RESET)
+        if not goodbye.keep_leases:
+            await self._leases.lose(list(self._book.of(session.agent.journal_id)), AGENT_LEFT)
+        session.outgoing.finish()

@@ -1,0 +1,65 @@
+"""Offers that come back and leases that are lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from batuta_chassis.transactions import Transactor
+from batuta_queue.ledger import Aftermath, Ledger
+from batuta_queue.model import AttemptPhase, Reason, Ref
+from batuta_queue.store import QueueStore
+from batuta_queue.transitions import Loss, give_back, lose
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+
+_log = logging.getLogger(__name__)
+
+STREAM_RESET = Reason("OFFER_RETURNED", "the agent's session ended before it answered the offer", 14)
+NO_ANSWER = Reason("OFFER_RETURNED", "the agent did not answer the offer in time", 4)
+NOT_SENT = Reason("OFFER_RETURNED", "the agent was gone before the offer could be sent", 14)
+BROKER_STARTED = Reason("OFFER_RETURNED", "the broker started again while the offer was open", 14)
+
+EXPIRED = Loss(Reason("LEASE_EXPIRED", "its agent was not heard of for as long as the lease allows", 14))
+VANISHED = Loss(Reason("ATTEMPT_VANISHED", "its agent is there and does not have it any more", 14))
+HOST_RESTARTED = Loss(Reason("HOST_RESTARTED", "the agent's machine was started again", 14), suspicious=False)
+AGENT_LEFT = Loss(Reason("AGENT_LEFT", "its agent left and gave it back", 14), counted=False, suspicious=False)
+
+
+class Leases:
+    """The use cases that take attempts away from agents."""
+
+    def __init__(self, transactor: Transactor[QueueStore], aftermath: Aftermath, clock: Clock, ids: Ids) -> None:
+        self._transactor = transactor
+        self._aftermath = aftermath
+        self._clock = clock
+        self._ids = ids
+
+    async def give_back(self, refs: Sequence[Ref], reason: Reason) -> None:
+        """Return offers that are still unanswered to the head of their queues."""
+        if refs:
+            await self._transactor.write(lambda store: self._give_back(store, refs, reason))
+
+    async def lose(self, refs: Sequence[Ref], loss: Loss) -> None:
+        """End accepted attempts as lost; their entries are tried again, held or done, by policy and budget."""
+        if refs:
+            _log.warning("%d attempts are lost: %s", len(refs), loss.reason.name)
+            await self._transactor.write(lambda store: self._lose(store, refs, loss))
+
+    def _give_back(self, store: QueueStore, refs: Sequence[Ref], reason: Reason) -> None:
+        ledger = Ledger(store, self._aftermath)
+        now = self._clock.unix_millis()
+        for ref in refs:
+            found = store.attempt(ref)
+            if found is not None and found[1].phase is AttemptPhase.OFFERED:
+                ledger.record(give_back(*found, reason, now))
+        ledger.write()
+
+    def _lose(self, store: QueueStore, refs: Sequence[Ref], loss: Loss) -> None:
+        ledger = Ledger(store, self._aftermath)
+        now = self._clock.unix_millis()
+        for ref in refs:
+            found = store.attempt(ref)
+            if found is not None and not found[1].phase.ended:
+                ledger.record(lose(*found, loss, now, self._ids.uniform(0, 1)))
+        ledger.write()

@@ -1,0 +1,99 @@
+"""Writes steps into one transaction: the entry, its attempt and its event, and after the commit what they wake.
+
+Several steps of one entry in one transaction make one row and an event each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from batuta_queue.model import NO_PAYLOAD, Attempt, AttemptPhase, Entry, Event, Payload, Ref
+from batuta_queue.store import QueueStore
+from batuta_queue.transitions import Step
+
+Aftermath = Callable[[Sequence[Step]], None]
+"""What happens on the event loop once steps are durable."""
+
+
+class Ledger:
+    """The steps of one use case. `write` once, as the last thing of it."""
+
+    def __init__(self, store: QueueStore, aftermath: Aftermath) -> None:
+        self._store = store
+        self._aftermath = aftermath
+        self._steps: list[Step] = []
+        self._payloads: dict[str, Payload] = {}
+
+    def record(self, step: Step, payload: Payload = NO_PAYLOAD) -> None:
+        """Add a step; `payload` goes with a new entry."""
+        self._steps.append(step)
+        if step.new_entry:
+            self._payloads[step.entry.id] = payload
+
+    def write(self) -> list[Step]:
+        """Store everything, and promise the aftermath. Returns the steps, with the places that new entries got."""
+        if not self._steps:
+            return []
+        steps = self._place()
+        self._write_rows(steps)
+        self._store.after_commit(lambda: self._aftermath(steps))
+        self._steps = []
+        return steps
+
+    def _place(self) -> list[Step]:
+        """Give events their positions, and to each new entry that of its first event."""
+        position = self._store.next_positions(logged) if (logged := sum(step.logged for step in self._steps)) else 0
+        places: dict[str, int] = {}
+        steps: list[Step] = []
+        events: list[Event] = []
+        for step in self._steps:
+            if step.new_entry:
+                places[step.entry.id] = position
+            if step.entry.id in places:
+                step = replace(step, entry=replace(step.entry, position=places[step.entry.id]))
+            steps.append(step)
+            if step.logged:
+                events.append(_event(step, position))
+                position += 1
+        self._store.add_events(events)
+        return steps
+
+    def _write_rows(self, steps: Sequence[Step]) -> None:
+        new_entries: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
+        new_attempts: dict[Ref, Attempt] = {}
+        attempts: dict[Ref, Attempt] = {}
+        for step in steps:
+            if step.new_entry or step.entry.id in new_entries:
+                new_entries[step.entry.id] = step.entry
+            elif step.entry_changed:
+                entries[step.entry.id] = step.entry
+            if step.attempt is not None and (step.new_attempt or step.attempt.ref in new_attempts):
+                new_attempts[step.attempt.ref] = step.attempt
+            elif step.attempt is not None:
+                attempts[step.attempt.ref] = step.attempt
+        for entry in new_entries.values():
+            self._store.add_entry(entry, self._payloads[entry.id])
+        self._store.save_entries(list(entries.values()))
+        self._store.add_attempts(list(new_attempts.values()))
+        self._store.save_attempts(list(attempts.values()))
+
+
+def _event(step: Step, position: int) -> Event:
+    entry, attempt = step.entry, step.attempt
+    return Event(
+        position=position,
+        entry_id=entry.id,
+        task_id=entry.task_id,
+        entry_state=entry.state,
+        attempt=0 if attempt is None else attempt.ref.attempt,
+        phase=AttemptPhase.UNSPECIFIED if attempt is None else attempt.phase,
+        event_millis=step.event_millis,
+        agent_id="" if attempt is None else attempt.holder.agent_id,
+        host="" if attempt is None else attempt.holder.host,
+        reason=step.reason,
+        exit_code=step.exit_code,
+        signal=step.signal,
+        tails=step.tails,
+    )

@@ -1,0 +1,263 @@
+"""What the broker knows: queues, entries, attempts, agents, events. Values only; `transitions` holds how they change.
+
+Times are milliseconds since 1970 (UTC) and passed in. Numbers of the enums are those of the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class EntryState(IntEnum):
+    """Where an entry is in its life."""
+
+    WAITING = 10
+    OFFERED = 20
+    HELD = 30
+    RUNNING = 40
+    DONE = 50
+    WITHDRAWN = 60
+
+    @property
+    def ended(self) -> bool:
+        """Nothing happens to the entry any more."""
+        return self >= EntryState.DONE
+
+
+class AttemptPhase(IntEnum):
+    """How far an attempt has come; it only grows."""
+
+    UNSPECIFIED = 0
+    OFFERED = 10
+    ACCEPTED = 20
+    PREPARING = 30
+    RUNNING = 40
+    FINISHING = 50
+    SUCCEEDED = 60
+    FAILED = 61
+    CANCELLED = 62
+    REJECTED = 63
+    LOST = 64
+
+    @property
+    def ended(self) -> bool:
+        """The attempt is closed."""
+        return self >= AttemptPhase.SUCCEEDED
+
+
+class LeasePolicy(IntEnum):
+    """What happens to work when its agent is lost."""
+
+    UNSPECIFIED = 0
+    STRICT = 1
+    FAST = 2
+    KEEP = 3
+
+
+class CancelReason(IntEnum):
+    """Why something is cancelled."""
+
+    USER = 1
+    TIMEOUT = 2
+    PREEMPTED = 3
+    SUPERSEDED = 4
+
+
+class Ref(NamedTuple):
+    """Which attempt of which task. The attempt number is the fence."""
+
+    task_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something ended. `status` is the agent's own `google.rpc.Status`, serialized, where it sent one."""
+
+    name: str
+    message: str
+    code: int = 2
+    status: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A standing wish that a running entry stops."""
+
+    grace_millis: int
+    reason: CancelReason
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How far one producer of an attempt had written."""
+
+    producer: str
+    kind: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a task asks for or a machine has. Zero: nothing asked, nothing known."""
+
+    cpus: float = 0.0
+    memory_bytes: int = 0
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as NVML names it."""
+
+    uuid: str
+    index: int
+    display_name: str
+    memory_bytes: int
+    driver_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A named line of entries. `name` is as given, after NFC; it is unique."""
+
+    id: str
+    name: str
+    lease_policy: LeasePolicy
+    generation: int
+    create_millis: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many entries of a queue wait (offered and held included) and run."""
+
+    waiting: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What the submitter sent along, opaque here."""
+
+    data: bytes = b""
+    media_type: str = ""
+
+
+NO_PAYLOAD = Payload()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One task in one queue.
+
+    `policy` is the one that holds, the queue's own already resolved. `position` is its place among entries of equal
+    priority; it keeps it for life, so an entry that comes back stands where it stood. `losses` counts infrastructure
+    losses, `last_lost_agent` names the agent of the last one that nothing explained.
+    """
+
+    id: str
+    task_id: str
+    queue_id: str
+    state: EntryState
+    enqueue_millis: int
+    priority: int = 0
+    owner: str = ""
+    project_id: str = ""
+    resources: Resources = Resources()
+    policy: LeasePolicy = LeasePolicy.STRICT
+    max_losses: int = 3
+    time_limit_millis: int | None = None
+    position: int = 0
+    attempt: int = 0
+    agent_id: str = ""
+    hold_reason: str = ""
+    losses: int = 0
+    last_lost_agent: str = ""
+    not_before_millis: int = 0
+    cancel: Cancel | None = None
+    end_millis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who gets an attempt: an agent, the state folder it keeps, the boot it runs in."""
+
+    agent_id: str
+    host: str
+    journal_id: str
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one entry on one agent. It belongs to the journal: the agent may restart and keep it."""
+
+    ref: Ref
+    entry_id: str
+    holder: Holder
+    phase: AttemptPhase
+    offer_millis: int
+    accept_millis: int | None = None
+    end_millis: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A machine, or part of one, as its last Hello described it."""
+
+    id: str
+    instance_id: str
+    journal_id: str
+    boot_id: str
+    host: str
+    version: str
+    queue_ids: tuple[str, ...]
+    max_assignments: int
+    connect_millis: int
+    heartbeat_millis: int
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    capabilities: tuple[str, ...] = ()
+    capacity: Resources = Resources()
+    gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def holder(self) -> Holder:
+        """This agent as the one who gets attempts."""
+        return Holder(self.id, self.host, self.journal_id, self.boot_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change of one entry as the log keeps it."""
+
+    position: int
+    entry_id: str
+    task_id: str
+    entry_state: EntryState
+    attempt: int
+    phase: AttemptPhase
+    event_millis: int
+    agent_id: str = ""
+    host: str = ""
+    reason: Reason | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    tails: tuple[Tail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an agent says became of an assignment. `number` counts up in the life of its journal."""
+
+    number: int
+    ref: Ref
+    phase: AttemptPhase
+    event_millis: int
+    reason: Reason | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    tails: tuple[Tail, ...] = ()

@@ -1,0 +1,115 @@
+"""`QueueService`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from batuta_chassis.caller import current_caller
+from batuta_chassis.requests import once
+from batuta_chassis.transactions import Transactor
+from batuta_proto.queues import v1 as queues
+from batuta_queue.agent_view import AgentView
+from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
+from batuta_queue.events import EventLog
+from batuta_queue.model import Queue, QueueCounts
+from batuta_queue.pages import make_token, page_size, read_token
+from batuta_queue.queues import Queues
+from batuta_queue.store import QueueStore
+from batuta_queue.submit import Submitter
+from batuta_rpc.clock import Clock
+
+SERVICE_NAME = "batuta.queues.v1.QueueService"
+Context = grpc.aio.ServicerContext  # generic in the stubs only
+
+
+class QueueServicer(queues.QueueServiceServicer):
+    """Parses, calls, renders."""
+
+    def __init__(
+        self,
+        transactor: Transactor[QueueStore],
+        names: Queues,
+        submitter: Submitter,
+        log: EventLog,
+        view: AgentView,
+        clock: Clock,
+    ) -> None:
+        self._transactor = transactor
+        self._queues = names
+        self._submitter = submitter
+        self._log = log
+        self._agents = view
+        self._clock = clock
+
+    async def CreateQueue(
+        self, request: queues.CreateQueueRequest, context: Context[Any, Any]
+    ) -> queues.CreateQueueResponse:
+        """Makes a queue, once per request_id."""
+        caller, method = current_caller().subject, f"{SERVICE_NAME}/CreateQueue"
+        return await self._transactor.write(
+            lambda store: once(store, caller, method, request, lambda: self._create(store, request), self._clock)
+        )
+
+    async def GetQueue(self, request: queues.GetQueueRequest, context: Context[Any, Any]) -> queues.GetQueueResponse:
+        """One queue by id or by name."""
+        if request.WhichOneof("queue") == "queue_id":
+            found = await self._queues.get(request.queue_id)
+        else:
+            found = await self._queues.by_name(request.display_name)
+        return queues.GetQueueResponse(queue=(await self._render([found]))[0])
+
+    async def ListQueues(
+        self, request: queues.ListQueuesRequest, context: Context[Any, Any]
+    ) -> queues.ListQueuesResponse:
+        """Queues by name."""
+        size = page_size(request.page_size)
+        after = read_token("queues", request.page_token, (str,)) or [""]
+        found = await self._queues.page(after[0], size + 1)
+        token = make_token("queues", [found[size - 1].name]) if len(found) > size else ""
+        return queues.ListQueuesResponse(queues=await self._render(found[:size]), next_page_token=token)
+
+    async def ListEntries(
+        self, request: queues.ListEntriesRequest, context: Context[Any, Any]
+    ) -> queues.ListEntriesResponse:
+        """Entries of a queue that have not ended."""
+        await self._queues.get(request.queue_id)
+        size, question = page_size(request.page_size), f"entries:{request.queue_id}"
+        key = read_token(question, request.page_token, (int, int))
+        after = None if key is None else (key[0], key[1])
+        found = await self._transactor.read(lambda store: store.live_entries(request.queue_id, after, size + 1))
+        last = found[size - 1] if len(found) > size else None
+        token = "" if last is None else make_token(question, [last.priority, last.position])
+        return queues.ListEntriesResponse(entries=map(entry_message, found[:size]), next_page_token=token)
+
+    async def SubmitEntry(
+        self, request: queues.SubmitEntryRequest, context: Context[Any, Any]
+    ) -> queues.SubmitEntryResponse:
+        """Puts a task into a queue."""
+        return queues.SubmitEntryResponse(entry=entry_message(await self._submitter.submit(request)))
+
+    async def WithdrawEntry(
+        self, request: queues.WithdrawEntryRequest, context: Context[Any, Any]
+    ) -> queues.WithdrawEntryResponse:
+        """Takes an entry out."""
+        entry = await self._submitter.withdraw(request)
+        return queues.WithdrawEntryResponse(entry=None if entry is None else entry_message(entry))
+
+    async def WatchAttempts(
+        self, request: queues.WatchAttemptsRequest, context: Context[Any, Any]
+    ) -> AsyncIterator[queues.WatchAttemptsResponse]:
+        """The event log after a cursor."""
+        after = (request.after.log_epoch, request.after.position) if request.HasField("after") else None
+        async for epoch, position, events in self._log.watch(after):
+            cursor = queues.Cursor(log_epoch=epoch, position=position)
+            yield queues.WatchAttemptsResponse(events=map(event_message, events), cursor=cursor)
+
+    def _create(self, store: QueueStore, request: queues.CreateQueueRequest) -> queues.CreateQueueResponse:
+        made = self._queues.add(store, request.display_name, policy_of(request.spec.lease_policy))
+        return queues.CreateQueueResponse(queue=queue_message(made, QueueCounts(), 0))
+
+    async def _render(self, found: list[Queue]) -> list[queues.Queue]:
+        counts = await self._queues.counts([queue.id for queue in found])
+        return [queue_message(queue, counts[queue.id], self._agents.serving(queue.id)) for queue in found]

@@ -1,0 +1,187 @@
+"""Open sessions in memory: who is connected, and how much work each may still be given."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from batuta_queue.book import LeaseBook
+from batuta_queue.model import Agent, AttemptPhase, Ref
+from batuta_queue.numbers import Numbers
+from batuta_queue.outgoing import Outgoing
+from batuta_rpc.errors import AgentNameTaken, RateLimited, RpcError, SessionSuperseded
+
+_REMEMBERED = 100_000
+
+
+class Session:
+    """One agent's open stream.
+
+    Credit is the smaller of two numbers: what `max_assignments` leaves beside the attempts that are open here, and what
+    the agent itself said was free (its last heartbeat, corrected by what happened since).
+    """
+
+    def __init__(
+        self, session_id: str, agent: Agent, book: LeaseBook, outgoing: Outgoing, period: float, now: float
+    ) -> None:
+        """`period` is how often this agent sends a heartbeat, in seconds."""
+        self.id = session_id
+        self.period = period
+        self.agent = agent
+        self.outgoing = outgoing
+        self.last_heard = now
+        self.heartbeats = 0
+        self.report_number = 0
+        self.reserved = 0
+        self.unknown_messages = 0
+        self.draining = False
+        self.offers: set[Ref] = set()
+        """Offered on this very stream and not answered: they go back when it breaks."""
+        self._book = book
+        self._free = agent.max_assignments
+        self._paused = False
+
+    @property
+    def open(self) -> bool:
+        """Whether messages can still be sent."""
+        return self.outgoing.open
+
+    @property
+    def credit(self) -> int:
+        """How many more assignments may be offered now."""
+        if self.draining or self._paused or not self.outgoing.open:
+            return 0
+        taken = len(self._book.of(self.agent.journal_id))
+        return max(0, min(self.agent.max_assignments - taken, self._free) - self.reserved)
+
+    def pause(self) -> None:
+        """Offer nothing before the next heartbeat: it just refused or ignored an offer."""
+        self._paused = True
+
+    def opened(self, ref: Ref) -> None:
+        """An attempt was given to this agent."""
+        self._free -= 1
+        self.offers.add(ref)
+
+    def closed(self, ref: Ref) -> None:
+        """An attempt of this agent ended or went elsewhere."""
+        self._free += 1
+        self.offers.discard(ref)
+
+    def beat(self, held: Mapping[Ref, AttemptPhase], free: int, draining: bool, now: float) -> None:
+        """Take a heartbeat's word for what is free.
+
+        Offers that it had not seen yet will take a place; ended attempts that it still holds, for want of our
+        acknowledgement, are about to leave theirs.
+        """
+        self.last_heard = now
+        self.heartbeats += 1
+        self._paused = False
+        self.draining = draining
+        unseen = sum(1 for ref in self.offers if ref not in held)
+        leaving = sum(1 for phase in held.values() if phase.ended)
+        self._free = free - unseen + leaving
+
+    def held_at_start(self, held: Iterable[AttemptPhase]) -> None:
+        """Count what the agent brought along against its places; a Hello does not say what is free."""
+        self._free = self.agent.max_assignments - sum(1 for phase in held if not phase.ended)
+
+
+class SessionRegistry:
+    """The open sessions by agent, at most one for each agent and for each journal."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+        self._by_agent: dict[str, Session] = {}
+        self._by_journal: dict[str, Session] = {}
+        self._registrations: dict[str, deque[float]] = {}
+        self._last: dict[str, tuple[str, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_agent)
+
+    def all(self) -> list[Session]:
+        """Every open session."""
+        return list(self._by_agent.values())
+
+    def of_agent(self, agent_id: str) -> Session | None:
+        """The session of an agent."""
+        return self._by_agent.get(agent_id)
+
+    def of_journal(self, journal_id: str) -> Session | None:
+        """The session whose agent keeps this state folder."""
+        return self._by_journal.get(journal_id)
+
+    def online(self, session: Session | None, now: float) -> bool:
+        """Whether a session is open and was heard within three periods."""
+        if session is None or not session.open:
+            return False
+        return now - session.last_heard < self._numbers.heartbeat_period * self._numbers.offline_periods
+
+    def admit(self, agent_id: str, journal_id: str, now: float) -> None:
+        """Check that an agent may open a session. Raises `RateLimited` or `AgentNameTaken`."""
+        self._limit_rate(agent_id, now)
+        other = self._by_agent.get(agent_id)
+        if other is not None and other.agent.journal_id != journal_id and self.online(other, now):
+            raise AgentNameTaken(
+                f"an agent named {agent_id} is connected from {other.agent.host or 'another host'} with another state "
+                "folder. If this machine is a copy of that one, delete the copied state folder; else start one of the "
+                "two under another name (--name), or stop the other",
+                agent_id=agent_id,
+                host=other.agent.host,
+                resource=("agent", agent_id),
+            )
+
+    def resumes(self, agent_id: str, instance_id: str, session_id: str) -> bool:
+        """Whether this process had that session, and nobody else had one since."""
+        return bool(session_id) and self._last.get(agent_id) == (instance_id, session_id)
+
+    def replace(self, session: Session) -> list[Session]:
+        """Make `session` the one of its agent and journal. Returns those that it ends."""
+        old = {self._by_agent.get(session.agent.id), self._by_journal.get(session.agent.journal_id)}
+        ended = [each for each in old if each is not None]
+        for each in ended:
+            self.remove(each)
+            each.outgoing.fail(_superseded(each, session))
+        self._by_agent[session.agent.id] = session
+        self._by_journal[session.agent.journal_id] = session
+        self._last.pop(session.agent.id, None)
+        self._last[session.agent.id] = (session.agent.instance_id, session.id)
+        if len(self._last) > _REMEMBERED:
+            del self._last[next(iter(self._last))]
+        return ended
+
+    def remove(self, session: Session) -> None:
+        """Forget a session; nothing happens when another has taken its place."""
+        if self._by_agent.get(session.agent.id) is session:
+            del self._by_agent[session.agent.id]
+        if self._by_journal.get(session.agent.journal_id) is session:
+            del self._by_journal[session.agent.journal_id]
+
+    def _limit_rate(self, agent_id: str, now: float) -> None:
+        window = self._numbers.registration_window
+        recent = self._registrations.pop(agent_id, deque())
+        while recent and now - recent[0] >= window:
+            recent.popleft()
+        refused = len(recent) >= self._numbers.registrations
+        if not refused:
+            recent.append(now)
+        self._registrations[agent_id] = recent
+        if len(self._registrations) > _REMEMBERED:
+            del self._registrations[next(iter(self._registrations))]
+        if refused:
+            wait = window - (now - recent[0])
+            raise RateLimited(
+                f"agent {agent_id} connected {len(recent)} times within {window:g} s; come again in {wait:.1f} s",
+                retry_delay=wait,
+                agent_id=agent_id,
+            )
+
+
+def _superseded(old: Session, new: Session) -> RpcError:
+    same = old.agent.instance_id == new.agent.instance_id
+    return SessionSuperseded(
+        "this process opened another session" if same else "a newer process of this agent took over: exit",
+        agent_id=old.agent.id,
+        session_id=new.id,
+    )

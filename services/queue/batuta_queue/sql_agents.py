@@ -1,0 +1,100 @@
+"""Agents and their journals as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from batuta_queue.model import Agent, Gpu, Resources
+from batuta_queue.tables import agents, journals
+
+_BY_ID = select(agents).where(agents.c.id == bindparam("id"))
+_PAGE = select(agents).where(agents.c.id > bindparam("after")).order_by(agents.c.id).limit(bindparam("count"))
+_TOUCH = update(agents).where(agents.c.id == bindparam("key")).values(heartbeat_millis=bindparam("millis"))
+_NUMBER = select(journals.c.report_number).where(journals.c.id == bindparam("id"))
+
+_new_agent = insert(agents)
+_UPSERT = _new_agent.on_conflict_do_update(
+    index_elements=[agents.c.id],
+    set_={column.name: _new_agent.excluded[column.name] for column in agents.columns if not column.primary_key},
+)
+_new_number = insert(journals)
+_RAISE = _new_number.on_conflict_do_update(
+    index_elements=[journals.c.id],
+    set_={"report_number": _new_number.excluded.report_number},
+    where=journals.c.report_number < _new_number.excluded.report_number,
+)
+
+
+class AgentRows:
+    """The part of the store that keeps agents."""
+
+    _connection: Connection
+
+    def save_agent(self, agent: Agent) -> None:
+        """See `QueueStore.save_agent`."""
+        self._connection.execute(_UPSERT, _values(agent))
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """See `QueueStore.agent`."""
+        row = self._connection.execute(_BY_ID, {"id": agent_id}).first()
+        return None if row is None else _agent(row)
+
+    def agents(self, after_id: str, limit: int) -> list[Agent]:
+        """See `QueueStore.agents`."""
+        return [_agent(row) for row in self._connection.execute(_PAGE, {"after": after_id, "count": limit})]
+
+    def touch_agents(self, heard: Mapping[str, int]) -> None:
+        """See `QueueStore.touch_agents`."""
+        if heard:
+            self._connection.execute(_TOUCH, [{"key": each, "millis": millis} for each, millis in heard.items()])
+
+    def report_number(self, journal_id: str) -> int:
+        """See `QueueStore.report_number`."""
+        return self._connection.execute(_NUMBER, {"id": journal_id}).scalar() or 0
+
+    def save_report_number(self, journal_id: str, number: int) -> None:
+        """See `QueueStore.save_report_number`."""
+        self._connection.execute(_RAISE, {"id": journal_id, "report_number": number})
+
+
+def _agent(row: Row[Any]) -> Agent:
+    return Agent(
+        id=row.id,
+        instance_id=row.instance_id,
+        journal_id=row.journal_id,
+        boot_id=row.boot_id,
+        host=row.host,
+        version=row.version,
+        queue_ids=tuple(row.queue_ids),
+        max_assignments=row.max_assignments,
+        connect_millis=row.connect_millis,
+        heartbeat_millis=row.heartbeat_millis,
+        labels=row.labels,
+        capabilities=tuple(row.capabilities),
+        capacity=Resources(**row.capacity),
+        gpus=tuple(Gpu(**each) for each in row.gpus),
+    )
+
+
+def _values(agent: Agent) -> dict[str, Any]:
+    return {
+        "id": agent.id,
+        "instance_id": agent.instance_id,
+        "journal_id": agent.journal_id,
+        "boot_id": agent.boot_id,
+        "host": agent.host,
+        "version": agent.version,
+        "queue_ids": list(agent.queue_ids),
+        "max_assignments": agent.max_assignments,
+        "connect_millis": agent.connect_millis,
+        "heartbeat_millis": agent.heartbeat_millis,
+        "labels": dict(agent.labels),
+        "capabilities": list(agent.capabilities),
+        "capacity": asdict(agent.capacity),
+        "gpus": [asdict(gpu) for gpu in agent.gpus],
+    }

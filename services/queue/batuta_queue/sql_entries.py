@@ -1,0 +1,177 @@
+"""Entries as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, or_, select, update
+
+from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
+from batuta_queue.tables import entries
+
+ENTRY_COLUMNS = [column for column in entries.columns if not column.name.startswith("payload")]
+# Literals, not parameters: SQLite takes a partial index only when it can see that the condition holds.
+_WAITING: ColumnElement[int] = literal_column(str(int(EntryState.WAITING)))
+_ENDED: ColumnElement[int] = literal_column(str(int(EntryState.DONE)))
+_MUTABLE = (
+    "state",
+    "not_before_millis",
+    "end_millis",
+    "attempt",
+    "agent_id",
+    "hold_reason",
+    "losses",
+    "last_lost_agent",
+    "cancel_reason",
+    "cancel_grace_millis",
+)
+
+_INSERT = insert(entries)
+_UPDATE = update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
+_BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
+_ANY_WAITING = select(1).where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING).limit(1)
+_NEXT = (
+    select(entries)
+    .where(
+        entries.c.queue_id == bindparam("queue"),
+        entries.c.state == _WAITING,
+        entries.c.not_before_millis <= bindparam("now"),
+    )
+    .order_by(entries.c.priority.desc(), entries.c.position)
+    .limit(bindparam("count"))
+)
+_WAITING_QUEUES = (
+    select(entries.c.queue_id, func.max(entries.c.not_before_millis))
+    .where(entries.c.state == _WAITING)
+    .group_by(entries.c.queue_id)
+)
+_LIVE = (
+    select(*ENTRY_COLUMNS)
+    .where(entries.c.queue_id == bindparam("queue"), entries.c.state < _ENDED)
+    .order_by(entries.c.priority.desc(), entries.c.position)
+    .limit(bindparam("count"))
+)
+_LIVE_AFTER = _LIVE.where(
+    entries.c.priority <= bindparam("priority"),
+    or_(entries.c.priority < bindparam("priority"), entries.c.position > bindparam("position")),
+)
+_PAYLOADS = select(entries.c.id, entries.c.payload, entries.c.payload_media_type).where(
+    entries.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+class EntryRows:
+    """The part of the store that keeps entries."""
+
+    _connection: Connection
+
+    def entry(self, entry_id: str) -> Entry | None:
+        """See `QueueStore.entry`."""
+        row = self._connection.execute(_BY_ID, {"id": entry_id}).first()
+        return None if row is None else entry_of(row)
+
+    def add_entry(self, entry: Entry, payload: Payload) -> None:
+        """See `QueueStore.add_entry`."""
+        values = _life(entry)
+        values.update(_birth(entry), payload=payload.data, payload_media_type=payload.media_type)
+        self._connection.execute(_INSERT, values)
+
+    def save_entries(self, changed: Sequence[Entry]) -> None:
+        """See `QueueStore.save_entries`."""
+        if changed:
+            self._connection.execute(_UPDATE, [{"key": entry.id, **_life(entry)} for entry in changed])
+
+    def has_waiting(self, queue_id: str) -> bool:
+        """See `QueueStore.has_waiting`."""
+        return self._connection.execute(_ANY_WAITING, {"queue": queue_id}).first() is not None
+
+    def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
+        """See `QueueStore.waiting`."""
+        rows = self._connection.execute(_NEXT, {"queue": queue_id, "now": now, "count": limit})
+        return [(entry_of(row), Payload(row.payload, row.payload_media_type)) for row in rows]
+
+    def waiting_queues(self) -> Mapping[str, int]:
+        """See `QueueStore.waiting_queues`."""
+        return {row[0]: row[1] for row in self._connection.execute(_WAITING_QUEUES)}
+
+    def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
+        """See `QueueStore.live_entries`."""
+        parameters: dict[str, Any] = {"queue": queue_id, "count": limit}
+        if after is None:
+            return [entry_of(row) for row in self._connection.execute(_LIVE, parameters)]
+        parameters.update(priority=after[0], position=after[1])
+        return [entry_of(row) for row in self._connection.execute(_LIVE_AFTER, parameters)]
+
+    def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:
+        """See `QueueStore.payloads`."""
+        found: dict[str, Payload] = {}
+        for start in range(0, len(entry_ids), 500):
+            part = list(entry_ids[start : start + 500])
+            for row in self._connection.execute(_PAYLOADS, {"ids": part}):
+                found[row.id] = Payload(row.payload, row.payload_media_type)
+        return found
+
+
+def entry_of(row: Row[Any]) -> Entry:
+    """The entry in a row that has `ENTRY_COLUMNS`."""
+    cancel = None
+    if row.cancel_reason is not None:
+        cancel = Cancel(row.cancel_grace_millis, CancelReason(row.cancel_reason))
+    return Entry(
+        id=row.id,
+        task_id=row.task_id,
+        queue_id=row.queue_id,
+        state=EntryState(row.state),
+        enqueue_millis=row.enqueue_millis,
+        priority=row.priority,
+        owner=row.owner,
+        project_id=row.project_id,
+        resources=Resources(row.cpus, row.memory_bytes, row.gpus),
+        policy=LeasePolicy(row.policy),
+        max_losses=row.max_losses,
+        time_limit_millis=row.time_limit_millis,
+        position=row.position,
+        attempt=row.attempt,
+        agent_id=row.agent_id,
+        hold_reason=row.hold_reason,
+        losses=row.losses,
+        last_lost_agent=row.last_lost_agent,
+        not_before_millis=row.not_before_millis,
+        cancel=cancel,
+        end_millis=row.end_millis,
+    )
+
+
+def _birth(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "task_id": entry.task_id,
+        "queue_id": entry.queue_id,
+        "priority": entry.priority,
+        "position": entry.position,
+        "enqueue_millis": entry.enqueue_millis,
+        "owner": entry.owner,
+        "project_id": entry.project_id,
+        "cpus": entry.resources.cpus,
+        "memory_bytes": entry.resources.memory_bytes,
+        "gpus": entry.resources.gpus,
+        "policy": int(entry.policy),
+        "max_losses": entry.max_losses,
+        "time_limit_millis": entry.time_limit_millis,
+    }
+
+
+def _life(entry: Entry) -> dict[str, Any]:
+    return {
+        "state": int(entry.state),
+        "not_before_millis": entry.not_before_millis,
+        "end_millis": entry.end_millis,
+        "attempt": entry.attempt,
+        "agent_id": entry.agent_id,
+        "hold_reason": entry.hold_reason,
+        "losses": entry.losses,
+        "last_lost_agent": entry.last_lost_agent,
+        "cancel_reason": None if entry.cancel is None else int(entry.cancel.reason),
+        "cancel_grace_millis": None if entry.cancel is None else entry.cancel.grace_millis,
+    }

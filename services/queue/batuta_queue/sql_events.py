@@ -1,0 +1,122 @@
+"""The event log as rows, and what is forgotten in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, literal_column, select, update
+
+from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
+from batuta_queue.store import LogBounds
+from batuta_queue.tables import attempts, entries, events, log
+
+_LOG_ID = 1
+# The row lock that this takes, held until commit, is what puts positions and commits into one order.
+_NEXT = update(log).where(log.c.id == _LOG_ID).values(head=log.c.head + bindparam("count")).returning(log.c.head)
+_INSERT = insert(events)
+_AFTER = (
+    select(events).where(events.c.position > bindparam("after")).order_by(events.c.position).limit(bindparam("count"))
+)
+_BOUNDS = select(log).where(log.c.id == _LOG_ID)
+_OLD_ENTRIES = (
+    select(entries.c.id)
+    .where(entries.c.state >= literal_column(str(int(EntryState.DONE))), entries.c.end_millis < bindparam("before"))
+    .limit(bindparam("count"))
+)
+_OLD_EVENTS = select(events.c.position, events.c.event_millis).order_by(events.c.position).limit(bindparam("count"))
+
+
+class EventRows:
+    """The part of the store that keeps the event log."""
+
+    _connection: Connection
+
+    def next_positions(self, count: int) -> int:
+        """See `QueueStore.next_positions`."""
+        head: int = self._connection.execute(_NEXT, {"count": count}).scalar_one()
+        return head - count + 1
+
+    def add_events(self, new: Sequence[Event]) -> None:
+        """See `QueueStore.add_events`."""
+        if new:
+            self._connection.execute(_INSERT, [_values(event) for event in new])
+
+    def events(self, after: int, limit: int) -> list[Event]:
+        """See `QueueStore.events`."""
+        return [_event(row) for row in self._connection.execute(_AFTER, {"after": after, "count": limit})]
+
+    def log_bounds(self) -> LogBounds:
+        """See `QueueStore.log_bounds`."""
+        row = self._connection.execute(_BOUNDS).one()
+        return LogBounds(row.epoch, row.first, row.head)
+
+    def open_log(self, epoch: str) -> None:
+        """See `QueueStore.open_log`."""
+        if self._connection.execute(_BOUNDS).first() is None:
+            self._connection.execute(insert(log), {"id": _LOG_ID, "epoch": epoch, "head": 0, "first": 1})
+
+    def purge(self, before: int, limit: int) -> int:
+        """See `QueueStore.purge`."""
+        old = self._connection.execute(_OLD_ENTRIES, {"before": before, "count": limit}).scalars().all()
+        for start in range(0, len(old), 500):
+            part = old[start : start + 500]
+            self._connection.execute(delete(attempts).where(attempts.c.entry_id.in_(part)))
+            self._connection.execute(delete(entries).where(entries.c.id.in_(part)))
+        return len(old) + self._purge_events(before, limit)
+
+    def _purge_events(self, before: int, limit: int) -> int:
+        last = 0
+        for position, millis in self._connection.execute(_OLD_EVENTS, {"count": limit}):
+            if millis >= before:
+                break
+            last = position
+        if not last:
+            return 0
+        gone = self._connection.execute(delete(events).where(events.c.position <= last)).rowcount
+        self._connection.execute(update(log).where(log.c.id == _LOG_ID).values(first=last + 1))
+        return gone
+
+
+def _event(row: Row[Any]) -> Event:
+    reason = None
+    if row.reason_name is not None:
+        reason = Reason(row.reason_name, row.reason_message, row.reason_code, row.reason_status)
+    return Event(
+        position=row.position,
+        entry_id=row.entry_id,
+        task_id=row.task_id,
+        entry_state=EntryState(row.entry_state),
+        attempt=row.attempt,
+        phase=AttemptPhase(row.phase),
+        event_millis=row.event_millis,
+        agent_id=row.agent_id,
+        host=row.host,
+        reason=reason,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        tails=tuple(Tail(**each) for each in row.tails or ()),
+    )
+
+
+def _values(event: Event) -> dict[str, Any]:
+    reason = event.reason
+    return {
+        "position": event.position,
+        "entry_id": event.entry_id,
+        "task_id": event.task_id,
+        "entry_state": int(event.entry_state),
+        "attempt": event.attempt,
+        "phase": int(event.phase),
+        "event_millis": event.event_millis,
+        "agent_id": event.agent_id,
+        "host": event.host,
+        "reason_name": None if reason is None else reason.name,
+        "reason_message": None if reason is None else reason.message,
+        "reason_code": None if reason is None else reason.code,
+        "reason_status": None if reason is None else reason.status,
+        "exit_code": event.exit_code,
+        "signal": event.signal,
+        "tails": [asdict(tail) for tail in event.tails] or None,
+    }

@@ -1,0 +1,72 @@
+"""Queues as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, select
+
+from batuta_queue.model import EntryState, LeasePolicy, Queue, QueueCounts
+from batuta_queue.store import QueueNameExists
+from batuta_queue.tables import entries, queues
+
+_BY_ID = select(queues).where(queues.c.id == bindparam("id"))
+_BY_NAME = select(queues).where(queues.c.name == bindparam("name"))
+_PAGE = select(queues).where(queues.c.name > bindparam("after")).order_by(queues.c.name).limit(bindparam("count"))
+_COUNTS = (
+    select(entries.c.queue_id, entries.c.state, func.count())
+    .where(
+        entries.c.queue_id.in_(bindparam("ids", expanding=True)),
+        entries.c.state < literal_column(str(int(EntryState.DONE))),
+    )
+    .group_by(entries.c.queue_id, entries.c.state)
+)
+
+
+class QueueRows:
+    """The part of the store that keeps queues."""
+
+    _connection: Connection
+
+    def add_queue(self, queue: Queue) -> None:
+        """See `QueueStore.add_queue`."""
+        winner = self.queue_by_name(queue.name)
+        if winner is not None:
+            raise QueueNameExists(winner)
+        values = {
+            "id": queue.id,
+            "name": queue.name,
+            "lease_policy": int(queue.lease_policy),
+            "generation": queue.generation,
+            "create_millis": queue.create_millis,
+        }
+        self._connection.execute(insert(queues), values)
+
+    def queue(self, queue_id: str) -> Queue | None:
+        """See `QueueStore.queue`."""
+        row = self._connection.execute(_BY_ID, {"id": queue_id}).first()
+        return None if row is None else _queue(row)
+
+    def queue_by_name(self, name: str) -> Queue | None:
+        """See `QueueStore.queue_by_name`."""
+        row = self._connection.execute(_BY_NAME, {"name": name}).first()
+        return None if row is None else _queue(row)
+
+    def queues(self, after_name: str, limit: int) -> list[Queue]:
+        """See `QueueStore.queues`."""
+        return [_queue(row) for row in self._connection.execute(_PAGE, {"after": after_name, "count": limit})]
+
+    def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
+        """See `QueueStore.count_entries`."""
+        waiting: dict[str, int] = {}
+        running: dict[str, int] = {}
+        for queue_id, state, count in self._connection.execute(_COUNTS, {"ids": list(queue_ids)}):
+            counts = running if state == EntryState.RUNNING else waiting
+            counts[queue_id] = counts.get(queue_id, 0) + count
+        both = set(waiting) | set(running)
+        return {each: QueueCounts(waiting.get(each, 0), running.get(each, 0)) for each in both}
+
+
+def _queue(row: Row[Any]) -> Queue:
+    return Queue(row.id, row.name, LeasePolicy(row.lease_policy), row.generation, row.create_millis)

@@ -1,0 +1,168 @@
+"""What the broker asks of its store, in its own words. A store is bound to one transaction and synchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from batuta_queue.model import Agent, Attempt, Entry, Event, Payload, Queue, QueueCounts, Ref
+
+
+class QueueNameExists(Exception):
+    """Another queue has this name."""
+
+    def __init__(self, winner: Queue) -> None:
+        super().__init__(winner.name)
+        self.winner = winner
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """The event log: its own id, the first position still kept, and the last one given (0: none yet)."""
+
+    epoch: str
+    first: int
+    head: int
+
+
+class QueueStore(Protocol):
+    """All rows of the queue service inside one transaction."""
+
+    # queues
+    def add_queue(self, queue: Queue) -> None:
+        """Store a new queue. Raises `QueueNameExists`."""
+        ...
+
+    def queue(self, queue_id: str) -> Queue | None:
+        """A queue by id."""
+        ...
+
+    def queue_by_name(self, name: str) -> Queue | None:
+        """A queue by its name, normalised."""
+        ...
+
+    def queues(self, after_name: str, limit: int) -> list[Queue]:
+        """Queues by name, those after `after_name`."""
+        ...
+
+    def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
+        """Counts of each queue that has entries."""
+        ...
+
+    # entries
+    def entry(self, entry_id: str) -> Entry | None:
+        """An entry by id."""
+        ...
+
+    def add_entry(self, entry: Entry, payload: Payload) -> None:
+        """Store a new entry."""
+        ...
+
+    def save_entries(self, entries: Sequence[Entry]) -> None:
+        """Store what changes in an entry's life."""
+        ...
+
+    def has_waiting(self, queue_id: str) -> bool:
+        """Whether any entry of the queue waits, ready or not."""
+        ...
+
+    def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
+        """The next entries that wait and may go now, in their order; locked until the transaction ends."""
+        ...
+
+    def waiting_queues(self) -> Mapping[str, int]:
+        """Queues in which entries wait, with the time from which on all of them may go."""
+        ...
+
+    def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
+        """Entries that have not ended, in order, those after (priority, position)."""
+        ...
+
+    def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:
+        """What came along with entries."""
+        ...
+
+    # attempts
+    def attempt(self, ref: Ref) -> tuple[Entry, Attempt] | None:
+        """An attempt and its entry."""
+        ...
+
+    def last_attempts(self, task_ids: Sequence[str]) -> Mapping[str, int]:
+        """The highest attempt number of each task that has one."""
+        ...
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Store new attempts."""
+        ...
+
+    def save_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Store phase and times."""
+        ...
+
+    def open_attempts(self, journal_id: str | None = None) -> list[tuple[Entry, Attempt]]:
+        """Attempts that have not ended, of one journal or of all, oldest offer first."""
+        ...
+
+    # agents
+    def save_agent(self, agent: Agent) -> None:
+        """Store an agent as it is now."""
+        ...
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """An agent by id."""
+        ...
+
+    def agents(self, after_id: str, limit: int) -> list[Agent]:
+        """Agents by id, those after `after_id`."""
+        ...
+
+    def touch_agents(self, heard: Mapping[str, int]) -> None:
+        """Store when agents were last heard."""
+        ...
+
+    def report_number(self, journal_id: str) -> int:
+        """Highest report number of a journal that is stored; 0 before the first."""
+        ...
+
+    def save_report_number(self, journal_id: str, number: int) -> None:
+        """Raise the journal's number; a lower one changes nothing."""
+        ...
+
+    # events
+    def next_positions(self, count: int) -> int:
+        """Give out `count` positions of the log; returns the first. Locks the log until the transaction ends."""
+        ...
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        """Append events, which carry positions of this transaction."""
+        ...
+
+    def events(self, after: int, limit: int) -> list[Event]:
+        """Events after a position, in order."""
+        ...
+
+    def log_bounds(self) -> LogBounds:
+        """Where the log begins and ends."""
+        ...
+
+    def open_log(self, epoch: str) -> None:
+        """Give the log its id, if it has none yet."""
+        ...
+
+    # the rest
+    def purge(self, before: int, limit: int) -> int:
+        """Forget up to `limit` entries that ended, and events that came, before a time. Returns how many."""
+        ...
+
+    def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
+        """(hash of the request, serialized response) of a request that had its effect."""
+        ...
+
+    def keep_request(self, caller: str, method: str, request_id: str, request_hash: bytes, response: bytes) -> None:
+        """Keep the answer of a request."""
+        ...
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        """Run `hook` on the event loop once this transaction is durable, in the order of commits."""
+        ...

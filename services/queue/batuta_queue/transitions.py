@@ -1,0 +1,161 @@
+"""The state machine of entries and attempts: pure functions from what is to what becomes.
+
+Each returns a `Step`; whoever calls it has checked that the attempt is the entry's current one and still open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from batuta_queue.model import (
+    Attempt,
+    AttemptPhase,
+    Cancel,
+    Entry,
+    EntryState,
+    Holder,
+    LeasePolicy,
+    Reason,
+    Ref,
+    Report,
+    Tail,
+)
+
+INFRASTRUCTURE = frozenset({"ENVIRONMENT_INFRASTRUCTURE", "SHIM_LOST"})
+"""Reasons of a FAILED report that blame the machine: the entry is tried again, within its budget."""
+
+_FIRST_DELAY_MILLIS = 1_000
+_LAST_DELAY_MILLIS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change: the entry and its attempt after it, and what the event log says about it."""
+
+    entry: Entry
+    attempt: Attempt | None
+    event_millis: int
+    new_entry: bool = False
+    new_attempt: bool = False
+    entry_changed: bool = True
+    logged: bool = True
+    """Whether the event log tells it: a wish to stop changes no state."""
+    reason: Reason | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    tails: tuple[Tail, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How an attempt was lost. `counted`: against the budget. `suspicious`: the task itself may have done it."""
+
+    reason: Reason
+    counted: bool = True
+    suspicious: bool = True
+
+
+def enter(entry: Entry) -> Step:
+    """A new entry takes its place."""
+    return Step(entry, None, entry.enqueue_millis, new_entry=True)
+
+
+def next_attempt(entry: Entry, last_of_task: int) -> int:
+    """The number of the entry's next attempt: above every one that its task ever had."""
+    return max(entry.attempt, last_of_task) + 1
+
+
+def offer(entry: Entry, holder: Holder, number: int, now: int) -> Step:
+    """A waiting entry is offered to an agent, under a new attempt number."""
+    attempt = Attempt(Ref(entry.task_id, number), entry.id, holder, AttemptPhase.OFFERED, now)
+    offered = replace(entry, state=EntryState.OFFERED, attempt=number, agent_id=holder.agent_id, hold_reason="")
+    return Step(offered, attempt, now, new_attempt=True)
+
+
+def give_back(entry: Entry, attempt: Attempt, reason: Reason, now: int) -> Step:
+    """An offer was refused or not answered: the entry goes back to where it stood. Costs nothing."""
+    back = replace(entry, state=EntryState.WAITING)
+    return Step(back, _close(attempt, AttemptPhase.REJECTED, now), now, reason=reason)
+
+
+def lose(entry: Entry, attempt: Attempt, loss: Loss, now: int, chance: float) -> Step:
+    """The attempt's agent or shim is gone. `chance` in [0, 1] spreads the time of the next try."""
+    if entry.cancel is not None:
+        # Somebody wants it stopped, and it has stopped: trying again would be the one wrong answer.
+        done = replace(entry, state=EntryState.DONE, end_millis=now)
+        return Step(done, _close(attempt, AttemptPhase.CANCELLED, now), now, reason=loss.reason)
+    return Step(_after_loss(entry, loss, now, chance), _close(attempt, AttemptPhase.LOST, now), now, reason=loss.reason)
+
+
+def report(entry: Entry, attempt: Attempt, said: Report, now: int, chance: float) -> Step | None:
+    """What a report of the agent that has the attempt does. None: nothing, the phase is not beyond the one known."""
+    if said.phase <= attempt.phase:
+        return None
+    if not said.phase.ended:
+        return _advance(entry, attempt, said, now)
+    if said.phase is AttemptPhase.REJECTED and attempt.phase is AttemptPhase.OFFERED:
+        refused = Reason("ASSIGNMENT_REJECTED", "the agent did not take it")
+        return give_back(entry, attempt, said.reason or refused, now)
+    if said.phase in (AttemptPhase.LOST, AttemptPhase.REJECTED):
+        gone = Reason("ATTEMPT_LOST", "the agent lost its process", 14)
+        return lose(entry, attempt, Loss(said.reason or gone), now, chance)
+    blames_machine = said.reason is not None and said.reason.name in INFRASTRUCTURE
+    if said.phase is AttemptPhase.FAILED and blames_machine and entry.cancel is None:
+        assert said.reason is not None
+        after = _after_loss(entry, Loss(said.reason, suspicious=said.reason.name == "SHIM_LOST"), now, chance)
+    else:
+        after = replace(entry, state=EntryState.DONE, end_millis=now)
+    return Step(
+        after,
+        _close(attempt, said.phase, now),
+        said.event_millis,
+        reason=said.reason,
+        exit_code=said.exit_code,
+        signal=said.signal,
+        tails=said.tails,
+    )
+
+
+def withdraw(entry: Entry, attempt: Attempt | None, cancel: Cancel, now: int) -> Step | None:
+    """Take an entry out. One that runs only gets the standing wish. None: it has ended, or already has that wish."""
+    if entry.state.ended or (entry.state is EntryState.RUNNING and entry.cancel == cancel):
+        return None
+    if entry.state is EntryState.RUNNING:
+        return Step(replace(entry, cancel=cancel), attempt, now, logged=False)
+    gone = replace(entry, state=EntryState.WITHDRAWN, cancel=cancel, end_millis=now)
+    closed = None
+    if entry.state is EntryState.OFFERED and attempt is not None:
+        closed = _close(attempt, AttemptPhase.CANCELLED, now)
+    return Step(gone, closed, now)
+
+
+def retry_delay_millis(losses: int, chance: float) -> int:
+    """How long an entry waits after its `losses`-th loss: 1 s doubling to 10 s, of which half is left to chance."""
+    full = min(_LAST_DELAY_MILLIS, _FIRST_DELAY_MILLIS << min(max(0, losses - 1), 10))
+    return int(full * (0.5 + 0.5 * chance))
+
+
+def _advance(entry: Entry, attempt: Attempt, said: Report, now: int) -> Step:
+    accept_millis = attempt.accept_millis or now
+    ahead = replace(attempt, phase=said.phase, accept_millis=accept_millis)
+    changed = entry.state is not EntryState.RUNNING
+    after = replace(entry, state=EntryState.RUNNING) if changed else entry
+    return Step(after, ahead, said.event_millis, entry_changed=changed, reason=said.reason)
+
+
+def _close(attempt: Attempt, phase: AttemptPhase, now: int) -> Attempt:
+    return replace(attempt, phase=phase, end_millis=now)
+
+
+def _after_loss(entry: Entry, loss: Loss, now: int, chance: float) -> Entry:
+    losses = entry.losses + (1 if loss.counted else 0)
+    poison = loss.suspicious and entry.last_lost_agent not in ("", entry.agent_id)
+    last = entry.agent_id if loss.suspicious else entry.last_lost_agent
+    counted = replace(entry, losses=losses, last_lost_agent=last)
+    if losses > entry.max_losses or entry.policy is LeasePolicy.KEEP:
+        return replace(counted, state=EntryState.DONE, end_millis=now)
+    if poison:
+        why = f"lost on {entry.last_lost_agent} and then on {entry.agent_id}: the task may be what kills its agents"
+        return replace(counted, state=EntryState.HELD, hold_reason=why)
+    delay = retry_delay_millis(losses, chance) if loss.counted else 0
+    return replace(counted, state=EntryState.WAITING, not_before_millis=now + delay)
