@@ -17,15 +17,18 @@ DETAILS_KEY = "grpc-status-details-bin"
 _DEFAULT_RETRY_DELAY = 1.0
 # Clients of other languages take 8 KiB of metadata in all; the text travels twice, once percent-encoded.
 _MESSAGE_BYTES = 1_200
-_STATUS_BYTES = 3_500
+_METADATA_BYTES = 1_000
+_STATUS_BYTES = 4_000
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def to_status(error: RpcError) -> status_pb2.Status:
     """The whole error as a `google.rpc.Status`, cut to what fits into metadata."""
     status = status_pb2.Status(code=_number(error.code), message=_clip(error.message, _MESSAGE_BYTES))
-    metadata = {key: _clip(value, 300) for key, value in list(error.metadata.items())[:32]}
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    for key, value in error.metadata.items():
+        if info.ByteSize() < _METADATA_BYTES:
+            info.metadata[_clip(key, 60)] = _clip(value, 500)
     _pack(status, info)
     for detail in _details(error, status.message):
         _pack(status, detail)

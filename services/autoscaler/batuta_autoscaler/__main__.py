@@ -11,7 +11,7 @@ from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 
 
-def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
+def build(_settings: Settings, _clock: Clock, _ids: Ids) -> Service:
     """The service with nothing but what the chassis gives every service."""
     return Service(name="autoscaler", servicers=())
 

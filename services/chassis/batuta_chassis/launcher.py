@@ -218,9 +218,7 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
 def welcome(options: Options, endpoints: Mapping[str, str]) -> list[str]:
     """What people read when everything is up."""
     credentials = options.data / CREDENTIALS
-    agent = (
-        f"this machine, queue {', '.join(options.queues)}" if options.agent else "none (start one: batuta agent start)"
-    )
+    here = f"this machine, queue {', '.join(options.queues)}"
     return [
         "Batuta is up.",
         f"  API          {endpoints.get('api', 'not installed')}",
