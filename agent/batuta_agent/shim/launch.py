@@ -74,7 +74,7 @@ def _become(order: Order, printing: int, saying: int, parent: int) -> NoReturn:
         os.dup2(printing, 1)
         os.dup2(printing, 2)
         os.chdir(order.cwd)
-        os.execve(order.argv[0], order.argv, order.env)
+        os.execve(order.argv[0], list(order.argv), order.env)
     except BaseException as error:
         os.write(saying, f"cannot start {order.argv[0] if order.argv else 'nothing'}: {error}".encode())
     finally:

@@ -1,0 +1,41 @@
+"""The environment variables of a user's process and of its courier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from batuta_agent.model import Ref
+
+_DROPPED = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
+
+
+def machine(env: Mapping[str, str]) -> dict[str, str]:
+    """The machine's environment, less what is the agent's own: its key, its settings, its interpreter's paths."""
+    return {name: value for name, value in env.items() if not name.startswith("BATUTA_") and name not in _DROPPED}
+
+
+def courier(env: Mapping[str, str], token: str) -> dict[str, str]:
+    """For a courier: it acts for this attempt only."""
+    return {**machine(env), "BATUTA_ATTEMPT_TOKEN": token}
+
+
+def run(
+    env: Mapping[str, str], ref: Ref, api: str, token: str, spool: Path, venv: Path, gpus: Sequence[str]
+) -> dict[str, str]:
+    """For the user's process. It holds the attempt's token and never the agent's key."""
+    found = {
+        **machine(env),
+        "BATUTA_TASK_ID": ref.task_id,
+        "BATUTA_ATTEMPT": str(ref.attempt),
+        "BATUTA_API": api,
+        "BATUTA_ATTEMPT_TOKEN": token,
+        "BATUTA_SPOOL_DIR": str(spool),
+        "PYTHONUNBUFFERED": "1",
+        "VIRTUAL_ENV": str(venv),
+        "PATH": f"{venv / 'bin'}:{env.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
+    }
+    if gpus:
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        found["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+    return found

@@ -1,0 +1,183 @@
+"""The agent's side of the shim: a spare one kept warm, the order, and what may be told to a shim that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import batuta_agent
+import batuta_rpc
+from batuta_agent.shim import processes
+from batuta_agent.shim.state import CANCEL, ENDED, LEASE, Order, State, encode, read_record, read_state, replace
+from batuta_agent.waiting import process_end, start
+from batuta_rpc.clock import Clock, within
+
+_ANSWER_LIMIT = 30.0
+_REFILL_DELAY = 1.0
+"""Seconds before a spare is replaced: the run that took it starts an interpreter just now, and goes first."""
+
+
+class ShimFailed(Exception):
+    """A shim could not be started, or did not answer."""
+
+
+def _argv() -> list[str]:
+    roots = sorted({str(Path(each.__file__ or "").parent.parent) for each in (batuta_agent, batuta_rpc)})
+    code = f"import sys; sys.path[:0] = {roots!r}; from batuta_agent.shim.main import main; main()"
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+class Spare:
+    """A shim that waits for its order. It ends by itself when the agent does."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        """Start it. Raises `ShimFailed`."""
+        ours, theirs = socket.socketpair()
+        try:
+            self.process = start(_argv(), env, Path("/"), stdin=theirs.fileno())
+        except OSError as error:
+            ours.close()
+            raise ShimFailed(f"cannot start a shim: {error}") from error
+        finally:
+            theirs.close()
+        ours.setblocking(False)
+        self._socket = ours
+
+    async def order(self, order: Order, clock: Clock) -> State:
+        """Give it its order. Returns the state once the user's process runs, or could not be started.
+
+        Raises `ShimFailed` when no answer comes.
+        """
+        try:
+            line = await within(clock, _ANSWER_LIMIT, self._exchange(encode(order)))
+            return State(**json.loads(line))
+        except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+            raise ShimFailed(f"the shim does not answer: {error or type(error).__name__}") from error
+        finally:
+            self._socket.close()
+
+    async def _exchange(self, line: bytes) -> bytes:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self._socket, line)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            part = await loop.sock_recv(self._socket, 1 << 16)
+            if not part:
+                raise ValueError("it ended")
+            answer += part
+        return answer
+
+    def close(self) -> None:
+        """Let it go unused."""
+        self._socket.close()
+
+
+class ShimPool:
+    """Keeps one spare, so that a run waits for one interpreter to start, not for two."""
+
+    def __init__(self, env: Mapping[str, str], clock: Clock) -> None:
+        self._env = env
+        self._clock = clock
+        self._spare: Spare | None = None
+        self._refill: asyncio.Task[None] | None = None
+        self._used: set[asyncio.Task[int]] = set()
+
+    def fill(self) -> None:
+        """Start the spare, if there is none that lives."""
+        if self._spare is None or self._spare.process.ended:
+            self._spare = Spare(self._env)
+            # Reaps it: a child that nobody waits for stays a zombie.
+            reaper = asyncio.ensure_future(self._spare.process.end(self._clock))
+            self._used.add(reaper)
+            reaper.add_done_callback(self._used.discard)
+
+    def take(self) -> Spare:
+        """A shim that waits for its order; the next one is started a moment later. Raises `ShimFailed`."""
+        self.fill()
+        spare, self._spare = self._spare, None
+        if spare is None:
+            raise ShimFailed("no shim")
+        if self._refill is None or self._refill.done():
+            self._refill = asyncio.ensure_future(self._refill_later())
+        return spare
+
+    async def close(self) -> None:
+        """Let the spare go. Shims with an order run on."""
+        for task in (self._refill, *self._used):
+            if task is not None:
+                task.cancel()
+        if self._spare is not None:
+            self._spare.close()
+            await process_end(self._spare.process.pid, self._spare.process.start, self._clock)
+
+    async def _refill_later(self) -> None:
+        await self._clock.sleep(_REFILL_DELAY)
+        self.fill()
+
+
+class RunningShim:
+    """A shim that has its order, ours or that of an agent before us in the same state folder."""
+
+    def __init__(self, directory: Path, state: State, clock: Clock) -> None:
+        self._directory = directory
+        self._state = state
+        self._clock = clock
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs: pid, start time and boot agree."""
+        same_boot = self._state.boot_id == processes.boot_id()
+        return same_boot and processes.is_alive(self._state.shim_pid, self._state.shim_start)
+
+    def cancel(self, grace: float, reason: int) -> None:
+        """Have it stop its process: SIGINT now, SIGTERM after half of `grace` seconds, SIGKILL at the end.
+
+        `reason` is a `CancelReason`, kept for an agent after this one.
+        """
+        record = json.dumps({"grace_seconds": grace, "reason": reason}).encode()
+        replace(str(self._directory / CANCEL), record, sync=False)
+        if self.alive:
+            processes.send([self._state.shim_pid], signal.SIGUSR1)
+
+    def cancel_reason(self) -> int:
+        """The reason of the cancel that was sent; 0 when none was."""
+        record = read_record(str(self._directory / CANCEL)) or {}
+        return int(record.get("reason", 0))
+
+    def renew(self, stop_at: float) -> None:
+        """Tell it until which second of CLOCK_BOOTTIME its lease lives."""
+        replace(str(self._directory / LEASE), json.dumps({"stop_at": stop_at}).encode(), sync=False)
+
+    async def end(self) -> State | None:
+        """Wait for it. Returns its last record; None when it is gone without having recorded an end."""
+        if self._state.phase != ENDED:
+            if self.alive:
+                await process_end(self._state.shim_pid, self._state.shim_start, self._clock)
+            self._state = read_state(str(self._directory)) or self._state
+        return self._state if self._state.phase == ENDED else None
+
+
+def end_stray_processes(directory: Path) -> list[int]:
+    """Kill what a dead shim left: every process whose environment names this attempt's spool. Returns their pids.
+
+    The kernel has killed the user's first process with the shim; what that one had started runs on.
+    """
+    mark = f"BATUTA_SPOOL_DIR={directory / 'spool'}".encode()
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
+    found = [pid for pid in pids if pid != os.getpid() and _has_mark(pid, mark)]
+    processes.send(found, signal.SIGKILL)
+    return found
+
+
+def _has_mark(pid: int, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return mark in file.read().split(b"\0")
+    except OSError:
+        return False

@@ -1,0 +1,45 @@
+"""Samples of machine and GPUs, taken in a thread of their own: a driver that hangs must not hold a heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from batuta_agent import host
+from batuta_agent.gpu import Gpus
+from batuta_proto.agents import v1 as agents
+from batuta_proto.types import v1 as types
+from batuta_rpc.clock import Clock
+
+
+class Sampler:
+    """Takes one sample at a time; while one is under way, the next is left out."""
+
+    def __init__(self, gpus: Gpus, disk: Path, clock: Clock) -> None:
+        self._gpus = gpus
+        self._host = host.HostSampler(disk, clock)
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
+        self._running: asyncio.Future[agents.TelemetrySample] | None = None
+
+    async def list_gpus(self) -> list[types.Gpu]:
+        """The GPUs of this machine."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._gpus.devices)
+
+    async def sample(self) -> agents.TelemetrySample | None:
+        """Machine and GPUs as they are now; None while an earlier sample has not come back."""
+        if self._running is not None and not self._running.done():
+            return None
+        self._running = asyncio.get_running_loop().run_in_executor(self._thread, self._take)
+        return await asyncio.shield(self._running)
+
+    def close(self) -> None:
+        """Let go of the driver. A call that hangs in it is left behind."""
+        self._thread.submit(self._gpus.close)
+        self._thread.shutdown(wait=False, cancel_futures=False)
+
+    def _take(self) -> agents.TelemetrySample:
+        return agents.TelemetrySample(
+            time_unix_millis=self._clock.unix_millis(), host=self._host.sample(), gpus=self._gpus.sample()
+        )
