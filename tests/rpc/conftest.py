@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -95,19 +95,19 @@ class Dispatch(agents.DispatchServiceServicer):
     def __init__(self, script: Script) -> None:
         self.script = script
 
-    async def Session(self, requests: Any, context: Context) -> AsyncIterator[agents.SessionResponse]:
+    async def Session(self, request_iterator: Any, context: Context) -> AsyncIterator[agents.SessionResponse]:
         await self.script.enter(context)
-        async for _ in requests:
+        async for _ in request_iterator:
             yield agents.SessionResponse()
 
 
 async def start(script: Script, port: int = 0) -> tuple[grpc.aio.Server, str]:
     """A running server and its address."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    system.add_SystemServiceServicer_to_server(System(script), server)
-    users.add_UserServiceServicer_to_server(Users(script), server)
-    queues.add_QueueServiceServicer_to_server(Queues(script), server)
-    agents.add_DispatchServiceServicer_to_server(Dispatch(script), server)
+    system.add_SystemServiceServicer_to_server(cast(Any, System)(script), server)
+    users.add_UserServiceServicer_to_server(cast(Any, Users)(script), server)
+    queues.add_QueueServiceServicer_to_server(cast(Any, Queues)(script), server)
+    agents.add_DispatchServiceServicer_to_server(cast(Any, Dispatch)(script), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     return server, f"127.0.0.1:{port}"
