@@ -36,7 +36,7 @@ class Numbers:
     accept_within: float = 10.0
     sweep_period: float = 1.0
     stall_after: float = 5.0
-    """A sweep that comes so much late shows that this process stood still: leases get a fresh term, as after a start."""
+    """A sweep that comes so much late shows that this process stood still: leases get a fresh term, as at a start."""
     registrations: int = 3
     registration_window: float = 8.0
     outgoing_messages: int = 256

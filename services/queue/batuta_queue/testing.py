@@ -1,0 +1,269 @@
+"""For tests: a store in memory that keeps the promises of `QueueStore`, and builders of values."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from batuta_queue.model import (
+    Agent,
+    Attempt,
+    AttemptPhase,
+    Entry,
+    EntryState,
+    Event,
+    Holder,
+    LeasePolicy,
+    Payload,
+    Queue,
+    QueueCounts,
+    Ref,
+)
+from batuta_queue.store import LogBounds, QueueNameExists, QueueStore
+
+T = TypeVar("T")
+
+
+class MemoryStore:
+    """See `QueueStore`."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, Queue] = {}
+        self._entries: dict[str, Entry] = {}
+        self._payloads: dict[str, Payload] = {}
+        self._attempts: dict[Ref, Attempt] = {}
+        self._agents: dict[str, Agent] = {}
+        self._journals: dict[str, int] = {}
+        self._events: list[Event] = []
+        self._log = LogBounds("", 1, 0)
+        self._requests: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+        self.hooks: list[Callable[[], None]] = []
+
+    def add_queue(self, queue: Queue) -> None:
+        winner = self.queue_by_name(queue.name)
+        if winner is not None:
+            raise QueueNameExists(winner)
+        self._queues[queue.id] = queue
+
+    def queue(self, queue_id: str) -> Queue | None:
+        return self._queues.get(queue_id)
+
+    def queue_by_name(self, name: str) -> Queue | None:
+        return next((queue for queue in self._queues.values() if queue.name == name), None)
+
+    def queues(self, after_name: str, limit: int) -> list[Queue]:
+        found = sorted(
+            (queue for queue in self._queues.values() if queue.name > after_name), key=lambda each: each.name
+        )
+        return found[:limit]
+
+    def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
+        counts: dict[str, QueueCounts] = {}
+        for entry in self._entries.values():
+            if entry.queue_id in queue_ids and not entry.state.ended:
+                before = counts.get(entry.queue_id, QueueCounts())
+                if entry.state is EntryState.RUNNING:
+                    counts[entry.queue_id] = replace(before, running=before.running + 1)
+                else:
+                    counts[entry.queue_id] = replace(before, waiting=before.waiting + 1)
+        return counts
+
+    def entry(self, entry_id: str) -> Entry | None:
+        return self._entries.get(entry_id)
+
+    def add_entry(self, entry: Entry, payload: Payload) -> None:
+        assert entry.id not in self._entries
+        self._entries[entry.id] = entry
+        self._payloads[entry.id] = payload
+
+    def save_entries(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._entries[entry.id] = entry
+
+    def has_waiting(self, queue_id: str) -> bool:
+        return any(entry.state is EntryState.WAITING for entry in self._of(queue_id))
+
+    def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
+        found = [
+            entry
+            for entry in self._of(queue_id)
+            if entry.state is EntryState.WAITING and entry.not_before_millis <= now
+        ]
+        return [(entry, self._payloads[entry.id]) for entry in found[:limit]]
+
+    def waiting_queues(self) -> Mapping[str, int]:
+        latest: dict[str, int] = {}
+        for entry in self._entries.values():
+            if entry.state is EntryState.WAITING:
+                latest[entry.queue_id] = max(latest.get(entry.queue_id, 0), entry.not_before_millis)
+        return latest
+
+    def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
+        found = [entry for entry in self._of(queue_id) if not entry.state.ended]
+        if after is not None:
+            found = [entry for entry in found if (-entry.priority, entry.position) > (-after[0], after[1])]
+        return found[:limit]
+
+    def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:
+        return {entry_id: self._payloads[entry_id] for entry_id in entry_ids if entry_id in self._payloads}
+
+    def attempt(self, ref: Ref) -> tuple[Entry, Attempt] | None:
+        attempt = self._attempts.get(ref)
+        return None if attempt is None else (self._entries[attempt.entry_id], attempt)
+
+    def last_attempts(self, task_ids: Sequence[str]) -> Mapping[str, int]:
+        last: dict[str, int] = {}
+        for task_id, number in self._attempts:
+            if task_id in task_ids:
+                last[task_id] = max(last.get(task_id, 0), number)
+        return last
+
+    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            assert attempt.ref not in self._attempts
+            self._attempts[attempt.ref] = attempt
+
+    def save_attempts(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            self._attempts[attempt.ref] = attempt
+
+    def open_attempts(self, journal_id: str | None = None) -> list[tuple[Entry, Attempt]]:
+        found = [
+            attempt
+            for attempt in self._attempts.values()
+            if not attempt.phase.ended and journal_id in (None, attempt.holder.journal_id)
+        ]
+        return [(self._entries[each.entry_id], each) for each in sorted(found, key=lambda each: each.offer_millis)]
+
+    def save_agent(self, agent: Agent) -> None:
+        self._agents[agent.id] = agent
+
+    def agent(self, agent_id: str) -> Agent | None:
+        return self._agents.get(agent_id)
+
+    def agents(self, after_id: str, limit: int) -> list[Agent]:
+        found = sorted((agent for agent in self._agents.values() if agent.id > after_id), key=lambda each: each.id)
+        return found[:limit]
+
+    def touch_agents(self, heard: Mapping[str, int]) -> None:
+        for agent_id, millis in heard.items():
+            if agent_id in self._agents:
+                self._agents[agent_id] = replace(self._agents[agent_id], heartbeat_millis=millis)
+
+    def report_number(self, journal_id: str) -> int:
+        return self._journals.get(journal_id, 0)
+
+    def save_report_number(self, journal_id: str, number: int) -> None:
+        self._journals[journal_id] = max(number, self._journals.get(journal_id, 0))
+
+    def next_positions(self, count: int) -> int:
+        self._log = replace(self._log, head=self._log.head + count)
+        return self._log.head - count + 1
+
+    def add_events(self, events: Sequence[Event]) -> None:
+        self._events.extend(events)
+
+    def events(self, after: int, limit: int) -> list[Event]:
+        return [event for event in self._events if event.position > after][:limit]
+
+    def log_bounds(self) -> LogBounds:
+        return self._log
+
+    def open_log(self, epoch: str) -> None:
+        if not self._log.epoch:
+            self._log = LogBounds(epoch, 1, 0)
+
+    def purge(self, before: int, limit: int) -> int:
+        old = [each.id for each in self._entries.values() if each.state.ended and (each.end_millis or 0) < before][
+            :limit
+        ]
+        for entry_id in old:
+            del self._entries[entry_id]
+        self._attempts = {ref: each for ref, each in self._attempts.items() if each.entry_id not in old}
+        gone = 0
+        while gone < min(limit, len(self._events)) and self._events[gone].event_millis < before:
+            gone += 1
+        if gone:
+            self._log = replace(self._log, first=self._events[gone - 1].position + 1)
+            del self._events[:gone]
+        return len(old) + gone
+
+    def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
+        return self._requests.get((caller, method, request_id))
+
+    def keep_request(self, caller: str, method: str, request_id: str, request_hash: bytes, response: bytes) -> None:
+        self._requests[(caller, method, request_id)] = (request_hash, response)
+
+    def after_commit(self, hook: Callable[[], None]) -> None:
+        self.hooks.append(hook)
+
+    def _of(self, queue_id: str) -> list[Entry]:
+        found = [entry for entry in self._entries.values() if entry.queue_id == queue_id]
+        return sorted(found, key=lambda entry: (-entry.priority, entry.position))
+
+
+class MemoryTransactor:
+    """Use cases over one `MemoryStore`: undone when one raises, with what they promised for after the commit."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+
+    async def write(self, fn: Callable[[QueueStore], T]) -> T:
+        """Run `fn`, then its hooks."""
+        before = copy.deepcopy(self.store)
+        try:
+            result = fn(self.store)
+        except BaseException:
+            self.store = before
+            raise
+        hooks, self.store.hooks = self.store.hooks, []
+        for hook in hooks:
+            hook()
+        return result
+
+    async def read(self, fn: Callable[[QueueStore], T]) -> T:
+        """Run `fn` on a copy."""
+        return fn(copy.deepcopy(self.store))
+
+
+def make_queue(name: str = "default", **changes: Any) -> Queue:
+    """A queue whose id is its name in lower case, with dashes."""
+    queue = Queue(name.lower().replace(" ", "-"), name, LeasePolicy.STRICT, 1, 0)
+    return replace(queue, **changes)
+
+
+def make_entry(entry_id: str = "entry-1", **changes: Any) -> Entry:
+    """A waiting entry of the queue `default`."""
+    entry = Entry(entry_id, f"task-of-{entry_id}", "default", EntryState.WAITING, 1_000)
+    return replace(entry, **changes)
+
+
+def make_holder(agent_id: str = "agent-1", **changes: Any) -> Holder:
+    """An agent as the holder of attempts."""
+    return replace(Holder(agent_id, f"host-of-{agent_id}", f"journal-of-{agent_id}", "boot-1"), **changes)
+
+
+def make_agent(agent_id: str = "agent-1", **changes: Any) -> Agent:
+    """An agent that serves the queue `default`, one assignment at a time."""
+    holder = make_holder(agent_id)
+    agent = Agent(
+        id=agent_id,
+        instance_id="instance-1",
+        journal_id=holder.journal_id,
+        boot_id=holder.boot_id,
+        host=holder.host,
+        version="0.1.0",
+        queue_ids=("default",),
+        max_assignments=1,
+        connect_millis=1_000,
+        heartbeat_millis=1_000,
+    )
+    return replace(agent, **changes)
+
+
+def make_attempt(entry: Entry, number: int = 1, agent_id: str = "agent-1", **changes: Any) -> Attempt:
+    """An offered attempt of `entry`."""
+    attempt = Attempt(Ref(entry.task_id, number), entry.id, make_holder(agent_id), AttemptPhase.OFFERED, 2_000)
+    return replace(attempt, **changes)
