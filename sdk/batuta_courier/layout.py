@@ -60,7 +60,8 @@ class Close:
     """The end of a run's data.
 
     With `finish` the courier ends the task itself: `state` is COMPLETED, FAILED or ABORTED, `reason` one word,
-    `message` a sentence. Without it somebody else says how the run ended.
+    `message` a sentence. Without it somebody else says how the run ended. `exiting`: the script's process is about to
+    end, and its exit code, read from exit_status, has the last word.
     """
 
     finish: bool = False
@@ -68,6 +69,7 @@ class Close:
     reason: str = ""
     message: str = ""
     exit_code: int | None = None
+    exiting: bool = False
 
 
 @dataclass

@@ -13,6 +13,7 @@ The file is mapped shared: what was written is in the kernel's hands at once and
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import mmap
 import os
@@ -76,10 +77,9 @@ class ScalarWriter:
         self._inside = False
         self._deferred: list[tuple[int, int, int, float]] = []
         self._numbers: dict[tuple[str, str], int] = {}
-        self._last_number = 0
-        self._segment = -1
+        self._next_number = itertools.count(1)
         self._view: Any = None
-        self._place = self._end = 0
+        self._place = self._end = HEADER_BYTES + records * RECORD_BYTES
         self._missed = 0
         self._greatest: int | None = None
         self._pack = BODY.pack_into
@@ -165,19 +165,22 @@ class ScalarWriter:
             self._notify(f"{missed} scalars were dropped because the spool or its disk was full")
 
     def _open_segment(self) -> bool:
-        size = HEADER_BYTES + self._records * RECORD_BYTES
+        view = self._view
+        if view is not None and not view[self._end - RECORD_BYTES]:
+            self._place = HEADER_BYTES  # interrupted in here, behind the step that counts
+            return True
+        index = 0 if view is None else (HEADER.unpack_from(view)[3] - 1) // self._records + 1
         if not self._room():
             return False
         try:
             self._make_folder()
-            view = _map_new(self._folder / segment_name(self._segment + 1), size)
+            view = _map_new(self._folder / segment_name(index), self._end)
         except OSError:
             return False
         self._greatest = self._greatest_with_current()
-        self._segment += 1
-        HEADER.pack_into(view, 0, MAGIC, VERSION, self._records, self._segment * self._records + 1)
-        self._view = view
-        self._place, self._end = HEADER_BYTES, size
+        HEADER.pack_into(view, 0, MAGIC, VERSION, self._records, index * self._records + 1)
+        self._view = view  # the step that counts: before it, the next call makes this file anew
+        self._place = HEADER_BYTES
         return True
 
     def _greatest_with_current(self) -> int | None:
@@ -196,15 +199,15 @@ class ScalarWriter:
                 return known
             if len(self._numbers) >= SERIES:
                 raise ValueError(f"a run may report at most {SERIES} series; {metric!r}/{variant!r} would be one more")
-            # Counted before it is written: a number is never given twice, whatever interrupts this.
-            self._last_number += 1
-            line = json.dumps([self._last_number, metric, variant])
+            # One step, and before it is written: a number is never given twice, whatever interrupts this.
+            number = next(self._next_number)
+            line = json.dumps([number, metric, variant])
             with contextlib.suppress(OSError):  # a full disk: the series is numbered, its records will be dropped
                 self._make_folder()
                 with open(self._folder / "series", "ab", buffering=0) as file:
                     file.write(f"\n{line}\n".encode("ascii"))
-                self._numbers[metric, variant] = self._last_number
-            return self._last_number
+                self._numbers[metric, variant] = number
+            return number
 
 
 def _map_new(path: Path, size: int) -> mmap.mmap:

@@ -71,8 +71,10 @@ class ScalarReader:
         if self._records == 0 and not self._learn_size():
             return 0
         index = max(_segments(self._folder), default=-1)
-        if index < 0 or not self._open(index):
+        if index < 0:
             return 0
+        if not self._open(index):
+            return index * self._records  # just being made: the one before it is full
         low, high = 0, self._records  # the marked records are a prefix: halve until its end
         while low < high:
             middle = (low + high) // 2

@@ -1,0 +1,79 @@
+"""What the server has stored of a spool, shared by the shipping threads and kept in ack.json."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+
+from batuta_courier import layout, tails
+from batuta_rpc.clock import Clock
+
+_EVERY = 0.1
+"""Seconds between two writes of ack.json while data flows."""
+
+
+class Ledger:
+    """Acknowledged ends, by producer. Thread-safe."""
+
+    def __init__(self, spool_dir: Path, clock: Clock) -> None:
+        self._spool_dir = spool_dir
+        self._clock = clock
+        self._lock = threading.Condition()
+        self._acks = layout.read_acks(spool_dir)
+        self._acks.done, self._acks.error = False, None
+        self._written_at = -_EVERY
+        self._dirty = False
+
+    def log(self, producer: str) -> int:
+        """Bytes of this log that are stored."""
+        with self._lock:
+            return self._acks.log(producer)
+
+    def scalars(self, producer: str) -> int:
+        """Last sequence of this producer that is stored."""
+        with self._lock:
+            return self._acks.scalars(producer)
+
+    def put(self, producer: str, kind: str, end: int) -> None:
+        """Record how far the server has stored a stream; it may have more or less than was believed."""
+        with self._lock:
+            entry = self._acks.producers.setdefault(producer, {})
+            if entry.get(kind) == end:
+                return
+            entry[kind] = end
+            self._dirty = True
+            self._lock.notify_all()
+            self._write_if_due()
+
+    def stored(self, ends: list[tails.Tail]) -> bool:
+        """Whether everything up to `ends` is stored."""
+        with self._lock:
+            return tails.stored(self._acks, ends)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something is stored, or so long."""
+        with self._lock:
+            self._lock.wait(seconds)
+
+    def flush(self) -> None:
+        """Write ack.json if something has changed since."""
+        with self._lock:
+            if self._dirty:
+                self._write()
+
+    def finish(self, *, done: bool, error: str | None) -> None:
+        """Write the courier's last word: all is stored, or why it never will be; neither when another may go on."""
+        with self._lock:
+            self._acks.done, self._acks.error = done, error
+            self._write()
+
+    def _write_if_due(self) -> None:
+        if self._clock.monotonic() - self._written_at >= _EVERY:
+            self._write()
+
+    def _write(self) -> None:
+        self._written_at = self._clock.monotonic()
+        self._dirty = False
+        with contextlib.suppress(OSError):  # a full disk: the server knows where it stands
+            layout.write_acks(self._spool_dir, self._acks)

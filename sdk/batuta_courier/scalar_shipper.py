@@ -1,0 +1,122 @@
+"""Brings the scalars of a spool to the server, in columnar batches, each record exactly once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from batuta_courier import layout, tails, troubles
+from batuta_courier.ledger import Ledger
+from batuta_courier.scalars_reader import Batch, ScalarReader, SpoolDamaged
+from batuta_proto.metrics import v1 as metrics
+from batuta_rpc.backoff import Backoff
+from batuta_rpc.clock import Clock
+from batuta_rpc.errors import RpcError, TooLarge
+from batuta_rpc.ids import Ids
+
+BATCH = 32_768
+"""Records of one call; a segment is never crossed."""
+_SMALLEST_BATCH = 256
+_EVERY = 0.1
+"""Seconds between two looks for new records."""
+
+
+class ScalarShipper:
+    """Runs in a thread of its own until `stop`. `error` is set when it had to give up."""
+
+    def __init__(
+        self,
+        spool_dir: Path,
+        run: layout.RunInfo,
+        stub: metrics.MetricServiceStub,
+        ledger: Ledger,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self.error: Exception | None = None
+        self._spool_dir = spool_dir
+        self._run = run
+        self._stub = stub
+        self._ledger = ledger
+        self._clock = clock
+        self._backoff = Backoff(ids)
+        self._batch = BATCH
+        self._readers: dict[str, ScalarReader] = {}
+        self._stop = threading.Event()
+        self._look = threading.Event()
+
+    def run(self) -> None:
+        """Ship until `stop` or an error that does not pass."""
+        try:
+            while not self._stop.is_set():
+                self._look.wait(self._pass())
+                self._look.clear()
+        except (RpcError, SpoolDamaged, OSError) as error:
+            self.error = error
+        finally:
+            for reader in self._readers.values():
+                reader.close()
+
+    def stop(self) -> None:
+        """Make `run` return soon. From any thread."""
+        self._stop.set()
+        self._look.set()
+
+    def look(self) -> None:
+        """Look for new records at once. From any thread."""
+        self._look.set()
+
+    def _pass(self) -> float:
+        """Ship what is there. Returns the seconds until the next look."""
+        try:
+            for folder in layout.producers(self._spool_dir):
+                self._ship(folder)
+        except RpcError as error:
+            if isinstance(error, TooLarge) and self._batch > _SMALLEST_BATCH:
+                self._batch //= 2
+                return 0.0
+            if not troubles.passes(error):
+                raise
+            return error.retry_delay or self._backoff.next()
+        return _EVERY
+
+    def _ship(self, folder: Path) -> None:
+        reader = self._readers.get(folder.name)
+        if reader is None:
+            reader = self._readers[folder.name] = ScalarReader(folder)
+        while not self._stop.is_set():
+            after = self._ledger.scalars(folder.name)
+            batch = reader.read(after, self._batch)
+            if batch is None:
+                return
+            answer = self._stub.AppendScalars(request(self._run, folder.name, batch))
+            self._backoff.reset()
+            stored = answer.committed_sequence
+            if stored < after and reader.read(stored, 1) is None:
+                raise SpoolDamaged(
+                    f"the server has {stored} scalars of {folder.name}, though it had acknowledged {after}: "
+                    "what lies between is gone from the spool"
+                )
+            self._ledger.put(folder.name, tails.SCALARS, stored)
+            reader.forget(stored)
+
+
+def request(run: layout.RunInfo, producer: str, batch: Batch) -> metrics.AppendScalarsRequest:
+    """A batch as the contract has it."""
+    return metrics.AppendScalarsRequest(
+        task_id=run.task_id,
+        attempt=run.attempt,
+        producer=producer,
+        first_sequence=batch.first,
+        last_sequence=batch.last,
+        columns=[
+            metrics.ScalarColumn(
+                metric=column.metric,
+                variant=column.variant,
+                iterations=column.iterations,
+                time_unix_millis=column.times,
+                values=column.values,
+            )
+            for column in batch.columns
+        ],
+    )
