@@ -36,7 +36,6 @@ USER_TTL = timedelta(minutes=15)
 """The longest life of a token that is not an attempt's."""
 _SKEW = 60.0
 """Seconds by which the clocks of two services may differ."""
-_CACHED = 8192
 
 
 class Signer:
@@ -89,13 +88,14 @@ class Signer:
 class Verifier:
     """Checks tokens by the public keys in a folder, and remembers those it has checked."""
 
-    def __init__(self, keys_dir: Path, clock: Clock | None = None) -> None:
+    def __init__(self, keys_dir: Path, clock: Clock | None = None, *, remembered: int = 8192) -> None:
         self._keys_dir = keys_dir
         self._clock = clock or SystemClock()
         self._keys: dict[str, tuple[str, Ed25519PublicKey]] = {}
         self._read_at: float | None = None
         # Checking a signature costs 50 times a look-up, and a client sends the same token for minutes.
         self._known: dict[str, tuple[Caller, float]] = {}
+        self._remembered = remembered
 
     def verify(self, token: str) -> Caller:
         """Who holds `token`. Raises `TokenExpired` or `TokenInvalid`."""
@@ -103,7 +103,7 @@ class Verifier:
         if known is None:
             caller = self._check(token)
             known = (caller, caller.token_expire.timestamp())
-            if len(self._known) >= _CACHED:
+            if len(self._known) >= self._remembered:
                 del self._known[next(iter(self._known))]
             self._known[token] = known
         if known[1] <= self._clock.unix_millis() / 1000:
