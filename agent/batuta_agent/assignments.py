@@ -93,13 +93,14 @@ class Assignments:
 
     def acknowledge(self, number: int) -> None:
         """The broker has stored every report up to `number`."""
-        for held in self._shop.journal.acknowledge(number):
+        changed = self._shop.journal.acknowledge(number)
+        for held in changed:
             self._update(held)
-        if any(held.settled for held in self._shop.journal.held()):
+        if any(held.settled for held in changed):
             self.on_change()
 
     def renew(self, sent_at: float, period: float) -> None:
-        """The broker has acknowledged what was sent at this second of CLOCK_BOOTTIME; heartbeats come every `period`."""
+        """The broker has acknowledged what was sent at this second of CLOCK_BOOTTIME. `period`: of heartbeats."""
         self._renewed = (sent_at, period)
         for attempt in self._attempts.values():
             attempt.renew(sent_at, period)

@@ -52,9 +52,9 @@ class HostSampler:
 
     def _rates(self) -> tuple[int, int]:
         counters = psutil.net_io_counters()
-        now = (self._clock.monotonic(), counters.bytes_recv, counters.bytes_sent) if counters is not None else None
+        now = (self._clock.monotonic(), counters.bytes_recv, counters.bytes_sent)
         before, self._before = self._before, now
-        if now is None or before is None or now[0] <= before[0]:
+        if before is None or now[0] <= before[0]:
             return 0, 0
         seconds = now[0] - before[0]
         return _rate(now[1] - before[1], seconds), _rate(now[2] - before[2], seconds)

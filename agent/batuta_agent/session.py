@@ -89,6 +89,7 @@ class Session:
         self._reported = 0
         self._telemetry: agents.TelemetrySample | None = None
         self._resync = False
+        self._resynced_at = 0.0
         self._goodbye: agents.Goodbye | None = None
         self._heartbeat_period = _HEARTBEAT
         self._telemetry_period = _TELEMETRY
@@ -118,17 +119,20 @@ class Session:
             welcome = await within(self._clock, _WELCOME_LIMIT, self._exchange_hello(call, resume))
         except asyncio.TimeoutError as error:
             raise SessionBroken(f"the broker did not say welcome within {_WELCOME_LIMIT:g} s") from error
+        self._journal.on_report = self._wake.set
+        self._assignments.on_change = self._beat_now
+        self._heard_at = self._clock.monotonic()
+        await self._welcomed(welcome, sent_at)
+        on_welcome(welcome)
+
+    async def _welcomed(self, welcome: agents.Welcome, sent_at: float) -> None:
         self._outcome.session_id, self._outcome.lived = welcome.session_id, True
         self._heartbeat_period = _seconds(welcome.heartbeat_period, _HEARTBEAT)
         self._telemetry_period = _seconds(welcome.telemetry_period, _TELEMETRY)
-        self._heard_at = self._clock.monotonic()
         self._reported = welcome.report_number
         self._assignments.acknowledge(welcome.report_number)
         self._assignments.renew(sent_at, self._heartbeat_period)
-        self._journal.on_report = self._wake.set
-        self._assignments.on_change = self._beat_now
         await self._assignments.expect(welcome.expected)
-        on_welcome(welcome)
         self._beat_now()
 
     async def _exchange_hello(self, call: Any, resume: str) -> agents.Welcome:
@@ -163,7 +167,7 @@ class Session:
 
     def _next(self) -> agents.SessionRequest | None:
         if self._resync:
-            self._resync = False
+            self._resync, self._resynced_at = False, self._clock.boottime()
             return agents.SessionRequest(hello=self._facts(self._outcome.session_id))
         if self._heartbeat_due:
             self._heartbeat_due = False
@@ -217,6 +221,8 @@ class Session:
         elif kind == "resync":
             self._resync = True
             self._wake.set()
+        elif kind == "welcome":
+            await self._welcomed(message.welcome, self._resynced_at)
         elif kind == "disconnect":
             self._disconnected(message.disconnect)
         else:

@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
+
 from batuta_agent import host
 from batuta_agent.gpu import Gpus
 from batuta_proto.agents import v1 as agents
@@ -21,7 +23,7 @@ class Sampler:
         self._host = host.HostSampler(disk, clock)
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="telemetry")
-        self._running: asyncio.Future[agents.TelemetrySample] | None = None
+        self._running: asyncio.Future[agents.TelemetrySample | None] | None = None
 
     async def list_gpus(self) -> list[types.Gpu]:
         """The GPUs of this machine."""
@@ -39,7 +41,9 @@ class Sampler:
         self._thread.submit(self._gpus.close)
         self._thread.shutdown(wait=False, cancel_futures=False)
 
-    def _take(self) -> agents.TelemetrySample:
-        return agents.TelemetrySample(
-            time_unix_millis=self._clock.unix_millis(), host=self._host.sample(), gpus=self._gpus.sample()
-        )
+    def _take(self) -> agents.TelemetrySample | None:
+        try:
+            sample = self._host.sample()
+        except (OSError, psutil.Error):
+            return None  # a disk unmounted under us: the next sample may do
+        return agents.TelemetrySample(time_unix_millis=self._clock.unix_millis(), host=sample, gpus=self._gpus.sample())

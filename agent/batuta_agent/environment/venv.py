@@ -156,7 +156,7 @@ def _blamed(text: str, wanted: Sequence[Requirement]) -> str:
     """The requirement that uv speaks of: the one named first after `Because`, `Failed to …` or `error:`."""
     start = re.search(r"Because|Failed to|error:|×", text)
     said = requirements.canonical(text[start.start() :] if start else text)
-    places = []
+    places: list[tuple[int, str]] = []
     for each in wanted:
         match = re.search(rf"(?<![a-z0-9-]){re.escape(each.name)}(?![a-z0-9])", said)
         if match is not None:

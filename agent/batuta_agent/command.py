@@ -1,0 +1,161 @@
+"""`batuta agent start`: its arguments, and the wiring of an agent process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from batuta_rpc.config import ConfigError, Connection, load_connection, parse_connection
+
+_EPILOG = """
+The credential comes from --join-token, --credentials, the environment (BATUTA_API, BATUTA_ACCESS_KEY,
+BATUTA_SECRET_KEY) or ~/.batuta/batuta.conf. Ctrl-C leaves running tasks alone: the next start finds them again.
+"""
+
+
+def start(subparsers: Any) -> None:
+    """Add `start` to the subcommands of `batuta agent`."""
+    add_arguments(
+        cast(
+            "argparse.ArgumentParser",
+            subparsers.add_parser("start", help="run tasks from queues on this machine", epilog=_EPILOG),
+        )
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of `start`, and the function that runs it as `run`."""
+    add = parser.add_argument
+    add("--queue", action="append", required=True, metavar="NAME", help="queue to serve; repeat for more, first first")
+    add("--create-queue", action="store_true", help="make queues that do not exist")
+    add("--name", metavar="NAME", help="this agent's name (default: <host>:<slot>)")
+    add("--slots", type=_positive, default=1, metavar="N", help="tasks at once (default: 1)")
+    add("--api", metavar="URL", help="the server's address")
+    add("--join-token", metavar="TOKEN", help="join with a single-use token; better: BATUTA_JOIN_TOKEN")
+    add("--credentials", type=Path, metavar="FILE", help="file with the server's address and a credential")
+    add("--data", type=Path, metavar="DIR", help="folder of this agent's state (default: ~/.batuta/agents/<name>)")
+    add("--cache", type=Path, metavar="DIR", help="folder of environments and repositories (default: ~/.batuta/cache)")
+    add("--python", action="append", default=[], metavar="PATH", help="an interpreter for tasks; repeat for more")
+    add("--label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="label of this agent")
+    add("--allow-local-git", action="store_true", help="take repositories by path too")
+    add("--stop-tasks-on-exit", action="store_true", help="stop running tasks when the agent is stopped")
+    add("--json-logs", action="store_true", help="one JSON object per line")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run an agent until it is stopped. Returns the exit code."""
+    from batuta_agent.folders import StateInUse
+    from batuta_rpc.errors import RpcError
+
+    if sys.version_info < (3, 10):  # noqa: UP036 - whoever installed without the extra comes here too
+        print("batuta agent: needs Python 3.10 or newer", file=sys.stderr)
+        return 1
+    os.umask(0o077)
+    try:
+        return asyncio.run(_main(arguments, os.environ))
+    except (ConfigError, StateInUse, RpcError, ValueError) as error:
+        print(f"batuta agent: {error}", file=sys.stderr)
+    except sqlite3.DatabaseError as error:
+        print(f"batuta agent: the journal cannot be used: {error}", file=sys.stderr)
+    return 1
+
+
+class _Home(NamedTuple):
+    name: str
+    state: Any
+    connection: Connection
+
+
+async def _main(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
+    from batuta_agent.agent import on_signals
+    from batuta_agent.wiring import build
+
+    home = await _home(arguments, env)
+    try:
+        async with build(arguments, home.name, home.state, home.connection, env) as agent:
+            on_signals(asyncio.get_running_loop(), agent.stop, (signal.SIGINT, signal.SIGTERM))
+            return await agent.run(stop_tasks=arguments.stop_tasks_on_exit)
+    finally:
+        home.state.close()
+
+
+def _state(arguments: argparse.Namespace) -> tuple[str, Any]:
+    """This agent's name and its folder, locked. Raises `StateInUse`."""
+    from batuta_agent.folders import StateFolder, folder_name, free_slot
+    from batuta_agent.host import host_name
+
+    agents = Path("~/.batuta/agents").expanduser()
+    if not arguments.name and not arguments.data:
+        return free_slot(agents, host_name())
+    name = arguments.name or f"{host_name()}:0"
+    return name, StateFolder(arguments.data or agents / folder_name(name))
+
+
+async def _home(arguments: argparse.Namespace, env: Mapping[str, str]) -> _Home:
+    """Lock the state folder, and find the credential. Raises `ConfigError`, `StateInUse`, `RpcError`."""
+    name, state = _state(arguments)
+    try:
+        return _Home(name, state, await _connection(arguments, env, name, state.credentials))
+    except BaseException:
+        state.close()
+        raise
+
+
+async def _connection(arguments: argparse.Namespace, env: Mapping[str, str], name: str, kept: Path) -> Connection:
+    if arguments.credentials is not None:
+        return _with_api(_read(arguments.credentials), arguments.api)
+    before = _kept(kept)
+    if before is not None:  # a join token is spent once; what it brought stays
+        return _with_api(before, arguments.api)
+    token = arguments.join_token or env.get("BATUTA_JOIN_TOKEN", "")
+    if token:
+        from batuta_agent.joining import redeem
+
+        api = arguments.api or env.get("BATUTA_API", "")
+        if not api:
+            raise ConfigError("a join token needs the server's address: give --api http://host:8480")
+        return await redeem(api, token, name, kept)
+    found = load_connection(env)
+    if found is None:
+        raise ConfigError(
+            "no server is configured: run `batuta init`, or give --credentials FILE, "
+            "or --api URL and --join-token TOKEN"
+        )
+    return _with_api(found, arguments.api)
+
+
+def _read(path: Path) -> Connection:
+    try:
+        return parse_connection(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+
+
+def _kept(path: Path) -> Connection | None:
+    return _read(path) if path.exists() else None
+
+
+def _with_api(connection: Connection, api: str | None) -> Connection:
+    return connection._replace(api=api) if api else connection
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise argparse.ArgumentTypeError("write KEY=VALUE")
+    return key, value

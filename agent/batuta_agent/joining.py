@@ -1,0 +1,60 @@
+"""Before the first session: who we are for this server, where its broker is, which queues we serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc.aio
+
+from batuta_proto.queues import v1 as queues
+from batuta_proto.system import v1 as system
+from batuta_proto.users import v1 as users
+from batuta_rpc.channel import open_aio
+from batuta_rpc.config import Connection, save_connection
+from batuta_rpc.errors import QueueNameTaken, QueueNotFound
+from batuta_rpc.ids import Ids
+
+CLIENT = "agent"
+
+
+async def redeem(api: str, join_token: str, agent_id: str, keep: Path) -> Connection:
+    """Spend a join token for a credential, kept in the file `keep`. Raises `RpcError`."""
+    channel = open_aio(api, None, CLIENT)
+    try:
+        stub = users.UserServiceStub(channel)
+        answer = await stub.RedeemJoinToken(users.RedeemJoinTokenRequest(join_token=join_token, agent_id=agent_id))
+    finally:
+        await channel.close()
+    connection = Connection(api, answer.credential.access_key, answer.secret_key)
+    save_connection(keep, connection)
+    return connection
+
+
+async def dispatch_endpoint(channel: grpc.aio.Channel, api: str) -> str:
+    """Where this server's broker takes sessions. Raises `RpcError`."""
+    stub = system.SystemServiceStub(channel)
+    info = await stub.GetServerInfo(system.GetServerInfoRequest())
+    return info.dispatch_endpoint or api
+
+
+async def find_queues(channel: grpc.aio.Channel, names: Sequence[str], ids: Ids, *, create: bool) -> dict[str, str]:
+    """The ids of queues by name, in the order given. With `create`, missing ones are made.
+
+    Raises `QueueNotFound`, whose text lists the queues there are and says `--create-queue`.
+    """
+    stub = queues.QueueServiceStub(channel)
+    return {name: await _find_queue(stub, name, ids, create=create) for name in names}
+
+
+async def _find_queue(stub: queues.QueueServiceAsyncStub, name: str, ids: Ids, *, create: bool) -> str:
+    try:
+        return (await stub.GetQueue(queues.GetQueueRequest(display_name=name))).queue.id
+    except QueueNotFound as error:
+        if not create:
+            raise QueueNotFound(f"{error}; --create-queue makes it") from error
+    try:
+        request = queues.CreateQueueRequest(display_name=name, request_id=ids.request_id())
+        return (await stub.CreateQueue(request)).queue.id
+    except QueueNameTaken:  # somebody else was quicker
+        return (await stub.GetQueue(queues.GetQueueRequest(display_name=name))).queue.id

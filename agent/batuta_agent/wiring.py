@@ -1,0 +1,80 @@
+"""The only place that names implementations: builds an agent from its arguments and closes it again."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from batuta_agent import joining, run_environment
+from batuta_agent.agent import Agent, Identity
+from batuta_agent.assignments import Assignments
+from batuta_agent.environment.interpreters import Interpreters
+from batuta_agent.environment.prepare import Preparer
+from batuta_agent.environment.source import Sources
+from batuta_agent.environment.venv import VenvCache
+from batuta_agent.folders import Caches, StateFolder
+from batuta_agent.gpu import Gpus
+from batuta_agent.journal import Journal
+from batuta_agent.printer import HumanPrinter, JsonPrinter, Printer
+from batuta_agent.reading import ApiTaskReader
+from batuta_agent.shims import ShimPool
+from batuta_agent.telemetry import Sampler
+from batuta_agent.workshop import Workshop
+from batuta_proto.tasks import v1 as tasks
+from batuta_rpc.auth import AioCredentialTokens
+from batuta_rpc.channel import open_aio
+from batuta_rpc.clock import SystemClock
+from batuta_rpc.config import Connection
+from batuta_rpc.ids import SystemIds
+
+
+@asynccontextmanager
+async def build(
+    arguments: argparse.Namespace, name: str, state: StateFolder, connection: Connection, env: Mapping[str, str]
+) -> AsyncGenerator[Agent]:
+    """An agent that is ready to run. Raises `RpcError` when the server refuses it or a queue is unknown."""
+    clock, ids = SystemClock(), SystemIds()
+    printer: Printer = JsonPrinter(clock) if arguments.json_logs else HumanPrinter(clock)
+    tokens = AioCredentialTokens(connection.api, connection.access_key, connection.secret_key, clock, joining.CLIENT)
+    async with AsyncExitStack() as stack:
+        channel = open_aio(connection.api, tokens, joining.CLIENT)
+        stack.push_async_callback(channel.close)
+        dispatch = await joining.dispatch_endpoint(channel, connection.api)
+        queues = await joining.find_queues(channel, arguments.queue, ids, create=arguments.create_queue)
+        journal = Journal(state.journal, ids)
+        stack.push_async_callback(journal.close)
+        shims = ShimPool(run_environment.machine(env), clock)
+        stack.push_async_callback(shims.close)
+        shims.fill()
+        sampler = Sampler(Gpus(), state.path, clock)
+        stack.callback(sampler.close)
+        preparer = _preparer(arguments, ids)
+        await preparer.wheel()
+        workshop = Workshop(
+            api=connection.api,
+            agent=name,
+            env=env,
+            journal=journal,
+            shims=shims,
+            reader=ApiTaskReader(tasks.TaskServiceStub(channel), clock, ids),
+            maker=preparer,
+            printer=printer,
+            clock=clock,
+            ids=ids,
+        )
+        assignments = Assignments(state, workshop, arguments.slots)
+        identity = Identity(name, queues, dict(arguments.label))
+        yield Agent(identity, dispatch, tokens, assignments, journal, sampler, printer, clock, ids)
+
+
+def _preparer(arguments: argparse.Namespace, ids: SystemIds) -> Preparer:
+    caches = Caches((arguments.cache or Path("~/.batuta/cache")).expanduser())
+    return Preparer(
+        Sources(caches.repositories, allow_local=arguments.allow_local_git),
+        VenvCache(caches.environments),
+        Interpreters(arguments.python),
+        caches.wheels,
+        ids,
+    )
