@@ -120,7 +120,10 @@ def _engine(url: URL, *, readers: bool) -> Engine:
         cursor.close()
 
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if readers else "BEGIN IMMEDIATE")
+        # By the driver's own cursor: every transaction passes here, and Core's way around it costs 70 µs.
+        cursor = connection.connection.cursor()
+        cursor.execute("BEGIN" if readers else "BEGIN IMMEDIATE")
+        cursor.close()
 
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
