@@ -1,0 +1,134 @@
+"""A queue service on a loopback port, and agents that speak to it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batuta_chassis.testing import Running, running
+from batuta_proto.agents import v1 as agents
+from batuta_proto.queues import v1 as queues
+from batuta_proto.types import v1 as types
+from batuta_queue.__main__ import build
+from batuta_queue.testing_agent import FakeAgent, submit_request
+from batuta_rpc.clock import SystemClock, within
+from batuta_rpc.testing import FakeClock
+
+PATIENCE = 20.0
+Kind = tuple[str, int, str, str]
+
+
+@dataclass
+class House:
+    """One running queue service, and short words for what tests do with it."""
+
+    service: Running
+    clock: FakeClock
+    queue_id: str
+    stub: Any
+    agents_stub: Any
+    agents: list[FakeAgent] = field(default_factory=list[FakeAgent])
+
+    def agent(self, agent_id: str = "agent-1", **facts: Any) -> FakeAgent:
+        """An agent that is not connected yet."""
+        facts.setdefault("queue_ids", [self.queue_id])
+        made = FakeAgent(self.service.channel("agent"), agent_id=agent_id, patience=PATIENCE, **facts)
+        self.agents.append(made)
+        return made
+
+    async def submit(self, entry_id: str = "e1", **envelope: Any) -> queues.Entry:
+        """Put a task into the default queue."""
+        envelope.setdefault("queue_id", self.queue_id)
+        response = await self.stub.SubmitEntry(submit_request(entry_id, **envelope))
+        entry: queues.Entry = response.entry
+        return entry
+
+    async def withdraw(self, entry_id: str = "e1", **fields: Any) -> queues.WithdrawEntryResponse:
+        """Take a task out."""
+        response: queues.WithdrawEntryResponse = await self.stub.WithdrawEntry(
+            queues.WithdrawEntryRequest(entry_id=entry_id, **fields)
+        )
+        return response
+
+    async def running_task(self, agent: FakeAgent, entry_id: str = "e1", **envelope: Any) -> agents.Assignment:
+        """A task that `agent`, connected and free, has accepted."""
+        await self.submit(entry_id, **envelope)
+        assignment: agents.Assignment = await agent.next("assignment")
+        await agent.accept(assignment)
+        return assignment
+
+    async def watch(self, after: queues.Cursor | None = None) -> AsyncIterator[queues.EntryEvent]:
+        """Events one by one, as they come."""
+        call = self.stub.WatchAttempts(queues.WatchAttemptsRequest(after=after))
+        while True:
+            response = await within(SystemClock(), PATIENCE, call.read())
+            for event in response.events:
+                yield event
+
+    async def story(self, *last: object, entry_id: str = "e1") -> list[Kind]:
+        """All events of an entry as (entry state, attempt, phase, reason), up to the first (state, phase) that is
+        `last`."""
+        told: list[Kind] = []
+        async with contextlib.aclosing(self.watch()) as events:  # type: ignore[type-var]
+            async for event in events:
+                if event.entry_id != entry_id:
+                    continue
+                told.append(_told(event))
+                if not last or (told[-1][0], told[-1][2]) == last[:2]:
+                    return told
+        return told
+
+    async def listed(self, agent_id: str) -> agents.Agent:
+        """An agent as operators see it."""
+        response = await self.agents_stub.GetAgent(agents.GetAgentRequest(agent_id=agent_id))
+        agent: agents.Agent = response.agent
+        return agent
+
+
+def _told(event: queues.EntryEvent) -> Kind:
+    state = queues.EntryState.Name(event.entry_state).removeprefix("ENTRY_STATE_")
+    phase = types.AttemptPhase.Name(event.phase).removeprefix("ATTEMPT_PHASE_")
+    reason = ""
+    if event.HasField("reason"):
+        from google.rpc import error_details_pb2
+
+        info = error_details_pb2.ErrorInfo()
+        reason = info.reason if event.reason.details and event.reason.details[0].Unpack(info) else event.reason.message
+    return state, event.attempt, phase, reason
+
+
+Open = Callable[[], AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def open_house(tmp_path: Path) -> Open:
+    """Opens a queue service on this test's folder; opened again, it is the same broker after a restart."""
+    clock = FakeClock()
+
+    @contextlib.asynccontextmanager
+    async def open_it() -> AsyncGenerator[House]:
+        async with running(build, tmp_path, service="queue", clock=clock) as service:
+            channel = service.channel("service", subject="service:api")
+            stub = queues.QueueServiceStub(channel)
+            found = await stub.GetQueue(queues.GetQueueRequest(display_name="default"))
+            house = House(service, clock, found.queue.id, stub, agents.AgentServiceStub(channel))
+            try:
+                yield house
+            finally:
+                for agent in house.agents:
+                    agent.cut()
+
+    return open_it
+
+
+@pytest.fixture
+async def house(open_house: Open) -> AsyncGenerator[House]:
+    """A queue service with a clock that stands still."""
+    async with open_house() as opened:
+        yield opened

@@ -1,0 +1,264 @@
+"""What every store promises, asked of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batuta_chassis.database import Database, sqlite_url
+from batuta_chassis.migrations import migrate
+from batuta_chassis.transactions import SqlTransactor
+from batuta_queue.__main__ import MIGRATIONS
+from batuta_queue.model import (
+    NO_PAYLOAD,
+    Attempt,
+    AttemptPhase,
+    Cancel,
+    CancelReason,
+    Entry,
+    EntryState,
+    Event,
+    Gpu,
+    LeasePolicy,
+    Payload,
+    QueueCounts,
+    Reason,
+    Ref,
+    Resources,
+    Tail,
+)
+from batuta_queue.sql import SqlStore
+from batuta_queue.store import QueueNameExists, QueueStore
+from batuta_queue.tables import metadata
+from batuta_queue.testing import MemoryTransactor, make_agent, make_attempt, make_entry, make_queue
+from batuta_rpc.testing import FakeClock
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Any]:
+    if request.param == "memory":
+        yield MemoryTransactor()
+        return
+    clock = FakeClock()
+    database = Database(sqlite_url(tmp_path / "queue.db"), metadata, clock)
+    migrate(database.engine, MIGRATIONS)
+    yield SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
+    await database.close()
+
+
+async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores):
+    def fill(store: QueueStore) -> None:
+        for name in ("gpu große Kiste", "default", "空 キュー"):
+            store.add_queue(make_queue(name, lease_policy=LeasePolicy.FAST))
+
+    await stores.write(fill)
+    assert (await stores.read(lambda store: store.queue("default"))).name == "default"
+    assert (await stores.read(lambda store: store.queue_by_name("空 キュー"))).lease_policy is LeasePolicy.FAST
+    assert await stores.read(lambda store: store.queue("other")) is None
+    assert [each.name for each in await stores.read(lambda store: store.queues("", 2))] == ["default", "gpu große Kiste"]
+    assert [each.name for each in await stores.read(lambda store: store.queues("gpu große Kiste", 9))] == ["空 キュー"]
+
+
+async def test_a_name_that_is_taken_tells_the_winner(stores):
+    await stores.write(lambda store: store.add_queue(make_queue("default", id="first")))
+    with pytest.raises(QueueNameExists) as caught:
+        await stores.write(lambda store: store.add_queue(make_queue("default", id="second")))
+    assert caught.value.winner.id == "first"
+
+
+async def test_an_entry_comes_back_as_it_was_stored(stores):
+    entry = make_entry(
+        owner="ada",
+        project_id="p1",
+        resources=Resources(2.5, 1 << 34, 2),
+        policy=LeasePolicy.KEEP,
+        max_losses=7,
+        time_limit_millis=60_000,
+        priority=-3,
+        position=12,
+        attempt=4,
+    )
+    await stores.write(lambda store: store.add_entry(entry, Payload(b"\x00\xff", "x/y")))
+    assert await stores.read(lambda store: store.entry(entry.id)) == entry
+    assert await stores.read(lambda store: store.payloads([entry.id, "none"])) == {entry.id: Payload(b"\x00\xff", "x/y")}
+    changed = replace(
+        entry,
+        state=EntryState.HELD,
+        agent_id="agent-1",
+        attempt=5,
+        hold_reason="why",
+        losses=2,
+        last_lost_agent="agent-2",
+        not_before_millis=9,
+        cancel=Cancel(1_500, CancelReason.USER),
+        end_millis=77,
+    )
+    await stores.write(lambda store: store.save_entries([changed]))
+    assert await stores.read(lambda store: store.entry(entry.id)) == changed
+
+
+def line(*entries: Entry) -> Callable[[QueueStore], None]:
+    def fill(store: QueueStore) -> None:
+        for entry in entries:
+            store.add_entry(entry, Payload(entry.id.encode()))
+
+    return fill
+
+
+async def test_waiting_entries_come_by_priority_then_place_and_only_when_they_may(stores):
+    await stores.write(
+        line(
+            make_entry("a", position=1),
+            make_entry("b", position=2, priority=5),
+            make_entry("c", position=3, priority=5),
+            make_entry("later", position=4, priority=9, not_before_millis=500),
+            make_entry("runs", position=5, priority=9, state=EntryState.RUNNING),
+            make_entry("elsewhere", position=6, queue_id="other"),
+        )
+    )
+    found = await stores.read(lambda store: store.waiting("default", 10, 499))
+    assert [(entry.id, payload.data) for entry, payload in found] == [("b", b"b"), ("c", b"c"), ("a", b"a")]
+    assert [entry.id for entry, _ in await stores.read(lambda store: store.waiting("default", 2, 500))] == ["later", "b"]
+    assert await stores.read(lambda store: store.waiting_queues()) == {"default": 500, "other": 0}
+    assert await stores.read(lambda store: (store.has_waiting("default"), store.has_waiting("none"))) == (True, False)
+
+
+async def test_live_entries_page_in_order(stores):
+    entries = [make_entry(f"e{n}", position=n, priority=n % 2) for n in range(6)]
+    await stores.write(line(*entries, make_entry("gone", position=9, state=EntryState.DONE, end_millis=1)))
+    first = await stores.read(lambda store: store.live_entries("default", None, 4))
+    assert [entry.id for entry in first] == ["e1", "e3", "e5", "e0"]
+    rest = await stores.read(lambda store: store.live_entries("default", (0, 0), 4))
+    assert [entry.id for entry in rest] == ["e2", "e4"]
+    counts = await stores.read(lambda store: store.count_entries(["default", "none"]))
+    assert counts == {"default": QueueCounts(6, 0)}
+
+
+async def test_attempts_open_and_close(stores):
+    entry = make_entry(state=EntryState.RUNNING, attempt=2)
+    closed = make_attempt(entry, 1, phase=AttemptPhase.REJECTED, end_millis=5)
+    opened = make_attempt(entry, 2, offer_millis=9)
+
+    def fill(store: QueueStore) -> None:
+        store.add_entry(entry, NO_PAYLOAD)
+        store.add_attempts([closed, opened])
+
+    await stores.write(fill)
+    assert await stores.read(lambda store: store.attempt(Ref(entry.task_id, 2))) == (entry, opened)
+    assert await stores.read(lambda store: store.attempt(Ref(entry.task_id, 3))) is None
+    assert await stores.read(lambda store: store.open_attempts()) == [(entry, opened)]
+    assert await stores.read(lambda store: store.open_attempts("journal-of-agent-1")) == [(entry, opened)]
+    assert await stores.read(lambda store: store.open_attempts("other")) == []
+    last = await stores.read(lambda store: store.last_attempts([entry.task_id, "none"]))
+    assert last == {entry.task_id: 2}
+    assert await stores.read(lambda store: store.last_attempts(["none"])) == {}
+    done: Attempt = replace(opened, phase=AttemptPhase.LOST, accept_millis=10, end_millis=11)
+    await stores.write(lambda store: store.save_attempts([done]))
+    assert await stores.read(lambda store: store.open_attempts()) == []
+    assert (await stores.read(lambda store: store.attempt(done.ref)))[1] == done
+
+
+async def test_agents_are_kept_as_they_last_said(stores):
+    agent = make_agent(
+        labels={"rack": "7"},
+        capabilities=("drain",),
+        capacity=Resources(8, 1 << 36, 1),
+        gpus=(Gpu("GPU-1", 0, "NVIDIA H200", 1 << 37, "550"),),
+        queue_ids=("default", "services"),
+    )
+    await stores.write(lambda store: store.save_agent(make_agent()))
+    await stores.write(lambda store: store.save_agent(agent))
+    await stores.write(lambda store: store.save_agent(make_agent("agent-2")))
+    assert await stores.read(lambda store: store.agent("agent-1")) == agent
+    await stores.write(lambda store: store.touch_agents({"agent-1": 9_000, "unknown": 1}))
+    assert (await stores.read(lambda store: store.agent("agent-1"))).heartbeat_millis == 9_000
+    assert [each.id for each in await stores.read(lambda store: store.agents("agent-1", 9))] == ["agent-2"]
+
+
+async def test_a_journals_report_number_only_grows(stores):
+    assert await stores.read(lambda store: store.report_number("j")) == 0
+    for number in (3, 7, 5):
+        await stores.write(lambda store, number=number: store.save_report_number("j", number))
+    assert await stores.read(lambda store: store.report_number("j")) == 7
+
+
+def event(position: int, **changes: Any) -> Event:
+    base = Event(position, "e", "t", EntryState.DONE, 1, AttemptPhase.FAILED, 1_000 + position)
+    return replace(base, **changes)
+
+
+async def test_the_log_gives_positions_without_holes_and_keeps_events_whole(stores):
+    whole = event(
+        1,
+        agent_id="agent-1",
+        host="h",
+        reason=Reason("SHIM_LOST", "gone", 14, b"status"),
+        exit_code=0,
+        signal=9,
+        tails=(Tail("console", 1, 99),),
+    )
+
+    def fill(store: QueueStore) -> None:
+        store.open_log("epoch-1")
+        store.open_log("epoch-2")
+        assert store.next_positions(2) == 1
+        assert store.next_positions(1) == 3
+        store.add_events([whole, event(2), event(3)])
+
+    await stores.write(fill)
+    assert await stores.read(lambda store: store.events(0, 10)) == [whole, event(2), event(3)]
+    assert [each.position for each in await stores.read(lambda store: store.events(1, 1))] == [2]
+    bounds = await stores.read(lambda store: store.log_bounds())
+    assert (bounds.epoch, bounds.first, bounds.head) == ("epoch-1", 1, 3)
+
+
+async def test_a_use_case_that_fails_leaves_no_trace_and_no_hole(stores):
+    await stores.write(lambda store: store.open_log("epoch"))
+
+    def fail(store: QueueStore) -> None:
+        store.add_entry(make_entry(), NO_PAYLOAD)
+        store.next_positions(5)
+        store.after_commit(lambda: pytest.fail("nothing was committed"))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await stores.write(fail)
+    assert await stores.read(lambda store: store.entry("entry-1")) is None
+    assert await stores.write(lambda store: store.next_positions(1)) == 1
+
+
+async def test_hooks_run_once_what_they_belong_to_is_committed(stores):
+    ran: list[int] = []
+    for number in range(3):
+        await stores.write(lambda store, number=number: store.after_commit(lambda: ran.append(number)))
+    assert ran == [0, 1, 2]
+
+
+async def test_old_history_is_forgotten_and_what_lives_is_not(stores):
+    def fill(store: QueueStore) -> None:
+        store.open_log("epoch")
+        store.add_entry(make_entry("old", state=EntryState.DONE, end_millis=10), NO_PAYLOAD)
+        store.add_attempts([make_attempt(make_entry("old"), phase=AttemptPhase.LOST)])
+        store.add_entry(make_entry("young", state=EntryState.DONE, end_millis=5_000), NO_PAYLOAD)
+        store.add_entry(make_entry("alive"), NO_PAYLOAD)
+        first = store.next_positions(3)
+        store.add_events([event(first + n, event_millis=millis) for n, millis in enumerate((10, 20, 5_000))])
+
+    await stores.write(fill)
+    assert await stores.write(lambda store: store.purge(1_000, 100)) == 3
+    assert await stores.write(lambda store: store.purge(1_000, 100)) == 0
+    left = await stores.read(lambda store: [store.entry(name) is not None for name in ("old", "young", "alive")])
+    assert left == [False, True, True]
+    assert await stores.read(lambda store: store.attempt(Ref("task-of-old", 1))) is None
+    assert [each.position for each in await stores.read(lambda store: store.events(0, 9))] == [3]
+    assert (await stores.read(lambda store: store.log_bounds())).first == 3
+
+
+async def test_a_request_is_remembered_with_its_answer(stores):
+    await stores.write(lambda store: store.keep_request("ada", "m", "id", b"hash", b"answer"))
+    assert await stores.read(lambda store: store.find_request("ada", "m", "id")) == (b"hash", b"answer")
+    assert await stores.read(lambda store: store.find_request("bob", "m", "id")) is None
