@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def open_database(tmp_path: Path) -> AsyncIterator[Callable[..., Database]]:
+async def open_database(tmp_path: Path) -> AsyncGenerator[Callable[..., Database]]:
     """Opens databases on one file; all are closed at the end."""
     opened: list[Database] = []
 
@@ -65,6 +65,6 @@ async def open_database(tmp_path: Path) -> AsyncIterator[Callable[..., Database]
 
 
 @pytest.fixture
-async def database(open_database: Callable[..., Database]) -> AsyncGenerator[Database]:
+async def database(open_database: Callable[..., Database]) -> Database:
     """One database with the tables above."""
-    yield open_database()
+    return open_database()

@@ -25,6 +25,7 @@ from batuta_chassis.testing import Running, running
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.system import v1 as system
+from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc import errors
 from batuta_rpc.clock import Clock
@@ -77,7 +78,9 @@ class Queues(queues.QueueServiceServicer):
 
 
 class Dispatch(agents.DispatchServiceServicer):
-    async def Session(self, request_iterator: Any, context: Context) -> None:
+    async def Session(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, request_iterator: Any, context: Context
+    ) -> None:
         async for _ in request_iterator:
             await context.write(agents.SessionResponse())
 
@@ -150,7 +153,7 @@ async def test_without_a_token_with_a_bad_one_or_an_old_one_nobody_comes_in(seen
 async def test_a_higher_role_includes_the_lower_and_not_the_other_way_round(service: Running) -> None:
     for role in ("viewer", "member", "admin", "agent", "service"):
         await caller_of(service.channel(role))
-    request = users.CreateCredentialRequest(roles=[1])
+    request = users.CreateCredentialRequest(roles=[types.ROLE_VIEWER])
     await users.UserServiceStub(service.channel("admin")).CreateCredential(request)
     for role in ("member", "viewer", "agent", "service"):
         with pytest.raises(errors.RoleMissing, match="is for admin"):
@@ -193,8 +196,8 @@ async def test_a_request_that_breaks_rules_names_every_field(service: Running) -
     with pytest.raises(errors.FieldViolation, match="access_key") as caught:
         await stub.IssueToken(users.IssueTokenRequest(secret_key="s" * 300))
     assert [field for field, _ in caught.value.field_violations] == ["access_key", "secret_key"]
+    request = users.CreateCredentialRequest(roles=[types.ROLE_VIEWER, types.ROLE_SERVICE])
     with pytest.raises(errors.FieldViolation) as caught:
-        request = users.CreateCredentialRequest(roles=[1, 5])
         await users.UserServiceStub(service.channel("admin")).CreateCredential(request)
     assert caught.value.field_violations[0][0] == "roles[1]"
 
@@ -282,14 +285,16 @@ async def test_health_has_an_entry_per_service_and_the_empty_name(service: Runni
 
 @pytest.mark.parametrize("on", [True, False])
 async def test_reflection_is_there_only_when_it_is_switched_on(seen: Seen, tmp_path: Path, on: bool) -> None:
-    async with running(build_with(seen), tmp_path, reflection=on) as service:
-        async with grpc.aio.insecure_channel(service.address) as raw:
-            stub: Any = reflection_pb2_grpc.ServerReflectionStub(raw)
-            call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="*")]))
-            names: list[str] = []
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                async for answer in call:
-                    names = [one.name for one in answer.list_services_response.service]
+    async with (
+        running(build_with(seen), tmp_path, reflection=on) as service,
+        grpc.aio.insecure_channel(service.address) as raw,
+    ):
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", raw))
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="*")]))
+        names: list[str] = []
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            async for answer in call:
+                names = [one.name for one in answer.list_services_response.service]
     assert ("batuta.users.v1.UserService" in names) is on
 
 

@@ -82,15 +82,12 @@ def test_no_token_lives_longer_than_a_quarter_of_an_hour(signer: Signer) -> None
         signer.sign_user("ada", frozenset({"admin"}), timedelta(hours=1))
 
 
-def test_a_key_made_later_is_found_and_made_up_ones_do_not_reread_the_folder(
+def test_a_key_made_later_is_found_at_its_first_token(
     signer: Signer, verifier: Verifier, tmp_path: Path, clock: FakeClock
 ) -> None:
     verifier.verify(signer.sign_user("ada", frozenset({"viewer"}))[0])
     later = Signer.load_or_create(tmp_path, "queue", clock, SeededIds(2))
     token = later.sign_attempt("t", 1, clock.now() + timedelta(days=1))
-    with pytest.raises(TokenInvalid):
-        verifier.verify(token)
-    clock.advance(1.1)
     assert verifier.verify(token).task_id == "t"
 
 

@@ -7,6 +7,7 @@ import heapq
 import random
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from batuta_rpc.ids import uuid7_hex
@@ -120,6 +121,17 @@ async def settle(rounds: int = 20) -> None:
     """Give way to the event loop a few times, so that tasks that can run do."""
     for _ in range(rounds):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until `condition` holds, looking often. Raises `AssertionError` after so many seconds of real time."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        if condition():
+            return
+        assert loop.time() < end, f"what was waited for did not happen within {seconds:g} s"
+        await asyncio.sleep(0.002)
 
 
 class SeededIds:

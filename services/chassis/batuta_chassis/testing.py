@@ -50,6 +50,21 @@ class MemoryTransactor(Generic[S]):
         return fn(copy.deepcopy(self._store))
 
 
+class MemoryRequests:
+    """Answers to requests, in memory: the `RequestStore` of stores in memory."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+
+    def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
+        """(hash of the request, serialized response), if the id was seen."""
+        return self._kept.get((caller, method, request_id))
+
+    def keep_request(self, caller: str, method: str, request_id: str, request_hash: bytes, response: bytes) -> None:
+        """Keep an answer."""
+        self._kept[caller, method, request_id] = (request_hash, response)
+
+
 @dataclass
 class Tokens:
     """Tokens of every kind, signed with the keys in one folder."""

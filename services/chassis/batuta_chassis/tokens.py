@@ -92,7 +92,7 @@ class Verifier:
         self._keys_dir = keys_dir
         self._clock = clock or SystemClock()
         self._keys: dict[str, tuple[str, Ed25519PublicKey]] = {}
-        self._read_at: float | None = None
+        self._read_at: tuple[float, int] | None = None
         # Checking a signature costs 50 times a look-up, and a client sends the same token for minutes.
         self._known: dict[str, tuple[Caller, float]] = {}
         self._remembered = remembered
@@ -131,15 +131,20 @@ class Verifier:
             raise TokenInvalid("the token is not one of this deployment; log in again") from error
 
     def _key(self, kid: str) -> tuple[str, Ed25519PublicKey]:
-        now = self._clock.monotonic()
-        # At most once a second: made-up key ids must not become file reads.
-        if kid not in self._keys and (self._read_at is None or now - self._read_at >= 1.0):
-            self._read_at = now
-            self._keys = _read_keys(self._keys_dir)
+        if kid not in self._keys:
+            self._reread()
         try:
             return self._keys[kid]
         except KeyError:
             raise TokenInvalid("the token is signed by a key that this service does not know; log in again") from None
+
+    def _reread(self) -> None:
+        """Read the folder when it has changed, else at most once a second: made-up key ids must cost nothing."""
+        now = self._clock.monotonic()
+        changed = self._keys_dir.stat().st_mtime_ns if self._keys_dir.is_dir() else 0
+        if self._read_at is None or changed != self._read_at[1] or now - self._read_at[0] >= 1.0:
+            self._read_at = (now, changed)
+            self._keys = _read_keys(self._keys_dir)
 
 
 _CHECKS: Options = {

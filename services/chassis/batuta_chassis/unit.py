@@ -20,9 +20,9 @@ class Unit:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._hooks: list[Callable[[], None]] = []
+        self._hooks: list[Callable[[], object]] = []
 
-    def after_commit(self, hook: Callable[[], None]) -> None:
+    def after_commit(self, hook: Callable[[], object]) -> None:
         """Run `hook` on the event loop of the caller once the transaction is durable, before the caller goes on.
 
         Hooks run in the order of the commits. They must not block and not raise; one that raises is logged.
@@ -30,7 +30,7 @@ class Unit:
         self._hooks.append(hook)
 
     @property
-    def hooks(self) -> list[Callable[[], None]]:
+    def hooks(self) -> list[Callable[[], object]]:
         """What to run after the commit, in order."""
         return self._hooks
 
@@ -49,6 +49,6 @@ def unit_of(connection: Connection) -> Unit:
     return unit
 
 
-def after_commit(connection: Connection, hook: Callable[[], None]) -> None:
+def after_commit(connection: Connection, hook: Callable[[], object]) -> None:
     """Run `hook` once what the running use case wrote is durable; see `Unit.after_commit`."""
     unit_of(connection).after_commit(hook)
