@@ -1,0 +1,344 @@
+"""A real agent process against a scripted broker: the life of an attempt, and its survival."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from google.rpc import error_details_pb2
+
+from batuta_agent.model import Phase
+from batuta_agent.shim.processes import look
+from batuta_agent.shim.state import State, read_state
+from batuta_agent.testing import ScriptedBroker
+from batuta_proto.agents import v1 as agents
+from batuta_rpc.errors import SessionSuperseded
+
+from .conftest import AgentProcess, assignment, script_task, until
+
+pytestmark = pytest.mark.e2e
+
+SLEEPER = "print('up', flush=True)\nimport time\nwhile True: time.sleep(0.05)"
+
+
+def reason(report: agents.AssignmentReport) -> str:
+    info = error_details_pb2.ErrorInfo()
+    assert report.reason.details[0].Unpack(info)
+    return info.reason
+
+
+def state_of(agent: AgentProcess) -> State:
+    state = read_state(str(agent.state / "attempts" / "task.1"))
+    assert state is not None
+    return state
+
+
+def runs(pid: int) -> bool:
+    process = look(pid)
+    return process is not None and not process.gone
+
+
+async def test_a_stored_script_runs_and_is_reported_with_its_console(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task("import os; print('hello', os.environ['BATUTA_TASK_ID'])")
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.ACCEPTED)
+    await session.take_report(Phase.RUNNING)
+    report = await session.take_report(Phase.SUCCEEDED)
+    console = broker.console("task", 1)
+    assert console.endswith("hello task\n")
+    assert [(each.producer, each.end) for each in report.tails] == [("console", len(console))]
+    assert report.exit_code == 0
+    await until(lambda: not (agent.state / "attempts" / "task.1").exists())
+
+
+@pytest.mark.parametrize(
+    ("code", "word", "text"),
+    [
+        ("import sys; sys.exit(3)", "EXIT_CODE", "exit code 3"),
+        ("raise ValueError('bad batch size')", "EXIT_CODE", "exit code 1: ValueError: bad batch size"),
+        ("import os; os.kill(os.getpid(), 11)", "SIGNAL", "killed by SIGSEGV"),
+    ],
+)
+async def test_a_failure_is_reported_in_words(
+    broker: ScriptedBroker, agent: AgentProcess, code: str, word: str, text: str
+) -> None:
+    broker.tasks["task"] = script_task(code)
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    report = await session.take_report(Phase.FAILED)
+    assert (reason(report), report.reason.message) == (word, text)
+
+
+async def test_user_code_starts_only_after_the_acknowledgement_of_accepted(
+    broker: ScriptedBroker, agent: AgentProcess, tmp_path: Path
+) -> None:
+    mark = tmp_path / "started"
+    broker.tasks["task"] = script_task(f"open({str(mark)!r}, 'w').close()")
+    await agent.start()
+    session = await broker.session()
+    await session.take("hello")
+    session.welcome()
+    session.send(assignment=assignment())
+    accepted = await session.take_report(Phase.ACCEPTED)
+    await until(lambda: (agent.folder / "cache" / "venvs").glob("*/.batuta-complete"))
+    for _ in range(3):
+        await session.take("heartbeat")
+    assert not mark.exists()
+    session.acknowledge(accepted.report_number)
+    await session.take_report(Phase.SUCCEEDED)
+    assert mark.exists()
+
+
+async def test_a_cancel_ends_the_whole_tree_of_processes(
+    broker: ScriptedBroker, agent: AgentProcess, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    broker.tasks["task"] = script_task(
+        "import os, signal, subprocess, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        f"        open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
+        "        time.sleep(1000)\n"
+        "    os._exit(0)\n"
+        f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
+        "time.sleep(1000)\n"
+    )
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await until(lambda: pids.exists() and len(pids.read_text().splitlines()) == 2)
+    cancel = agents.Cancel(ref=assignment().ref, reason=agents.CANCEL_REASON_USER)
+    cancel.grace.FromMilliseconds(600)
+    session.send(cancel=cancel)
+    report = await session.take_report(Phase.CANCELLED)
+    assert (reason(report), report.signal) == ("USER_ABORT", signal.SIGKILL)
+    assert [runs(int(pid)) for pid in pids.read_text().split()] == [False, False]
+
+
+async def test_a_cancel_while_the_environment_is_built_stops_the_build(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task("print('never')", requirements=["batuta", "grpcio"])
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.PREPARING)
+    session.send(cancel=agents.Cancel(ref=assignment().ref, reason=agents.CANCEL_REASON_USER))
+    report = await session.take_report(Phase.CANCELLED)
+    assert reason(report) == "USER_ABORT"
+    assert not report.HasField("exit_code")
+
+
+async def test_an_agent_killed_by_kill_9_finds_its_run_again_and_reports_it_once(
+    broker: ScriptedBroker, agent: AgentProcess, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    broker.tasks["task"] = script_task(
+        f"import os, time\nprint('one', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\n"
+        "print('two', flush=True)\n"
+    )
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.RUNNING)
+    pid = state_of(agent).child_pid
+    await agent.kill()
+    assert runs(pid)
+    await agent.start()
+    again = await broker.session()
+    hello = await again.take("hello")
+    assert [(each.ref.task_id, each.ref.attempt) for each in hello.held] == [("task", 1)]
+    again.auto = True
+    again.welcome(expected=[assignment()], report_number=2)
+    go.touch()
+    await again.take_report(Phase.SUCCEEDED)
+    console = broker.console("task", 1)
+    assert console.count("one\n") == 1
+    assert console.endswith("two\n")
+    ends = [each.report for each in again.received if each.report.phase == Phase.SUCCEEDED]
+    assert len(ends) == 1
+
+
+async def test_a_run_that_ended_while_no_agent_lived_is_reported_by_the_next_one(
+    broker: ScriptedBroker, agent: AgentProcess, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    broker.tasks["task"] = script_task(
+        f"import os, sys, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\nsys.exit(7)\n"
+    )
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.RUNNING)
+    await agent.kill()
+    go.touch()
+    await until(lambda: state_of(agent).phase == "ended")
+    await agent.start()
+    again = await broker.welcomed(expected=[assignment()], report_number=2)
+    report = await again.take_report(Phase.FAILED)
+    assert report.exit_code == 7
+
+
+async def test_an_end_that_was_never_acknowledged_is_reported_again_after_a_restart(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task("pass")
+    await agent.start()
+    session = await broker.session()
+    await session.take("hello")
+    session.welcome()
+    session.send(assignment=assignment())
+    accepted = await session.take_report(Phase.ACCEPTED)
+    session.acknowledge(accepted.report_number)
+    first = await session.take_report(Phase.SUCCEEDED)
+    await agent.kill()
+    await agent.start()
+    again = await broker.welcomed(expected=[assignment()], report_number=accepted.report_number)
+    second = await again.take_report(Phase.SUCCEEDED)
+    assert second.report_number == first.report_number
+
+
+async def test_a_stopped_agent_says_goodbye_and_leaves_its_runs_alone(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task(SLEEPER)
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.RUNNING)
+    agent.send_signal(signal.SIGTERM)
+    goodbye = await session.take("goodbye")
+    assert goodbye.keep_leases
+    session.end()
+    assert await agent.wait() == 0
+    assert runs(state_of(agent).child_pid)
+    assert "the next start finds them again" in agent.messages
+
+
+async def test_with_stop_tasks_on_exit_a_stopped_agent_ends_and_reports_its_runs(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task(SLEEPER)
+    await agent.start("--queue", "default", "--stop-tasks-on-exit")
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.RUNNING)
+    agent.send_signal(signal.SIGINT)
+    await session.take_report(Phase.CANCELLED)
+    goodbye = await session.take("goodbye")
+    assert not goodbye.keep_leases
+    session.end()
+    assert await agent.wait() == 0
+
+
+async def test_a_killed_shim_takes_the_run_with_it_and_is_told_apart_from_the_runs_own_failure(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task("import subprocess\nsubprocess.Popen(['sleep', '1000'])\n" + SLEEPER)
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await until(lambda: broker.console("task", 1).endswith("up\n"))
+    state = state_of(agent)
+    os.kill(state.shim_pid, signal.SIGKILL)
+    report = await session.take_report(Phase.FAILED)
+    assert reason(report) == "SHIM_LOST"
+    assert not runs(state.child_pid)
+
+
+async def test_what_the_broker_calls_lost_is_killed_and_never_reported_on_again(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task(SLEEPER)
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.RUNNING)
+    pid = state_of(agent).child_pid
+    session.send(heartbeat_ack=agents.HeartbeatAck(heartbeat_number=1, lost=[assignment().ref]))
+    await until(lambda: not runs(pid))
+    await until(lambda: not (agent.state / "attempts" / "task.1").exists())
+    while (await session.take("heartbeat")).held:
+        pass
+    assert {each.report.phase for each in session.received if each.HasField("report")} == {
+        Phase.ACCEPTED,
+        Phase.RUNNING,
+    }
+
+
+async def test_a_superseded_agent_ends_with_a_code_that_service_managers_do_not_restart(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    await agent.start()
+    session = await broker.welcomed()
+    session.end(SessionSuperseded("a newer session took over"))
+    assert await agent.wait() == 78
+    assert "another process took over" in agent.messages
+
+
+async def test_an_unknown_queue_is_one_error_that_lists_the_queues_and_says_create_queue(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    await agent.start("--queue", "gpu")
+    assert await agent.wait() == 1
+    assert [event["message"] for event in agent.events] == [
+        "batuta agent: no queue 'gpu'; there are: default; --create-queue makes it"
+    ]
+
+
+async def test_create_queue_makes_a_missing_queue(broker: ScriptedBroker, agent: AgentProcess) -> None:
+    await agent.start("--queue", "gpu", "--queue", "default", "--create-queue")
+    hello = await (await broker.session()).take("hello")
+    assert list(hello.queue_ids) == ["q-gpu", "q-default"]
+
+
+async def test_a_wrong_credential_is_one_error(broker: ScriptedBroker, agent: AgentProcess, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.conf"
+    wrong.write_text(f"[batuta]\napi = {broker.address}\naccess_key = key\nsecret_key = no\n")
+    await agent.start("--queue", "default", "--credentials", str(wrong))
+    assert await agent.wait() == 1
+    assert [event["message"] for event in agent.events] == ["batuta agent: the credential is not valid"]
+
+
+async def test_user_code_holds_the_attempts_token_and_never_the_agents_key(
+    broker: ScriptedBroker, agent: AgentProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.tasks["task"] = script_task(
+        "import json, os\nprint(json.dumps({k: v for k, v in os.environ.items() if 'BATUTA' in k}))"
+    )
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.SUCCEEDED)
+    seen = json.loads(broker.console("task", 1).splitlines()[-1])
+    assert seen["BATUTA_ATTEMPT_TOKEN"] == "token-task-1"
+    assert sorted(seen) == [
+        "BATUTA_API",
+        "BATUTA_ATTEMPT",
+        "BATUTA_ATTEMPT_TOKEN",
+        "BATUTA_SPOOL_DIR",
+        "BATUTA_TASK_ID",
+    ]
+
+
+async def test_a_package_that_does_not_exist_is_named_in_one_clear_message(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task("pass", requirements=["no-such-package-of-batuta==1.0"])
+    await agent.start()
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    report = await session.take_report(Phase.FAILED)
+    assert reason(report) == "ENVIRONMENT"
+    assert "package no-such-package-of-batuta==1.0 cannot be installed" in report.reason.message
+    assert "no-such-package-of-batuta" in broker.console("task", 1)
