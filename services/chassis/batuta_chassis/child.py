@@ -58,6 +58,11 @@ class Child:
         """Start it and keep it."""
         self._task = asyncio.create_task(self._keep(), name="child")
 
+    async def ended(self) -> None:
+        """Wait until it has ended for good."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     async def stop(self) -> None:
         """SIGINT, and SIGKILL when it has not ended in time. Awaits its end."""
         if self._task is not None:
