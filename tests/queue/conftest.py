@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from batuta_chassis.testing import Running, running
@@ -17,11 +18,22 @@ from batuta_proto.queues import v1 as queues
 from batuta_proto.types import v1 as types
 from batuta_queue.__main__ import build
 from batuta_queue.testing_agent import FakeAgent, submit_request
+from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import SystemClock, within
 from batuta_rpc.testing import FakeClock
 
 PATIENCE = 20.0
 Kind = tuple[str, int, str, str]
+
+
+class _Fresh:
+    def __init__(self, service: Running, role: str, subject: str) -> None:
+        self._service = service
+        self._role = role
+        self._subject = subject
+
+    def token(self) -> str:
+        return self._service.tokens.of(self._role, subject=self._subject)
 
 
 @dataclass
@@ -30,16 +42,34 @@ class House:
 
     service: Running
     clock: FakeClock
-    queue_id: str
-    stub: Any
-    agents_stub: Any
+    queue_id: str = ""
     agents: list[FakeAgent] = field(default_factory=list[FakeAgent])
+    channels: list[grpc.aio.Channel] = field(default_factory=list[grpc.aio.Channel])
+
+    def __post_init__(self) -> None:
+        """Dial as the API does."""
+        channel = self.channel("service", "service:api")
+        self.stub: Any = queues.QueueServiceStub(channel)
+        self.agents_stub: Any = agents.AgentServiceStub(channel)
+
+    async def close(self) -> None:
+        """Leave nothing open."""
+        for agent in self.agents:
+            agent.cut()
+        for channel in self.channels:
+            await channel.close()
 
     def agent(self, agent_id: str = "agent-1", **facts: Any) -> FakeAgent:
         """An agent that is not connected yet."""
         facts.setdefault("queue_ids", [self.queue_id])
-        made = FakeAgent(self.service.channel("agent"), agent_id=agent_id, patience=PATIENCE, **facts)
+        made = FakeAgent(self.channel("agent"), agent_id=agent_id, patience=PATIENCE, **facts)
         self.agents.append(made)
+        return made
+
+    def channel(self, role: str, subject: str = "tester") -> grpc.aio.Channel:
+        """A channel whose tokens are signed anew for each call, because tests move the clock far."""
+        made = open_aio(self.service.address, _Fresh(self.service, role, subject), "test")
+        self.channels.append(made)
         return made
 
     async def submit(self, entry_id: str = "e1", **envelope: Any) -> queues.Entry:
@@ -114,15 +144,13 @@ def open_house(tmp_path: Path) -> Open:
     @contextlib.asynccontextmanager
     async def open_it() -> AsyncGenerator[House]:
         async with running(build, tmp_path, service="queue", clock=clock) as service:
-            channel = service.channel("service", subject="service:api")
-            stub = queues.QueueServiceStub(channel)
-            found = await stub.GetQueue(queues.GetQueueRequest(display_name="default"))
-            house = House(service, clock, found.queue.id, stub, agents.AgentServiceStub(channel))
+            house = House(service, clock)
+            found = await house.stub.GetQueue(queues.GetQueueRequest(display_name="default"))
+            house.queue_id = found.queue.id
             try:
                 yield house
             finally:
-                for agent in house.agents:
-                    agent.cut()
+                await house.close()
 
     return open_it
 

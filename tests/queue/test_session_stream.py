@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
-
-import pytest
 
 from batuta_proto.agents import v1 as agents
 from batuta_proto.types import v1 as types
@@ -35,11 +34,13 @@ async def test_the_first_message_must_be_hello(house: Any) -> None:
 
 async def test_a_stream_that_says_nothing_is_ended_after_ten_seconds(house: Any) -> None:
     agent = house.agent()
+    timers = house.clock.sleepers
     agent.open()
-    # The stream exists once its headers have arrived; a second agent's answer proves that the loop got there.
-    await house.agent("agent-2").connect()
+    ending = asyncio.ensure_future(agent.end())
+    while house.clock.sleepers == timers:  # noqa: ASYNC110  the clock has no event for it
+        await asyncio.sleep(0.001)
     await house.clock.run_for(11)
-    error = await agent.end()
+    error = await ending
     assert isinstance(error, ProtocolViolation)
     assert "within 10 s" in error.message
 

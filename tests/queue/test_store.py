@@ -59,7 +59,10 @@ async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores):
     assert (await stores.read(lambda store: store.queue("default"))).name == "default"
     assert (await stores.read(lambda store: store.queue_by_name("空 キュー"))).lease_policy is LeasePolicy.FAST
     assert await stores.read(lambda store: store.queue("other")) is None
-    assert [each.name for each in await stores.read(lambda store: store.queues("", 2))] == ["default", "gpu große Kiste"]
+    assert [each.name for each in await stores.read(lambda store: store.queues("", 2))] == [
+        "default",
+        "gpu große Kiste",
+    ]
     assert [each.name for each in await stores.read(lambda store: store.queues("gpu große Kiste", 9))] == ["空 キュー"]
 
 
@@ -84,7 +87,9 @@ async def test_an_entry_comes_back_as_it_was_stored(stores):
     )
     await stores.write(lambda store: store.add_entry(entry, Payload(b"\x00\xff", "x/y")))
     assert await stores.read(lambda store: store.entry(entry.id)) == entry
-    assert await stores.read(lambda store: store.payloads([entry.id, "none"])) == {entry.id: Payload(b"\x00\xff", "x/y")}
+    assert await stores.read(lambda store: store.payloads([entry.id, "none"])) == {
+        entry.id: Payload(b"\x00\xff", "x/y")
+    }
     changed = replace(
         entry,
         state=EntryState.HELD,
@@ -122,7 +127,10 @@ async def test_waiting_entries_come_by_priority_then_place_and_only_when_they_ma
     )
     found = await stores.read(lambda store: store.waiting("default", 10, 499))
     assert [(entry.id, payload.data) for entry, payload in found] == [("b", b"b"), ("c", b"c"), ("a", b"a")]
-    assert [entry.id for entry, _ in await stores.read(lambda store: store.waiting("default", 2, 500))] == ["later", "b"]
+    assert [entry.id for entry, _ in await stores.read(lambda store: store.waiting("default", 2, 500))] == [
+        "later",
+        "b",
+    ]
     assert await stores.read(lambda store: store.waiting_queues()) == {"default": 500, "other": 0}
     assert await stores.read(lambda store: (store.has_waiting("default"), store.has_waiting("none"))) == (True, False)
 
