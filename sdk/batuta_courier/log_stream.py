@@ -37,7 +37,9 @@ class LogStream:
         self._changed = changed
         self._outbox: SimpleQueue[logs.AppendLogRequest | None] = SimpleQueue()
         self._outbox.put(logs.AppendLogRequest(task_id=task_id, attempt=attempt, producer=producer))
-        self._call: Any = stub.AppendLog(iter(self._outbox.get, None))
+        self._stub = stub
+        self._call: Any = None
+        self._cancelled = False
         self._reader = threading.Thread(target=self._read, name=f"log {producer}", daemon=True)
         self._reader.start()
 
@@ -52,12 +54,18 @@ class LogStream:
 
     def cancel(self) -> None:
         """End the call at once."""
+        self._cancelled = True
         self._outbox.put(None)
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
         self._reader.join(1.0)
 
     def _read(self) -> None:
         try:
+            # Opened in this thread: it may have to fetch a token first.
+            self._call = self._stub.AppendLog(iter(self._outbox.get, None))
+            if self._cancelled:
+                self._call.cancel()
             responses: Iterator[logs.AppendLogResponse] = self._call
             for response in responses:
                 if self.committed is None:

@@ -86,19 +86,23 @@ class ScalarShipper:
             reader = self._readers[folder.name] = ScalarReader(folder)
         while not self._stop.is_set():
             after = self._ledger.scalars(folder.name)
-            batch = reader.read(after, self._batch)
+            # A courier that was killed may have deleted what it had no time to write down as stored.
+            start = reader.start()
+            batch = reader.read(max(after, start), self._batch)
             if batch is None:
                 return
             answer = self._stub.AppendScalars(request(self._run, folder.name, batch))
             self._backoff.reset()
             stored = answer.committed_sequence
-            if stored < after and reader.read(stored, 1) is None:
+            if stored < start:
                 raise SpoolDamaged(
-                    f"the server has {stored} scalars of {folder.name}, though it had acknowledged {after}: "
-                    "what lies between is gone from the spool"
+                    f"the server has {stored} scalars of {folder.name}, the spool begins behind {start}: "
+                    "what lies between is lost"
                 )
             self._ledger.put(folder.name, tails.SCALARS, stored)
-            reader.forget(stored)
+            if stored - start >= reader.records:
+                self._ledger.flush()  # before the segments go
+                reader.forget(stored)
 
 
 def request(run: layout.RunInfo, producer: str, batch: Batch) -> metrics.AppendScalarsRequest:

@@ -42,7 +42,8 @@ class ScalarReader:
         self._folder = folder
         self._names: dict[int, tuple[str, str]] = {}
         self._segment = -1
-        self._records = 0
+        self.records = 0
+        """Records of one segment; 0 until there is one."""
         self._fd = -1
 
     def read(self, after: int, limit: int) -> Batch | None:
@@ -50,12 +51,12 @@ class ScalarReader:
 
         Raises SpoolDamaged.
         """
-        if self._records == 0 and not self._learn_size():
+        if self.records == 0 and not self._learn_size():
             return None
-        index, skip = divmod(after, self._records)
+        index, skip = divmod(after, self.records)
         if not self._open(index):
             return None
-        count = min(limit, self._records - skip)
+        count = min(limit, self.records - skip)
         data = os.pread(self._fd, count * RECORD_BYTES, HEADER_BYTES + skip * RECORD_BYTES)
         marks = data[::RECORD_BYTES]
         count = len(marks) - len(marks.lstrip(b"\x01"))
@@ -66,29 +67,35 @@ class ScalarReader:
         data = os.pread(self._fd, count * RECORD_BYTES, HEADER_BYTES + skip * RECORD_BYTES)
         return Batch(after + 1, after + count, self._columns(data))
 
+    def start(self) -> int:
+        """Sequence before the first record that is still on disk. Raises SpoolDamaged."""
+        if self.records == 0 and not self._learn_size():
+            return 0
+        return min(_segments(self._folder), default=0) * self.records
+
     def end(self) -> int:
         """Sequence of the last marked record; 0 for none. Raises SpoolDamaged."""
-        if self._records == 0 and not self._learn_size():
+        if self.records == 0 and not self._learn_size():
             return 0
         index = max(_segments(self._folder), default=-1)
         if index < 0:
             return 0
         if not self._open(index):
-            return index * self._records  # just being made: the one before it is full
-        low, high = 0, self._records  # the marked records are a prefix: halve until its end
+            return index * self.records  # just being made: the one before it is full
+        low, high = 0, self.records  # the marked records are a prefix: halve until its end
         while low < high:
             middle = (low + high) // 2
             mark = os.pread(self._fd, 1, HEADER_BYTES + middle * RECORD_BYTES)
             low, high = (middle + 1, high) if mark == b"\x01" else (low, middle)
-        return index * self._records + low
+        return index * self.records + low
 
     def forget(self, stored: int) -> None:
         """Delete the segments whose records the server has all stored, the newest excepted."""
-        if self._records == 0:
+        if self.records == 0:
             return
         present = _segments(self._folder)
         for index in present:
-            if (index + 1) * self._records <= stored and index < max(present):
+            if (index + 1) * self.records <= stored and index < max(present):
                 (self._folder / segment_name(index)).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -117,7 +124,7 @@ class ScalarReader:
             os.close(fd)
             raise SpoolDamaged(f"{self._folder / segment_name(index)} is not a scalar segment of version {VERSION}")
         self.close()
-        self._fd, self._segment, self._records = fd, index, records
+        self._fd, self._segment, self.records = fd, index, records
         return True
 
     def _columns(self, data: bytes) -> list[Column]:

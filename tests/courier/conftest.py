@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batuta_courier import layout, launch
+from batuta_courier import launch, layout
 from batuta_courier.testing import FakeApi, fake_api
 
 

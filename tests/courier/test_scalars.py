@@ -38,7 +38,7 @@ def of(batch: Batch) -> list[tuple[str, str, int, int, float]]:
     return [
         (column.metric, column.variant, iteration, millis, value)
         for column in batch.columns
-        for iteration, millis, value in zip(column.iterations, column.times, column.values)
+        for iteration, millis, value in zip(column.iterations, column.times, column.values, strict=True)
     ]
 
 
