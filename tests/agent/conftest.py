@@ -103,7 +103,7 @@ def end_everything_below(folder: Path) -> None:
 async def until(condition: Callable[[], object], limit: float = PATIENCE) -> None:
     """Wait until `condition` holds."""
     async with asyncio.timeout(limit):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
             await asyncio.sleep(0.01)
 
 

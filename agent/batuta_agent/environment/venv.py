@@ -16,7 +16,7 @@ from typing import NamedTuple
 from batuta_agent.environment import requirements
 from batuta_agent.environment.failure import InfrastructureFailed, PreparationFailed
 from batuta_agent.environment.interpreters import Interpreter, uv_program
-from batuta_agent.environment.locks import FileLock, lock, try_lock
+from batuta_agent.environment.locks import FileLock, try_lock
 from batuta_agent.environment.requirements import Requirement
 from batuta_agent.environment.sdk_wheel import SdkWheel
 from batuta_agent.environment.tool import ToolFailed, Tools, last_line
@@ -24,6 +24,7 @@ from batuta_agent.environment.tool import ToolFailed, Tools, last_line
 LIMIT = 20
 """How many environments are kept; those longest unused go first, one in use never."""
 _BUILD_LIMIT = 3600.0
+_LOOK = 0.1
 _COMPLETE = ".batuta-complete"
 _NETWORK = re.compile(
     r"error sending request|dns error|connection (refused|reset|closed)|timed? ?out|could not connect|temporary failure"
@@ -58,33 +59,48 @@ class VenvCache:
         """
         key = _key(python, wanted, sdk)
         path, lock_path = self._root / key, self._root / f"{key}.lock"
-        held = try_lock(lock_path, shared=True)
-        if held is not None:
-            if (path / _COMPLETE).exists():
-                os.utime(path / _COMPLETE)
-                return Venv(str(path / "bin" / "python"), path, lock_path, held, cached=True)
-            held.release()
-        held = await lock(lock_path, tools.clock, _BUILD_LIMIT)
+        held = await self._complete_or_mine(path, lock_path, tools)
+        cached = (path / _COMPLETE).exists()
         try:
-            cached = (path / _COMPLETE).exists()
-            if not cached:
+            if cached:
+                os.utime(path / _COMPLETE)
+            else:
                 await self._build(path, python, wanted, sdk, tools)
             held.share()
         except BaseException:
             held.release()
             raise
-        await asyncio.to_thread(self.clean)
+        if not cached:
+            await asyncio.to_thread(self.clean)
         return Venv(str(path / "bin" / "python"), path, lock_path, held, cached)
 
+    async def _complete_or_mine(self, path: Path, lock_path: Path, tools: Tools) -> FileLock:
+        """A shared lock on an environment that is ready, or the exclusive one on one that is not."""
+        end = tools.clock.monotonic() + _BUILD_LIMIT
+        while tools.clock.monotonic() < end:
+            held = try_lock(lock_path, shared=True)
+            if held is not None and (path / _COMPLETE).exists():
+                return held
+            if held is not None:
+                held.release()
+            # Whoever has it exclusively builds it now, and shares it when it is ready.
+            held = try_lock(lock_path)
+            if held is not None:
+                return held
+            await tools.clock.sleep(_LOOK)
+        raise InfrastructureFailed(f"{path} has been in the making by another agent for {_BUILD_LIMIT:g} s")
+
     def clean(self) -> None:
-        """Delete what is beyond the limit and not in use, and halves that a crash left."""
+        """Delete what is beyond the limit, longest unused first. One in use is passed over."""
         by_age = sorted(self._root.glob(f"*/{_COMPLETE}"), key=_age)
-        for mark in by_age[: max(0, len(by_age) - self._limit)]:
-            held = try_lock(mark.parent.with_name(f"{mark.parent.name}.lock"))
+        beyond = len(by_age) - self._limit
+        for mark in by_age:
+            held = try_lock(mark.parent.with_name(f"{mark.parent.name}.lock")) if beyond > 0 else None
             if held is not None:
                 mark.unlink(missing_ok=True)  # first: half an environment must never look whole
                 shutil.rmtree(mark.parent, ignore_errors=True)
                 held.release()
+                beyond -= 1
 
     async def _build(
         self, path: Path, python: Interpreter, wanted: Sequence[Requirement], sdk: SdkWheel, tools: Tools

@@ -1,0 +1,266 @@
+"""The shim with real processes: it is started as the agent starts it, and given an order over its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batuta_agent.shim.processes import look
+from batuta_agent.shim.state import CANCELLED, ENDED, LEASE_LOST, TERMINATED, TIME_LIMIT, Order, State
+from batuta_agent.shims import RunningShim, ShimPool, Spare, end_stray_processes
+from batuta_rpc.clock import SystemClock
+
+from .conftest import end_everything_below, until
+
+CLOCK = SystemClock()
+IGNORES = "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
+WAITS = "import time\nprint('up', flush=True)\ntime.sleep(1000)\n"
+
+
+class Bench:
+    """One attempt's folder and its shim."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.spool = folder / "spool"
+        self.spool.mkdir()
+
+    def order(self, code: str, **rest: Any) -> Order:
+        env = {**os.environ, "BATUTA_SPOOL_DIR": str(self.spool), "PYTHONUNBUFFERED": "1"}
+        argv = rest.pop("argv", [sys.executable, "-c", code])
+        return Order(str(self.folder), str(self.spool), argv, "/", env, **rest)
+
+    async def begin(self, code: str, **rest: Any) -> tuple[State, RunningShim]:
+        state = await Spare(os.environ).order(self.order(code, **rest), CLOCK)
+        return state, RunningShim(self.folder, state, CLOCK)
+
+    async def run(self, code: str, **rest: Any) -> State:
+        return await self.finish((await self.begin(code, **rest))[1])
+
+    async def finish(self, shim: RunningShim) -> State:
+        ended = await asyncio.wait_for(shim.end(), 60)
+        assert ended is not None
+        assert ended.phase == ENDED
+        return ended
+
+    @property
+    def console(self) -> str:
+        return (self.spool / "console.log").read_text()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncGenerator[Bench]:
+    yield Bench(tmp_path)
+    end_everything_below(tmp_path)
+
+
+def runs(pid: int) -> bool:
+    process = look(pid)
+    return process is not None and not process.gone
+
+
+async def test_both_outputs_arrive_in_order_and_the_exit_code_is_recorded(bench: Bench) -> None:
+    ended = await bench.run("import sys; print('a'); print('b', file=sys.stderr); print('c'); sys.exit(3)")
+    assert bench.console == "a\nb\nc\n"
+    assert (ended.exit_code, ended.signal) == (3, None)
+    assert ended.start_unix_millis <= ended.end_unix_millis
+
+
+async def test_a_million_lines_arrive_whole_and_quickly(bench: Bench) -> None:
+    code = "import sys\nsys.stdout.reconfigure(line_buffering=False, write_through=False)\n"
+    code += "for i in range(1000000): sys.stdout.write(f'line {i} ' + 'x' * 60 + chr(10))"
+    begun = CLOCK.monotonic()
+    order = bench.order(code)
+    env = {**order.env}
+    del env["PYTHONUNBUFFERED"]  # the writer is not what is measured here
+    state = await Spare(os.environ).order(order._replace(env=env), CLOCK)
+    await bench.finish(RunningShim(bench.folder, state, CLOCK))
+    seconds = CLOCK.monotonic() - begun
+    data = (bench.spool / "console.log").read_bytes()
+    lines = data.splitlines()
+    assert len(lines) == 1_000_000
+    assert all(line.startswith(b"line %d " % number) for number, line in enumerate(lines))
+    assert len(data) / seconds > 50e6 / 4, "the machine may be shared; alone it is over 50 MB/s"
+
+
+async def test_a_signal_is_recorded(bench: Bench) -> None:
+    assert (await bench.run("import os; os.kill(os.getpid(), 11)")).signal == signal.SIGSEGV
+
+
+async def test_a_program_that_cannot_be_started_is_told_at_once(bench: Bench) -> None:
+    state, _shim = await bench.begin("", argv=["/no/such/program"])
+    assert (state.phase, state.exit_code, state.child_pid) == (ENDED, 127, 0)
+    assert "/no/such/program" in state.message
+
+
+async def test_sigint_reaches_the_run_as_keyboard_interrupt_even_where_the_agent_ignores_it(bench: Bench) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background job
+    try:
+        code = (
+            "import time\ntry:\n  print('up', flush=True); time.sleep(1000)\nexcept KeyboardInterrupt:\n  print('stop')"
+        )
+        _state, shim = await bench.begin(code)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    await until(lambda: bench.console == "up\n")
+    shim.cancel(20.0, 1)
+    ended = await bench.finish(shim)
+    assert bench.console == "up\nstop\n"
+    assert (ended.cause, ended.exit_code) == (CANCELLED, 0)
+    assert shim.cancel_reason() == 1
+
+
+async def test_what_ignores_sigint_and_sigterm_is_killed_when_the_grace_is_over(bench: Bench) -> None:
+    _state, shim = await bench.begin(IGNORES + WAITS)
+    await until(lambda: bench.console == "up\n")
+    begun = CLOCK.monotonic()
+    shim.cancel(0.6, 1)
+    ended = await bench.finish(shim)
+    assert (ended.signal, ended.cause) == (signal.SIGKILL, CANCELLED)
+    assert CLOCK.monotonic() - begun > 0.5
+
+
+async def test_sigterm_follows_after_half_of_the_grace(bench: Bench) -> None:
+    _state, shim = await bench.begin("import signal; signal.signal(2, signal.SIG_IGN)\n" + WAITS)
+    await until(lambda: bench.console == "up\n")
+    shim.cancel(1.0, 1)
+    assert (await bench.finish(shim)).signal == signal.SIGTERM
+
+
+async def test_a_cancel_written_before_the_process_started_is_obeyed(bench: Bench) -> None:
+    (bench.folder / "cancel.json").write_text('{"grace_seconds": 0.2, "reason": 1}')
+    assert (await bench.run(IGNORES + WAITS)).cause == CANCELLED
+
+
+async def test_a_daemon_that_left_the_tree_is_ended_with_it(bench: Bench) -> None:
+    code = (
+        "import os, sys, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork() == 0:\n"
+        "        print(os.getpid(), flush=True)\n"
+        "        time.sleep(1000)\n"
+        "    os._exit(0)\n"
+        "os.wait(); time.sleep(0.2)\n"
+    )
+    ended = await bench.run(code)
+    assert (ended.exit_code, ended.message) == (0, "")
+    assert not runs(int(bench.console))
+
+
+async def test_the_time_limit_is_the_shims_own(bench: Bench) -> None:
+    ended = await bench.run(WAITS, time_limit=0.3, kill_grace=5.0)
+    assert (ended.cause, ended.signal) == (TIME_LIMIT, signal.SIGINT)
+
+
+async def test_a_lease_that_is_not_renewed_ends_the_run(bench: Bench) -> None:
+    ended = await bench.run(WAITS, stop_at=CLOCK.boottime() + 0.3, kill_grace=5.0)
+    assert ended.cause == LEASE_LOST
+
+
+async def test_a_renewed_lease_lets_it_run_on(bench: Bench) -> None:
+    state, shim = await bench.begin("import time; time.sleep(1.0)", stop_at=CLOCK.boottime() + 0.5)
+    shim.renew(CLOCK.boottime() + 1000)
+    ended = await bench.finish(shim)
+    assert (ended.cause, ended.exit_code) == ("", 0)
+    assert state.child_pid
+
+
+async def test_after_a_stop_of_the_whole_tree_the_deadline_comes_first(bench: Bench) -> None:
+    state, shim = await bench.begin(WAITS, stop_at=CLOCK.boottime() + 0.5, kill_grace=5.0)
+    os.kill(state.shim_pid, signal.SIGSTOP)
+    await asyncio.sleep(1.0)
+    os.kill(state.shim_pid, signal.SIGCONT)
+    begun = CLOCK.monotonic()
+    assert (await bench.finish(shim)).cause == LEASE_LOST
+    assert CLOCK.monotonic() - begun < 1.0
+
+
+async def test_a_shim_told_to_end_ends_its_run_first(bench: Bench) -> None:
+    state, shim = await bench.begin(WAITS)
+    os.kill(state.shim_pid, signal.SIGTERM)
+    assert (await bench.finish(shim)).cause == TERMINATED
+
+
+async def test_of_two_shims_with_one_order_only_one_runs_it(bench: Bench) -> None:
+    first, second = Spare(os.environ), Spare(os.environ)
+    order = bench.order("print('once')")
+    states = [await first.order(order, CLOCK), await second.order(order, CLOCK)]
+    assert states[1].message == "another shim has this attempt"
+    await bench.finish(RunningShim(bench.folder, states[0], CLOCK))
+    assert bench.console == "once\n"
+
+
+async def test_a_killed_shim_takes_its_process_along_and_leaves_no_end(bench: Bench) -> None:
+    state, shim = await bench.begin("import subprocess; subprocess.Popen(['sleep', '1000'])\n" + WAITS)
+    await until(lambda: bench.console == "up\n")
+    os.kill(state.shim_pid, signal.SIGKILL)
+    assert await shim.end() is None
+    await until(lambda: not runs(state.child_pid))
+    assert len(end_stray_processes(bench.folder)) == 1
+
+
+async def test_a_spare_ends_when_the_agent_lets_go(tmp_path: Path) -> None:
+    spare = Spare(os.environ)
+    assert runs(spare.process.pid)
+    spare.close()
+    assert await asyncio.wait_for(spare.process.end(CLOCK), 20) == 0
+
+
+async def test_the_pool_has_one_shim_ready_and_ends_it_at_the_end(tmp_path: Path) -> None:
+    pool = ShimPool(os.environ, CLOCK)
+    pool.fill()
+    taken = pool.take()
+    other = pool.take()
+    assert taken.process.pid != other.process.pid
+    for each in (taken, other):
+        each.close()
+    pool.fill()
+    await pool.close()
+
+
+async def test_the_caches_of_a_run_are_locked_as_long_as_it_lives(bench: Bench) -> None:
+    held = bench.folder / "venv.lock"
+    held.touch()
+    _state, shim = await bench.begin("input() if False else __import__('time').sleep(0.5)", hold=[str(held)])
+    with held.open() as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        await bench.finish(shim)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+async def test_output_beyond_the_limit_is_counted_and_noted_where_it_is_missing(bench: Bench) -> None:
+    ended = await bench.run("print('x' * 999); print('y' * 5000)", console_limit=1000)
+    assert ended.exit_code == 0
+    assert ended.dropped_bytes == 5001
+    assert bench.console.startswith("x" * 999 + "\n\nbatuta: 5001 bytes of output are missing here")
+
+
+async def test_a_process_that_closes_its_output_runs_on(bench: Bench) -> None:
+    ended = await bench.run("import os, sys, time\nos.close(1); os.close(2)\ntime.sleep(0.3); os._exit(5)")
+    assert ended.exit_code == 5
+
+
+async def test_it_wakes_the_courier(bench: Bench) -> None:
+    os.mkfifo(bench.spool / "wake")
+    reader = os.open(bench.spool / "wake", os.O_RDWR | os.O_NONBLOCK)
+    await bench.run("print('x')")
+    assert os.read(reader, 100)
+    os.close(reader)
+
+
+async def test_the_file_it_records_in_is_private(bench: Bench) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        (bench.folder / "state.json").unlink()
+    await bench.run("pass")
+    assert (bench.folder / "state.json").stat().st_mode & 0o777 == 0o600
