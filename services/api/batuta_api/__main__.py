@@ -1,0 +1,129 @@
+"""The API service: reads its settings, builds, wires, runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+
+from batuta_api.closing import Closing
+from batuta_api.housekeeping import Housekeeping
+from batuta_api.logs.servicer import SERVICE as LOGS
+from batuta_api.logs.servicer import LogServicer
+from batuta_api.metrics.servicer import SERVICE as METRICS
+from batuta_api.metrics.servicer import MetricServicer
+from batuta_api.projects.servicer import SERVICE as PROJECTS
+from batuta_api.projects.servicer import ProjectServicer
+from batuta_api.service_tokens import ServiceTokens
+from batuta_api.tasks.delivery import Delivery
+from batuta_api.tasks.following import Follower
+from batuta_api.tasks.queue_names import QueueNames
+from batuta_api.tasks.servicer import SERVICE as TASKS
+from batuta_api.tasks.servicer import Surroundings, TaskServicer
+from batuta_api.users.first_start import ensure_credentials
+from batuta_api.users.logins import Logins
+from batuta_api.users.servicer import SERVICE as USERS
+from batuta_api.users.servicer import UserServicer
+from batuta_api.wiring import METADATA, sql_work
+from batuta_api.work import Work, Works
+from batuta_chassis import requests
+from batuta_chassis.contract import contract
+from batuta_chassis.database import Database
+from batuta_chassis.forward import Forward
+from batuta_chassis.hub import Hub
+from batuta_chassis.migrations import migrate
+from batuta_chassis.outbox_sender import OutboxSender
+from batuta_chassis.server import run
+from batuta_chassis.service import Service, Servicer
+from batuta_chassis.settings import Settings
+from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
+from batuta_chassis.transactions import SqlTransactor
+from batuta_proto.logs import v1 as logs
+from batuta_proto.metrics import v1 as metrics
+from batuta_proto.projects import v1 as projects
+from batuta_proto.tasks import v1 as tasks
+from batuta_proto.users import v1 as users
+from batuta_rpc.channel import open_aio, open_raw_aio
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+
+QUEUE_SERVICES = ("batuta.queues.v1.QueueService", "batuta.agents.v1.AgentService")
+"""Passed on to the queue service."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the pieces of the service share."""
+
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    signer: Signer
+    database: Database
+    works: Works
+    hub: Hub
+    closing: Closing
+    queue: grpc.aio.Channel
+
+
+async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
+    """The API service, its database migrated and its first credentials written. Raises `SettingsError`."""
+    signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
+    hub = Hub(clock)
+    database = Database(settings.database_url, METADATA, clock)
+    migrate(database.engine, Path(__file__).parent / "migrations")
+    works: Works = SqlTransactor[Work](database, sql_work(hub, clock))
+    for path in await ensure_credentials(works, settings.data_dir, settings.endpoint, clock.now(), ids):
+        _log.info("first credential written", extra={"path": str(path)})
+    queue = open_aio(settings.queue_endpoint or "127.0.0.1", ServiceTokens(signer, clock), "api", dispatch=True)
+    parts = _Parts(settings, clock, ids, signer, database, works, hub, Closing(hub), queue)
+    return _service(parts)
+
+
+def _service(parts: _Parts) -> Service:
+    settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
+    names = QueueNames(parts.queue, clock, ids)
+    delivery = Delivery(works, parts.queue, names, clock)
+    sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
+    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True)
+    return Service(
+        name="api",
+        servicers=_servicers(parts, names),
+        generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
+        background=(
+            sender.run,
+            Follower(works, parts.queue, clock, ids).run,
+            Housekeeping(works, clock).run,
+            requests.purge(parts.database, clock),
+        ),
+        on_drain=parts.closing.begin,
+        on_stop=(parts.queue.close, raw.close, parts.database.close),
+        dispatch_endpoint=settings.dispatch_endpoint,
+        forwarded=QUEUE_SERVICES,
+    )
+
+
+def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
+    works, clock, ids, hub, closing = parts.works, parts.clock, parts.ids, parts.hub, parts.closing
+    around = Surroundings(works, names, hub, closing, clock, ids)
+    user_servicer = UserServicer(works, Logins(works, parts.signer, clock, ids), clock, ids)
+    return [
+        (projects.add_ProjectServiceServicer_to_server, ProjectServicer(works, clock, ids), PROJECTS),
+        (tasks.add_TaskServiceServicer_to_server, TaskServicer(around), TASKS),
+        (metrics.add_MetricServiceServicer_to_server, MetricServicer(works, hub, closing, clock), METRICS),
+        (logs.add_LogServiceServicer_to_server, LogServicer(works, hub, closing, clock), LOGS),
+        (users.add_UserServiceServicer_to_server, user_servicer, USERS),
+    ]
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    return run("api", build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Refusals in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from batuta_api.audit.store import Refused
+from batuta_api.audit.tables import audit
+
+
+class SqlAuditStore:
+    """`AuditStore` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, refused: Refused) -> None:
+        """Keep one."""
+        self._connection.execute(insert(audit), asdict(refused))
+
+    def of_task(self, task_id: str, limit: int = 100) -> list[Refused]:
+        """Those about one task, newest first."""
+        columns = [column for column in audit.c if column.name != "id"]
+        query = select(*columns).where(audit.c.task_id == task_id).order_by(audit.c.id.desc()).limit(limit)
+        return [Refused(**row._mapping) for row in self._connection.execute(query)]
+
+    def purge(self, before: datetime, keep: int) -> int:
+        """Drop those older than that, and all but the newest `keep`. How many went."""
+        newest = self._connection.execute(select(func.max(audit.c.id))).scalar_one()
+        old = (audit.c.time < before) | (audit.c.id <= (newest or 0) - keep)
+        return self._connection.execute(delete(audit).where(old)).rowcount

@@ -1,0 +1,3 @@
+"""Logs of tasks: bytes by (attempt, producer, offset)."""
+
+from __future__ import annotations

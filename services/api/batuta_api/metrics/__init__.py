@@ -1,0 +1,3 @@
+"""Scalars of tasks."""
+
+from __future__ import annotations

@@ -1,0 +1,50 @@
+"""`MetricService`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from batuta_api.calls import Calls, Context
+from batuta_api.closing import Closing
+from batuta_api.metrics import appending, reading
+from batuta_api.metrics.convert import batch, render_summaries
+from batuta_api.work import Work, Works
+from batuta_chassis.caller import Caller
+from batuta_chassis.hub import Hub
+from batuta_proto.metrics import v1 as metrics
+from batuta_rpc.clock import Clock
+
+SERVICE = "batuta.metrics.v1.MetricService"
+
+
+class MetricServicer(metrics.MetricServiceServicer):
+    """Scalars: parse, call, render."""
+
+    def __init__(self, works: Works, hub: Hub, closing: Closing, clock: Clock) -> None:
+        self._calls = Calls(works, clock, SERVICE)
+        self._clock = clock
+        self._reader = reading.ScalarReader(self._calls, hub, closing, clock)
+
+    async def AppendScalars(
+        self, request: metrics.AppendScalarsRequest, context: Context
+    ) -> metrics.AppendScalarsResponse:
+        """Store a batch."""
+        told, now = batch(request), self._clock.now()
+
+        def append(work: Work, caller: Caller) -> metrics.AppendScalarsResponse:
+            return metrics.AppendScalarsResponse(committed_sequence=appending.append(work, caller, told, now))
+
+        return await self._calls.change("AppendScalars", request, append)
+
+    async def ListScalars(self, request: metrics.ListScalarsRequest, context: Context) -> metrics.ListScalarsResponse:
+        """All series of a task."""
+        return render_summaries(
+            await self._calls.ask("ListScalars", lambda work, caller: reading.summaries(work, caller, request.task_id))
+        )
+
+    async def ReadScalars(
+        self, request: metrics.ReadScalarsRequest, context: Context
+    ) -> AsyncIterator[metrics.ReadScalarsResponse]:
+        """Stream points of a task."""
+        async for part in self._reader.read(request):
+            yield part

@@ -1,0 +1,175 @@
+"""Scalars in SQL."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+
+from batuta_api.metrics.model import NAN, Column, Producer, Summary
+from batuta_api.metrics.packing import pack, unpack
+from batuta_api.metrics.store import Page, Wanted
+from batuta_api.metrics.tables import scalar_chunks, scalar_producers, scalar_series, scalar_tasks
+
+_PRODUCER = (
+    scalar_producers.c.task_id == bindparam("task"),
+    scalar_producers.c.attempt == bindparam("number"),
+    scalar_producers.c.producer == bindparam("name"),
+)
+_COMMITTED = select(scalar_producers.c.committed_sequence).where(*_PRODUCER)
+_MOVE_PRODUCER = update(scalar_producers).where(*_PRODUCER).values(committed_sequence=bindparam("end"))
+_HEAD = select(scalar_tasks).where(scalar_tasks.c.task_id == bindparam("task"))
+_MOVE_HEAD = (
+    update(scalar_tasks)
+    .where(scalar_tasks.c.task_id == bindparam("task"))
+    .values(last_position=bindparam("last"), last_series=bindparam("highest"))
+)
+_SERIES = (
+    scalar_series.c.task_id == bindparam("task"),
+    scalar_series.c.metric == bindparam("title"),
+    scalar_series.c.variant == bindparam("line"),
+)
+_ONE_SERIES = select(scalar_series).where(*_SERIES)
+_MOVE_SERIES = update(scalar_series).where(
+    scalar_series.c.task_id == bindparam("task"), scalar_series.c.series == bindparam("number")
+)
+_SUMMARY = tuple(field.name for field in fields(Summary))
+_NUMBERS = _SUMMARY[2:]
+_VALUES = ("last_value", "min_value", "max_value")
+_PAGE = 512
+"""Chunks fetched at once."""
+
+
+class SqlScalarStore:
+    """`ScalarStore` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def committed(self, producer: Producer) -> int:
+        """The last sequence of a producer that is stored; 0 for none."""
+        return self._committed(producer) or 0
+
+    def _committed(self, producer: Producer) -> int | None:
+        last: int | None = self._connection.execute(_COMMITTED, _key(producer)).scalar_one_or_none()
+        return last
+
+    def series_count(self, task_id: str) -> int:
+        """How many series a task has had."""
+        head = self._connection.execute(_HEAD, {"task": task_id}).one_or_none()
+        return 0 if head is None else int(head.last_series)
+
+    def append(self, producer: Producer, last_sequence: int, columns: Sequence[Column]) -> None:
+        """Keep the columns of one batch, their summaries, and where the producer stands after it."""
+        head = self._connection.execute(_HEAD, {"task": producer.task_id}).one_or_none()
+        position, highest = (0, 0) if head is None else (head.last_position, head.last_series)
+        chunks: list[dict[str, Any]] = []
+        for column in columns:
+            if not column.values:
+                continue
+            series, highest = self._add_to_series(producer.task_id, column, highest)
+            position += 1
+            chunks.append(
+                {
+                    "task_id": producer.task_id,
+                    "position": position,
+                    "attempt": producer.attempt,
+                    "series": series,
+                    "count": len(column.values),
+                    "data": pack(column.iterations, column.times, column.values),
+                }
+            )
+        if chunks:
+            self._connection.execute(insert(scalar_chunks), chunks)
+        self._move_head(producer.task_id, head is None, position, highest)
+        self._move_producer(producer, last_sequence)
+
+    def _add_to_series(self, task_id: str, column: Column, highest: int) -> tuple[int, int]:
+        """Bring the summary up to date. Gives the number of the series, and the highest number of the task."""
+        key = {"task": task_id, "title": column.metric, "line": column.variant}
+        row = self._connection.execute(_ONE_SERIES, key).one_or_none()
+        before = Summary(column.metric, column.variant) if row is None else _summary(row)
+        numbers = _numbers(before.plus(column))
+        if row is not None:
+            self._connection.execute(_MOVE_SERIES, {"task": task_id, "number": row.series, **numbers})
+            return row.series, highest
+        name = {"task_id": task_id, "metric": column.metric, "variant": column.variant}
+        self._connection.execute(insert(scalar_series), {**name, "series": highest + 1, **numbers})
+        return highest + 1, highest + 1
+
+    def _move_head(self, task_id: str, first: bool, position: int, highest: int) -> None:
+        if first:
+            row = {"task_id": task_id, "last_position": position, "last_series": highest}
+            self._connection.execute(insert(scalar_tasks), row)
+        else:
+            self._connection.execute(_MOVE_HEAD, {"task": task_id, "last": position, "highest": highest})
+
+    def _move_producer(self, producer: Producer, last_sequence: int) -> None:
+        if self._committed(producer) is None:
+            row = {"task_id": producer.task_id, "attempt": producer.attempt, "producer": producer.name}
+            self._connection.execute(insert(scalar_producers), {**row, "committed_sequence": last_sequence})
+        else:
+            self._connection.execute(_MOVE_PRODUCER, {**_key(producer), "end": last_sequence})
+
+    def summaries(self, task_id: str) -> list[Summary]:
+        """All series of a task by metric and variant."""
+        order = (scalar_series.c.metric, scalar_series.c.variant)
+        query = select(scalar_series).where(scalar_series.c.task_id == task_id).order_by(*order)
+        return [_summary(row) for row in self._connection.execute(query)]
+
+    def read(self, task_id: str, wanted: Wanted, after: int, limit_points: int) -> Page:
+        """The next points after a position."""
+        columns: list[Column] = []
+        points, position = 0, after
+        rows = self._connection.execute(_chunks(task_id, wanted, after))
+        for row in rows:
+            columns.append(Column(row.metric, row.variant, *unpack(row.data)))
+            points, position = points + row.points, row.position
+            if points >= limit_points:
+                break
+        rows.close()
+        return Page(columns, position)
+
+    def drop(self, task_id: str) -> None:
+        """Delete a task's scalars."""
+        for table in (scalar_chunks, scalar_series, scalar_producers):
+            self._connection.execute(delete(table).where(table.c.task_id == task_id))
+
+
+def _chunks(task_id: str, wanted: Wanted, after: int) -> Select[Any]:
+    """The next chunks with the names of their series."""
+    chunk, series = scalar_chunks.c, scalar_series.c
+    query = (
+        select(chunk.position, chunk["count"].label("points"), chunk.data, series.metric, series.variant)
+        .join(scalar_series, (series.task_id == chunk.task_id) & (series.series == chunk.series))
+        .where(chunk.task_id == task_id, chunk.position > after)
+        .order_by(chunk.position)
+        .limit(_PAGE)
+    )
+    if wanted.metric:
+        query = query.where(series.metric == wanted.metric)
+    if wanted.variant:
+        query = query.where(series.variant == wanted.variant)
+    return query
+
+
+def _key(producer: Producer) -> dict[str, Any]:
+    return {"task": producer.task_id, "number": producer.attempt, "name": producer.name}
+
+
+def _numbers(summary: Summary) -> dict[str, Any]:
+    numbers = {name: getattr(summary, name) for name in _NUMBERS}
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in numbers.items()}
+
+
+def _summary(row: Row[Any]) -> Summary:
+    values = {name: getattr(row, name) for name in _SUMMARY}
+    # `count` is also a method of rows; the mapping has no such trap.
+    values["count"] = row._mapping["count"]
+    for name in _VALUES:
+        if values[name] is None:
+            values[name] = NAN
+    return Summary(**values)

@@ -1,0 +1,3 @@
+"""Projects: named places for tasks."""
+
+from __future__ import annotations

@@ -1,0 +1,40 @@
+"""What a project is: a named place for tasks. Names nest by "/"."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Project:
+    """A place for tasks. `display_name` is the full name, unique after `full_name`."""
+
+    id: str
+    display_name: str
+    create_time: datetime
+    description: str = ""
+    generation: int = 1
+
+    @property
+    def etag(self) -> str:
+        """Names this version of the project."""
+        return str(self.generation)
+
+
+def full_name(name: str) -> str:
+    """The one spelling of a name: composed Unicode, no spaces around its parts.
+
+    Raises `ValueError` when a part is empty.
+    """
+    parts = [part.strip() for part in unicodedata.normalize("NFC", name).split("/")]
+    if not all(parts):
+        raise ValueError("no part of a project's name between the slashes may be empty")
+    return "/".join(parts)
+
+
+def lineage(name: str) -> list[str]:
+    """The names of all parents, outermost first, and the name itself: `a/b` gives `a`, `a/b`."""
+    parts = name.split("/")
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]

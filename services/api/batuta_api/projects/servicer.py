@@ -1,0 +1,51 @@
+"""`ProjectService`."""
+
+from __future__ import annotations
+
+from batuta_api import pages
+from batuta_api.calls import Calls, Context
+from batuta_api.projects import naming
+from batuta_api.projects.convert import render
+from batuta_api.work import Work, Works
+from batuta_chassis.caller import Caller
+from batuta_proto.projects import v1 as projects
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+
+SERVICE = "batuta.projects.v1.ProjectService"
+
+
+class ProjectServicer(projects.ProjectServiceServicer):
+    """Projects: parse, call, render."""
+
+    def __init__(self, works: Works, clock: Clock, ids: Ids) -> None:
+        self._calls = Calls(works, clock, SERVICE)
+        self._clock = clock
+        self._ids = ids
+
+    async def CreateProject(
+        self, request: projects.CreateProjectRequest, context: Context
+    ) -> projects.CreateProjectResponse:
+        """Make a project."""
+
+        def make(work: Work, _caller: Caller) -> projects.CreateProjectResponse:
+            made = naming.create(work, request.display_name, request.description, self._clock.now(), self._ids)
+            return projects.CreateProjectResponse(project=render(made))
+
+        return await self._calls.change("CreateProject", request, make)
+
+    async def GetProject(self, request: projects.GetProjectRequest, context: Context) -> projects.GetProjectResponse:
+        """One project."""
+        found = await self._calls.ask("GetProject", lambda work, _: naming.find(work, request.project_id))
+        return projects.GetProjectResponse(project=render(found))
+
+    async def ListProjects(
+        self, request: projects.ListProjectsRequest, context: Context
+    ) -> projects.ListProjectsResponse:
+        """One page of projects by name."""
+        place = pages.unseal(request.page_token, "projects", request.filter, 1)
+        size = pages.size(request.page_size)
+        wanted, after = request.filter.display_name, str(place[0]) if place else ""
+        found = await self._calls.ask("ListProjects", lambda work, _: work.projects.page(wanted, after, size + 1))
+        more = pages.seal("projects", request.filter, [found[size - 1].display_name]) if len(found) > size else ""
+        return projects.ListProjectsResponse(projects=[render(each) for each in found[:size]], next_page_token=more)

@@ -1,0 +1,27 @@
+"""What is kept of projects."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from batuta_api.projects.model import Project
+
+
+class ProjectStore(Protocol):
+    """The projects of one transaction."""
+
+    def add(self, project: Project) -> None:
+        """Keep a new project. Its name must be free."""
+        ...
+
+    def get(self, project_id: str) -> Project | None:
+        """By id."""
+        ...
+
+    def named(self, display_name: str) -> Project | None:
+        """By full name."""
+        ...
+
+    def page(self, display_name: str, after: str, limit: int) -> list[Project]:
+        """The next projects by name after a name; only the one of that name when `display_name` is not empty."""
+        ...

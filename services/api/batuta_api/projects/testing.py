@@ -1,0 +1,33 @@
+"""Projects in memory, for tests."""
+
+from __future__ import annotations
+
+from batuta_api.projects.model import Project
+
+
+class MemoryProjectStore:
+    """`ProjectStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Project] = {}
+
+    def add(self, project: Project) -> None:
+        """Keep a new project."""
+        if project.id in self._rows or self.named(project.display_name) is not None:
+            raise ValueError(f"project {project.display_name!r} exists")
+        self._rows[project.id] = project
+
+    def get(self, project_id: str) -> Project | None:
+        """By id."""
+        return self._rows.get(project_id)
+
+    def named(self, display_name: str) -> Project | None:
+        """By full name."""
+        return next((each for each in self._rows.values() if each.display_name == display_name), None)
+
+    def page(self, display_name: str, after: str, limit: int) -> list[Project]:
+        """The next projects by name after a name."""
+        found = [each for each in self._rows.values() if each.display_name > after]
+        if display_name:
+            found = [each for each in found if each.display_name == display_name]
+        return sorted(found, key=lambda each: each.display_name)[:limit]

@@ -1,0 +1,3 @@
+"""Tasks and their life."""
+
+from __future__ import annotations

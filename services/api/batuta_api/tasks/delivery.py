@@ -1,0 +1,63 @@
+"""Brings what the outbox holds to the queue service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import grpc
+
+from batuta_api import topics
+from batuta_api.tasks import queueing
+from batuta_api.tasks.queue_names import QueueNames
+from batuta_api.work import Works
+from batuta_chassis.outbox import OutboxRow
+from batuta_proto.queues import v1 as queues
+from batuta_rpc.clock import Clock
+from batuta_rpc.errors import QueueFull, QueueNotFound, RpcError
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+_DEADLINE = 10.0
+
+
+class Delivery:
+    """What `OutboxSender` is given: delivers one message, and hears of those that are refused for good."""
+
+    def __init__(self, works: Works, channel: grpc.aio.Channel, names: QueueNames, clock: Clock) -> None:
+        self._works = works
+        self._stub = queues.QueueServiceStub(channel)
+        self._names = names
+        self._clock = clock
+
+    async def deliver(self, row: OutboxRow) -> None:
+        """Hand one message over. The key is the task's id. Raises `RpcError` when it did not arrive."""
+        if row.topic == topics.WITHDRAW:
+            await self._withdraw(row)
+            return
+        try:
+            await self._stub.SubmitEntry(queues.SubmitEntryRequest.FromString(row.payload), timeout=_DEADLINE)
+        except QueueFull as error:
+            # Final, though the code allows waiting: a task that waits for room in a queue waits unseen.
+            raise RpcError.for_reason(error.reason, error.message, code=grpc.StatusCode.FAILED_PRECONDITION) from error
+
+    async def refused(self, row: OutboxRow, error: RpcError) -> None:
+        """The task of a submission that is refused for good has failed; an entry nobody knows needs no withdrawal."""
+        now = self._clock.now()
+        if row.topic == topics.WITHDRAW:
+            entry_id = queues.WithdrawEntryRequest.FromString(row.payload).entry_id
+            await self._works.write(lambda work: queueing.settle(work, row.ordering_key, entry_id, 0, now))
+            return
+        asked = queues.SubmitEntryRequest.FromString(row.payload)
+        if isinstance(error, QueueNotFound):
+            self._names.forget(asked.envelope.queue_id)
+        text = f"the queue service did not take the task: {error.message}"
+        await self._works.write(
+            lambda work: queueing.refuse(work, row.ordering_key, asked.entry_id, error.reason, text, now)
+        )
+
+    async def _withdraw(self, row: OutboxRow) -> None:
+        asked = queues.WithdrawEntryRequest.FromString(row.payload)
+        answer = await self._stub.WithdrawEntry(asked, timeout=_DEADLINE)
+        now, attempt = self._clock.now(), answer.entry.attempt
+        await self._works.write(lambda work: queueing.settle(work, row.ordering_key, asked.entry_id, attempt, now))

@@ -1,0 +1,95 @@
+"""Moves tasks by the queue service's events. Each event counts once: the place in the log moves with the tasks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from batuta_api import topics
+from batuta_api.tasks import entries, events
+from batuta_api.tasks.events import EntryEvent
+from batuta_api.tasks.store import Cursor
+from batuta_api.work import Work, Works
+from batuta_proto.queues import v1 as queues
+from batuta_rpc.backoff import Backoff
+from batuta_rpc.clock import Clock
+from batuta_rpc.errors import CursorExpired, RpcError
+from batuta_rpc.ids import Ids
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+_log = logging.getLogger(__name__)
+
+
+class CursorMoved(Exception):
+    """Another process has applied these events."""
+
+
+def apply_batch(work: Work, batch: Sequence[EntryEvent], known: Cursor | None, to: Cursor, now: datetime) -> None:
+    """Apply events that lie between two places. Raises `CursorMoved`, and changes nothing, when `known` is passed."""
+    if not work.cursor.advance(known, to):
+        raise CursorMoved
+    for event in batch:
+        _apply(work, event, now)
+
+
+def _apply(work: Work, event: EntryEvent, now: datetime) -> None:
+    task = work.tasks.get(event.task_id)
+    if task is None:
+        return  # of a deleted task, or of another deployment's
+    if event.phase.ended and event.tails:
+        work.tasks.add_tails(event.task_id, event.attempt, event.tails)
+    moved = events.apply(task, event, now)
+    if moved is not task:
+        work.tasks.put_status(moved)
+    if moved is not task or event.tails:
+        work.announce(topics.task(task.id))
+
+
+def forget_place(work: Work, known: Cursor | None) -> None:
+    """Begin the log again: its owner no longer knows the place."""
+    if not work.cursor.advance(known, None):
+        raise CursorMoved
+
+
+class Follower:
+    """Background work: one stream of events, opened again whenever it ends."""
+
+    def __init__(self, works: Works, channel: grpc.aio.Channel, clock: Clock, ids: Ids) -> None:
+        self._works = works
+        self._stub = queues.QueueServiceStub(channel)
+        self._clock = clock
+        self._ids = ids
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        backoff = Backoff(self._ids)
+        while True:
+            lived = False
+            try:
+                known = await self._works.read(lambda work: work.cursor.get())
+                async for answer in self._stub.WatchAttempts(entries.watch_after(known)):
+                    lived = True
+                    known = await self._take(answer, known)
+            except CursorMoved:
+                _log.info("another process follows the queue service's events; reading the place again")
+            except CursorExpired as error:
+                _log.warning("the queue service's event log is another one; beginning again: %s", error)
+                await self._works.write(lambda work: forget_place(work, work.cursor.get()))
+            except RpcError as error:
+                _log.warning("the queue service's events are cut off: %s", error)
+            if lived:
+                backoff.reset()
+            await self._clock.sleep(backoff.next())
+
+    async def _take(self, answer: queues.WatchAttemptsResponse, known: Cursor | None) -> Cursor | None:
+        to = entries.cursor(answer.cursor)
+        if to == known or not to.log_epoch:
+            return known
+        batch = [event for told in answer.events if (event := entries.event(told)) is not None]
+        now = self._clock.now()
+        await self._works.write(lambda work: apply_batch(work, batch, known, to, now))
+        return to

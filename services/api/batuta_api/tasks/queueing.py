@@ -1,0 +1,102 @@
+"""Into a queue and out of it. What the queue service must hear of goes through the outbox, in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from batuta_api import topics
+from batuta_api.tasks import admission, entries, lifecycle
+from batuta_api.tasks.lifecycle import Place
+from batuta_api.tasks.model import Tail, Task, TaskState
+from batuta_api.tasks.refusals import check_etag, told
+from batuta_api.work import Work
+from batuta_chassis.caller import Caller
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Which task leaves what it does, and its local run's last word where that run itself asks."""
+
+    task_id: str
+    etag: str = ""
+    local_attempt: int = 0
+    tails: tuple[Tail, ...] = ()
+
+
+def enqueue(work: Work, caller: Caller, leaving: Leaving, place: Place, priority: int, now: datetime) -> Task:
+    """Queue a task: QUEUED, its local attempt ended, and the submission on its way, all in one.
+
+    Raises `TaskNotFound`, `EtagMismatch`, `IllegalTransition`, `StaleAttempt`, `UpstreamUnavailable`.
+    """
+    task = admission.find(work, caller, leaving.task_id)
+    check_etag(task, leaving.etag)
+    with told(task):
+        queued = lifecycle.enqueue(task, place, leaving.local_attempt, now)
+    _close_local(work, leaving)
+    work.tasks.put_status(queued)
+    submission = entries.submission(queued, work.tasks.definition(task.id), priority)
+    work.outbox.add(topics.SUBMIT, task.id, submission)
+    work.announce(topics.task(task.id))
+    return queued
+
+
+def reset(work: Work, caller: Caller, leaving: Leaving, keep_results: bool, now: datetime) -> Task:
+    """Make an ended task, or the caller's own local run, a draft again; its results stay or are deleted.
+
+    Raises as `enqueue` does.
+    """
+    task = admission.find(work, caller, leaving.task_id)
+    check_etag(task, leaving.etag)
+    with told(task):
+        draft = lifecycle.reset(task, keep_results, leaving.local_attempt, now)
+    if keep_results:
+        _close_local(work, leaving)
+    else:
+        work.logs.drop(task.id)
+        work.scalars.drop(task.id)
+        work.tasks.drop_tails(task.id)
+    work.tasks.put_status(draft)
+    work.announce(topics.task(task.id))
+    return draft
+
+
+def abort(work: Work, caller: Caller, task_id: str, etag: str, message: str, now: datetime) -> Task:
+    """Stop a task. Raises `TaskNotFound`, `EtagMismatch`, `IllegalTransition`."""
+    task = admission.find(work, caller, task_id)
+    if task.status.state not in (TaskState.STOPPING, TaskState.ABORTED):
+        check_etag(task, etag)
+    with told(task):
+        aborted = lifecycle.abort(task, message, now)
+    if aborted is task:
+        return task
+    work.tasks.put_status(aborted)
+    if task.status.entry_id:
+        work.outbox.add(topics.WITHDRAW, task_id, entries.withdrawal(task.status.entry_id))
+    work.announce(topics.task(task_id))
+    return aborted
+
+
+def settle(work: Work, task_id: str, entry_id: str, attempt: int, now: datetime) -> None:
+    """The queue service has heard of an abort: `entry_id` gets no attempts above `attempt`."""
+    task = work.tasks.get(task_id)
+    if task is not None:
+        _keep(work, task, lifecycle.settle(task, entry_id, attempt, now))
+
+
+def refuse(work: Work, task_id: str, entry_id: str, reason: str, message: str, now: datetime) -> None:
+    """The queue service will never take `entry_id`."""
+    task = work.tasks.get(task_id)
+    if task is not None and task.status.entry_id == entry_id:
+        _keep(work, task, lifecycle.refuse(task, reason, message, now))
+
+
+def _keep(work: Work, before: Task, after: Task) -> None:
+    if after is not before:
+        work.tasks.put_status(after)
+        work.announce(topics.task(after.id))
+
+
+def _close_local(work: Work, leaving: Leaving) -> None:
+    if leaving.local_attempt:
+        work.tasks.add_tails(leaving.task_id, leaving.local_attempt, leaving.tails)

@@ -1,0 +1,163 @@
+"""`TaskService`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from batuta_api.calls import Calls, Context
+from batuta_api.closing import Closing
+from batuta_api.tasks import drafts, listing, queueing, runs, watching
+from batuta_api.tasks.convert import edited, new_parts, render, tails
+from batuta_api.tasks.lifecycle import End, Place
+from batuta_api.tasks.model import Task, TaskState
+from batuta_api.tasks.queue_names import QueueNames
+from batuta_api.work import Work, Works
+from batuta_chassis.caller import Caller
+from batuta_chassis.hub import Hub
+from batuta_proto.tasks import v1 as tasks
+from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
+
+SERVICE = "batuta.tasks.v1.TaskService"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the servicer works with."""
+
+    works: Works
+    names: QueueNames
+    hub: Hub
+    closing: Closing
+    clock: Clock
+    ids: Ids
+
+
+class TaskServicer(tasks.TaskServiceServicer):
+    """Tasks: parse, call, render."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._calls = Calls(around.works, around.clock, SERVICE)
+        self._ids = around.ids
+
+    def _now(self) -> datetime:
+        return self._around.clock.now()
+
+    async def CreateTask(self, request: tasks.CreateTaskRequest, context: Context) -> tasks.CreateTaskResponse:
+        """Make a draft."""
+        parts = new_parts(request)
+
+        def create(work: Work, caller: Caller) -> tasks.CreateTaskResponse:
+            made = drafts.create(work, caller, request.project_name, parts, self._now(), self._ids)
+            return tasks.CreateTaskResponse(task=render(*made))
+
+        return await self._calls.change("CreateTask", request, create)
+
+    async def GetTask(self, request: tasks.GetTaskRequest, context: Context) -> tasks.GetTaskResponse:
+        """One task, whole."""
+        found = await self._calls.ask("GetTask", lambda work, caller: listing.whole(work, caller, request.task_id))
+        return tasks.GetTaskResponse(task=render(*found))
+
+    async def ListTasks(self, request: tasks.ListTasksRequest, context: Context) -> tasks.ListTasksResponse:
+        """One page of tasks."""
+        query = listing.query(request)
+        return await self._calls.ask("ListTasks", lambda work, _: listing.page(work, query))
+
+    async def UpdateTask(self, request: tasks.UpdateTaskRequest, context: Context) -> tasks.UpdateTaskResponse:
+        """Change parts of a task."""
+        parts, told = edited(request.task, request.update_mask.paths), request.task
+
+        def update(work: Work, caller: Caller) -> tasks.UpdateTaskResponse:
+            changed = drafts.update(work, caller, told.id, told.etag, request.attempt, parts, self._now())
+            return tasks.UpdateTaskResponse(task=render(*changed))
+
+        return await self._calls.change("UpdateTask", request, update)
+
+    async def CloneTask(self, request: tasks.CloneTaskRequest, context: Context) -> tasks.CloneTaskResponse:
+        """Copy a task."""
+        copy = drafts.Copy(
+            request.task_id, request.display_name, request.project_name, request.comment, request.parent_task_id
+        )
+
+        def clone(work: Work, caller: Caller) -> tasks.CloneTaskResponse:
+            return tasks.CloneTaskResponse(task=render(*drafts.clone(work, caller, copy, self._now(), self._ids)))
+
+        return await self._calls.change("CloneTask", request, clone)
+
+    async def StartTask(self, request: tasks.StartTaskRequest, context: Context) -> tasks.StartTaskResponse:
+        """Begin a local run."""
+
+        def start(work: Work, caller: Caller) -> tasks.StartTaskResponse:
+            started = runs.start(work, caller, request.task_id, request.etag, request.host, self._now())
+            return tasks.StartTaskResponse(task=_whole(work, started))
+
+        return await self._calls.change("StartTask", request, start)
+
+    async def FinishTask(self, request: tasks.FinishTaskRequest, context: Context) -> tasks.FinishTaskResponse:
+        """End a local run."""
+        end, ends = _end(request), tails(request.tails)
+
+        def finish(work: Work, caller: Caller) -> tasks.FinishTaskResponse:
+            ended = runs.finish(work, caller, request.task_id, request.attempt, end, ends, self._now())
+            return tasks.FinishTaskResponse(task=_whole(work, ended))
+
+        return await self._calls.change("FinishTask", request, finish)
+
+    async def EnqueueTask(self, request: tasks.EnqueueTaskRequest, context: Context) -> tasks.EnqueueTaskResponse:
+        """Put a task into a queue."""
+        queue = await self._around.names.find(request.queue_id, request.queue_name, request.create_queue)
+        place, leaving = Place(self._ids.new_id(), queue.id, queue.name), _leaving(request)
+
+        def enqueue(work: Work, caller: Caller) -> tasks.EnqueueTaskResponse:
+            queued = queueing.enqueue(work, caller, leaving, place, request.priority, self._now())
+            return tasks.EnqueueTaskResponse(task=_whole(work, queued), entry_id=place.entry_id)
+
+        return await self._calls.change("EnqueueTask", request, enqueue)
+
+    async def ResetTask(self, request: tasks.ResetTaskRequest, context: Context) -> tasks.ResetTaskResponse:
+        """Make a task a draft again."""
+        leaving = _leaving(request)
+
+        def reset(work: Work, caller: Caller) -> tasks.ResetTaskResponse:
+            draft = queueing.reset(work, caller, leaving, request.keep_results, self._now())
+            return tasks.ResetTaskResponse(task=_whole(work, draft))
+
+        return await self._calls.change("ResetTask", request, reset)
+
+    async def AbortTask(self, request: tasks.AbortTaskRequest, context: Context) -> tasks.AbortTaskResponse:
+        """Stop a task."""
+
+        def abort(work: Work, caller: Caller) -> tasks.AbortTaskResponse:
+            stopped = queueing.abort(work, caller, request.task_id, request.etag, request.message, self._now())
+            return tasks.AbortTaskResponse(task=_whole(work, stopped))
+
+        return await self._calls.change("AbortTask", request, abort)
+
+    async def WatchTask(
+        self, request: tasks.WatchTaskRequest, context: Context
+    ) -> AsyncIterator[tasks.WatchTaskResponse]:
+        """Follow a task."""
+        around = self._around
+        async for task in watching.watch(self._calls, around.hub, around.closing, request.task_id):
+            yield tasks.WatchTaskResponse(task=render(task))
+
+
+def _whole(work: Work, task: Task) -> tasks.Task:
+    return render(task, work.tasks.definition(task.id))
+
+
+def _leaving(request: tasks.EnqueueTaskRequest | tasks.ResetTaskRequest) -> queueing.Leaving:
+    return queueing.Leaving(request.task_id, request.etag, request.local_attempt, tails(request.tails))
+
+
+def _end(request: tasks.FinishTaskRequest) -> End:
+    return End(
+        TaskState(request.state),
+        request.reason,
+        request.message,
+        request.exit_code if request.HasField("exit_code") else None,
+        request.signal if request.HasField("signal") else None,
+    )

@@ -1,0 +1,210 @@
+"""Tasks in SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
+
+from batuta_api.tasks.model import (
+    Definition,
+    Environment,
+    Parameter,
+    Phase,
+    Resources,
+    Source,
+    Tail,
+    TailKind,
+    Task,
+    TaskState,
+    TaskStatus,
+)
+from batuta_api.tasks.store import Place, TaskFilter
+from batuta_api.tasks.tables import attempt_tails, task_definitions, task_tags, tasks
+
+_STATUS = (
+    "state reason message attempt attempt_open phase local entry_id settled queue_id queue_name agent_id host "
+    "exit_code signal last_iteration enqueue_time start_time end_time last_proof_time"
+).split()
+_BY_ID = select(tasks).where(tasks.c.id == bindparam("task_id"))
+_UPDATE = update(tasks).where(tasks.c.id == bindparam("task_id"))
+_DEFINITION = select(task_definitions).where(task_definitions.c.task_id == bindparam("task"))
+_TAIL = select(attempt_tails.c.end).where(
+    attempt_tails.c.task_id == bindparam("task"),
+    attempt_tails.c.attempt == bindparam("number"),
+    attempt_tails.c.producer == bindparam("name"),
+    attempt_tails.c.kind == bindparam("stream"),
+)
+
+
+class SqlTaskStore:
+    """`TaskStore` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, task: Task, definition: Definition) -> None:
+        """Keep a new task."""
+        self._connection.execute(insert(tasks), {"id": task.id, **_head(task), **_status(task)})
+        self._connection.execute(insert(task_definitions), {"task_id": task.id, **_definition(definition)})
+        self._put_tags(task)
+
+    def get(self, task_id: str) -> Task | None:
+        """The task, or None."""
+        row = self._connection.execute(_BY_ID, {"task_id": task_id}).one_or_none()
+        return None if row is None else _task(row)
+
+    def definition(self, task_id: str) -> Definition:
+        """The bulky part of a task that exists."""
+        row = self._connection.execute(_DEFINITION, {"task": task_id}).one()
+        source = Source(**{name: getattr(row, name) for name in Source.__dataclass_fields__})
+        return Definition(source, tuple(Parameter(*fields) for fields in json.loads(row.parameters)))
+
+    def put_status(self, task: Task) -> None:
+        """Keep a changed status and generation of a task that exists."""
+        fields = {"task_id": task.id, "generation": task.generation, "update_time": task.update_time}
+        self._connection.execute(_UPDATE, {**fields, **_status(task)})
+
+    def put(self, task: Task, definition: Definition | None) -> None:
+        """Keep everything of a task that exists."""
+        self._connection.execute(_UPDATE, {"task_id": task.id, **_head(task), **_status(task)})
+        self._connection.execute(delete(task_tags).where(task_tags.c.task_id == task.id))
+        self._put_tags(task)
+        if definition is not None:
+            changed = update(task_definitions).where(task_definitions.c.task_id == task.id)
+            self._connection.execute(changed.values(**_definition(definition)))
+
+    def _put_tags(self, task: Task) -> None:
+        rows = [{"tag": tag, "task_id": task.id} for tag in task.tags]
+        if rows:
+            self._connection.execute(insert(task_tags), rows)
+
+    def page(self, wanted: TaskFilter, after: Place | None, limit: int) -> list[Task]:
+        """The next tasks after a place, newest first."""
+        query = select(tasks).order_by(tasks.c.create_time.desc(), tasks.c.id.desc()).limit(limit)
+        if wanted.project_name:
+            query = query.where(tasks.c.project_name == wanted.project_name)
+        if wanted.display_name:
+            query = query.where(tasks.c.display_name == wanted.display_name)
+        if wanted.states:
+            query = query.where(tasks.c.state.in_(sorted(int(state) for state in wanted.states)))
+        for tag in sorted(wanted.tags):
+            tagged = select(task_tags.c.task_id).where(task_tags.c.tag == tag, task_tags.c.task_id == tasks.c.id)
+            query = query.where(tagged.exists())
+        if after is not None:
+            query = query.where(tuple_(tasks.c.create_time, tasks.c.id) < tuple_(after.create_time, after.task_id))
+        return [_task(row) for row in self._connection.execute(query)]
+
+    def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
+        """Note a sign of life, and a greatest iteration if it is a new one."""
+        changes: dict[str, Any] = {"task_id": task_id, "last_proof_time": proof_time}
+        if last_iteration is not None:
+            changes["last_iteration"] = last_iteration
+        self._connection.execute(_UPDATE, changes)
+
+    def stopping_locally(self, before: datetime, limit: int) -> list[Task]:
+        """Local runs that have been STOPPING, without a change or a sign of life, since before that time."""
+        query = (
+            select(tasks)
+            .where(tasks.c.state == int(TaskState.STOPPING), tasks.c.local, tasks.c.update_time < before)
+            .where((tasks.c.last_proof_time.is_(None)) | (tasks.c.last_proof_time < before))
+            .limit(limit)
+        )
+        return [_task(row) for row in self._connection.execute(query)]
+
+    def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
+        """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
+        known = {(tail.producer, tail.kind): tail.end for tail in self.tails(task_id, attempt)}
+        ends = dict(known)
+        for tail in tails:
+            key = (tail.producer, tail.kind)
+            ends[key] = max(tail.end, ends.get(key, 0))
+        changed = {key: end for key, end in ends.items() if known.get(key) != end}
+        for key in changed.keys() & known.keys():
+            self._connection.execute(delete(attempt_tails).where(*_one_tail(task_id, attempt, *key)))
+        rows = [
+            {"task_id": task_id, "attempt": attempt, "producer": producer, "kind": int(kind), "end": end}
+            for (producer, kind), end in changed.items()
+        ]
+        if rows:
+            self._connection.execute(insert(attempt_tails), rows)
+
+    def tails(self, task_id: str, attempt: int) -> Sequence[Tail]:
+        """The declared tails of an attempt, by producer and kind."""
+        query = (
+            select(attempt_tails)
+            .where(attempt_tails.c.task_id == task_id, attempt_tails.c.attempt == attempt)
+            .order_by(attempt_tails.c.producer, attempt_tails.c.kind)
+        )
+        return [Tail(row.producer, TailKind(row.kind), row.end) for row in self._connection.execute(query)]
+
+    def tail(self, task_id: str, attempt: int, producer: str, kind: TailKind) -> int | None:
+        """The declared end of one producer of a closed attempt; None when there is none."""
+        wanted = {"task": task_id, "number": attempt, "name": producer, "stream": int(kind)}
+        end: int | None = self._connection.execute(_TAIL, wanted).scalar_one_or_none()
+        return end
+
+    def drop_tails(self, task_id: str) -> None:
+        """Forget all tails of a task."""
+        self._connection.execute(delete(attempt_tails).where(attempt_tails.c.task_id == task_id))
+
+
+def _one_tail(task_id: str, attempt: int, producer: str, kind: TailKind) -> tuple[Any, ...]:
+    columns = attempt_tails.c
+    return (
+        columns.task_id == task_id,
+        columns.attempt == attempt,
+        columns.producer == producer,
+        columns.kind == int(kind),
+    )
+
+
+def _head(task: Task) -> dict[str, Any]:
+    return {
+        "generation": task.generation,
+        "display_name": task.display_name,
+        "owner": task.owner,
+        "project_id": task.project_id,
+        "project_name": task.project_name,
+        "type": task.type,
+        "comment": task.comment,
+        "parent_task_id": task.parent_task_id,
+        "tags": json.dumps(task.tags),
+        "python_version": task.environment.python_version,
+        "requirements": json.dumps(task.environment.requirements),
+        "cpus": task.resources.cpus,
+        "memory_bytes": task.resources.memory_bytes,
+        "gpus": task.resources.gpus,
+        "create_time": task.create_time,
+        "update_time": task.update_time,
+    }
+
+
+def _status(task: Task) -> dict[str, Any]:
+    fields = {name: getattr(task.status, name) for name in _STATUS}
+    fields["state"], fields["phase"] = int(task.status.state), int(task.status.phase)
+    return fields
+
+
+def _definition(definition: Definition) -> dict[str, Any]:
+    source = {name: getattr(definition.source, name) for name in Source.__dataclass_fields__}
+    return {**source, "parameters": json.dumps([astuple(parameter) for parameter in definition.parameters])}
+
+
+def _task(row: Row[Any]) -> Task:
+    values = dict(row._mapping)
+    status = {name: values.pop(name) for name in _STATUS}
+    status["state"], status["phase"] = TaskState(status["state"]), Phase(status["phase"])
+    requirements = tuple(json.loads(values.pop("requirements")))
+    resources = Resources(values.pop("cpus"), values.pop("memory_bytes"), values.pop("gpus"))
+    return Task(
+        environment=Environment(values.pop("python_version"), requirements),
+        resources=resources,
+        tags=tuple(json.loads(values.pop("tags"))),
+        status=TaskStatus(**status),
+        **values,
+    )

@@ -1,0 +1,100 @@
+"""What is kept of tasks, in the words of the domain. A store lives inside one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from batuta_api.tasks.model import Definition, Tail, TailKind, Task, TaskState
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks; all parts must hold, and an empty part always does. `tags` must all be there."""
+
+    project_name: str = ""
+    display_name: str = ""
+    states: frozenset[TaskState] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page of tasks ended: the last one's time of creation and id."""
+
+    create_time: datetime
+    task_id: str
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far the queue service's events have been applied."""
+
+    log_epoch: str
+    position: int
+
+
+class TaskStore(Protocol):
+    """The tasks of one transaction."""
+
+    def add(self, task: Task, definition: Definition) -> None:
+        """Keep a new task."""
+        ...
+
+    def get(self, task_id: str) -> Task | None:
+        """The task, or None. In a writing transaction nobody else changes it until the end."""
+        ...
+
+    def definition(self, task_id: str) -> Definition:
+        """The bulky part of a task that exists."""
+        ...
+
+    def put_status(self, task: Task) -> None:
+        """Keep a changed status and generation of a task that exists."""
+        ...
+
+    def put(self, task: Task, definition: Definition | None) -> None:
+        """Keep everything of a task that exists; None leaves the definition as it is."""
+        ...
+
+    def page(self, wanted: TaskFilter, after: Place | None, limit: int) -> list[Task]:
+        """The next tasks after a place, newest first."""
+        ...
+
+    def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
+        """Note a sign of life, and a greatest iteration if it is a new one. Not a new generation."""
+        ...
+
+    def stopping_locally(self, before: datetime, limit: int) -> list[Task]:
+        """Local runs that have been STOPPING, without a change or a sign of life, since before that time."""
+        ...
+
+    def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
+        """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
+        ...
+
+    def tails(self, task_id: str, attempt: int) -> Sequence[Tail]:
+        """The declared tails of an attempt, by producer and kind."""
+        ...
+
+    def tail(self, task_id: str, attempt: int, producer: str, kind: TailKind) -> int | None:
+        """The declared end of one producer of a closed attempt; None when there is none."""
+        ...
+
+    def drop_tails(self, task_id: str) -> None:
+        """Forget all tails of a task: nothing late is taken any more."""
+        ...
+
+
+class CursorStore(Protocol):
+    """The place in the queue service's event log, in the same transaction as the tasks that its events moved."""
+
+    def get(self) -> Cursor | None:
+        """The place, or None before the first event."""
+        ...
+
+    def advance(self, known: Cursor | None, to: Cursor | None) -> bool:
+        """Move from `known` to `to` (None forgets the place). False, and no change, when another process moved it."""
+        ...

@@ -1,0 +1,136 @@
+"""Tasks in memory, and builders, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from batuta_api.tasks.model import Definition, Tail, TailKind, Task, TaskState, TaskStatus
+from batuta_api.tasks.store import Cursor, Place, TaskFilter
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def a_task(task_id: str = "t1", **fields: Any) -> Task:
+    """A task. Fields of `TaskStatus` may be given beside those of `Task`."""
+    status = {name: fields.pop(name) for name in list(fields) if name in TaskStatus.__dataclass_fields__}
+    values: dict[str, Any] = {
+        "id": task_id,
+        "display_name": "digits",
+        "owner": "ada",
+        "project_id": "p1",
+        "project_name": "vision",
+        "create_time": NOON,
+        "update_time": NOON,
+        "status": TaskStatus(**status),
+    }
+    return Task(**{**values, **fields})
+
+
+class MemoryTaskStore:
+    """`TaskStore` in dictionaries."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._definitions: dict[str, Definition] = {}
+        self._tails: dict[tuple[str, int, str, TailKind], int] = {}
+
+    def add(self, task: Task, definition: Definition) -> None:
+        """Keep a new task."""
+        if task.id in self._tasks:
+            raise ValueError(f"task {task.id} exists")
+        self._tasks[task.id] = task
+        self._definitions[task.id] = definition
+
+    def get(self, task_id: str) -> Task | None:
+        """The task, or None."""
+        return self._tasks.get(task_id)
+
+    def definition(self, task_id: str) -> Definition:
+        """The bulky part of a task that exists."""
+        return self._definitions[task_id]
+
+    def put_status(self, task: Task) -> None:
+        """Keep a changed status and generation of a task that exists."""
+        known = self._tasks[task.id]
+        self._tasks[task.id] = replace(
+            known, status=task.status, generation=task.generation, update_time=task.update_time
+        )
+
+    def put(self, task: Task, definition: Definition | None) -> None:
+        """Keep everything of a task that exists."""
+        self._tasks[task.id] = task
+        if definition is not None:
+            self._definitions[task.id] = definition
+
+    def page(self, wanted: TaskFilter, after: Place | None, limit: int) -> list[Task]:
+        """The next tasks after a place, newest first."""
+        found = [task for task in self._tasks.values() if _fits(task, wanted)]
+        if after is not None:
+            place = (after.create_time, after.task_id)
+            found = [task for task in found if (task.create_time, task.id) < place]
+        return sorted(found, key=lambda task: (task.create_time, task.id), reverse=True)[:limit]
+
+    def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
+        """Note a sign of life, and a greatest iteration if it is a new one."""
+        task = self._tasks[task_id]
+        kept = task.status.last_iteration if last_iteration is None else last_iteration
+        status = replace(task.status, last_proof_time=proof_time, last_iteration=kept)
+        self._tasks[task_id] = replace(task, status=status)
+
+    def stopping_locally(self, before: datetime, limit: int) -> list[Task]:
+        """Local runs that have been STOPPING without a change or a sign of life since before that time."""
+        return [
+            task
+            for task in self._tasks.values()
+            if task.status.state is TaskState.STOPPING and task.status.local and task.update_time < before
+            if task.status.last_proof_time is None or task.status.last_proof_time < before
+        ][:limit]
+
+    def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
+        """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
+        for tail in tails:
+            key = (task_id, attempt, tail.producer, tail.kind)
+            self._tails[key] = max(tail.end, self._tails.get(key, 0))
+
+    def tails(self, task_id: str, attempt: int) -> Sequence[Tail]:
+        """The declared tails of an attempt, by producer and kind."""
+        found = [(key, end) for key, end in self._tails.items() if key[:2] == (task_id, attempt)]
+        return [Tail(key[2], key[3], end) for key, end in sorted(found)]
+
+    def tail(self, task_id: str, attempt: int, producer: str, kind: TailKind) -> int | None:
+        """The declared end of one producer of a closed attempt; None when there is none."""
+        return self._tails.get((task_id, attempt, producer, kind))
+
+    def drop_tails(self, task_id: str) -> None:
+        """Forget all tails of a task."""
+        self._tails = {key: end for key, end in self._tails.items() if key[0] != task_id}
+
+
+class MemoryCursorStore:
+    """`CursorStore` in memory."""
+
+    def __init__(self) -> None:
+        self._place: Cursor | None = None
+
+    def get(self) -> Cursor | None:
+        """The place, or None before the first event."""
+        return self._place
+
+    def advance(self, known: Cursor | None, to: Cursor | None) -> bool:
+        """Move from `known` to `to`. False, and no change, when another process moved it."""
+        if known != self._place:
+            return False
+        self._place = to
+        return True
+
+
+def _fits(task: Task, wanted: TaskFilter) -> bool:
+    return (
+        wanted.project_name in ("", task.project_name)
+        and wanted.display_name in ("", task.display_name)
+        and (not wanted.states or task.status.state in wanted.states)
+        and wanted.tags <= set(task.tags)
+    )

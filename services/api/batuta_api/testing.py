@@ -1,0 +1,240 @@
+"""What tests of the API need: its work in memory, and a queue service of ours that keeps entries in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import grpc.aio
+
+from batuta_api.audit.testing import MemoryAuditStore
+from batuta_api.calls import Context
+from batuta_api.logs.testing import MemoryLogStore
+from batuta_api.metrics.testing import MemoryScalarStore
+from batuta_api.projects.testing import MemoryProjectStore
+from batuta_api.tasks.testing import MemoryCursorStore, MemoryTaskStore
+from batuta_api.users.testing import MemoryUserStore
+from batuta_api.work import Work
+from batuta_proto.agents import v1 as agents
+from batuta_proto.queues import v1 as queues
+from batuta_rpc.errors import AgentNotFound, CursorExpired, QueueNameTaken, QueueNotFound, RpcError, abort
+
+
+@dataclass
+class MemoryOutbox:
+    """`Posting` into a list of (topic, key, payload)."""
+
+    posted: list[tuple[str, str, bytes]] = field(default_factory=list[tuple[str, str, bytes]])
+
+    def add(self, topic: str, key: str, payload: bytes) -> None:
+        """Post `payload`."""
+        self.posted.append((topic, key, payload))
+
+
+class MemoryRequests:
+    """`RequestStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
+
+    def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
+        """(hash of the request, serialized response), if the id was seen."""
+        return self._answers.get((caller, method, request_id))
+
+    def keep_request(self, caller: str, method: str, request_id: str, request_hash: bytes, response: bytes) -> None:
+        """Keep an answer."""
+        self._answers[caller, method, request_id] = (request_hash, response)
+
+
+def _nobody_listens(_topic: str) -> None:
+    return
+
+
+def memory_work() -> Work:
+    """The work of a service that keeps everything in memory; for `MemoryTransactor`."""
+    return Work(
+        projects=MemoryProjectStore(),
+        tasks=MemoryTaskStore(),
+        cursor=MemoryCursorStore(),
+        scalars=MemoryScalarStore(),
+        logs=MemoryLogStore(),
+        users=MemoryUserStore(),
+        audit=MemoryAuditStore(),
+        outbox=MemoryOutbox(),
+        requests=MemoryRequests(),
+        announce=_nobody_listens,
+    )
+
+
+class FakeQueueService(queues.QueueServiceServicer):
+    """A queue service that does what a test tells it: entries arrive in `entries`, `tell` writes the event log.
+
+    It keeps the contract's promises that the API counts on: entries are idempotent by id, and the log is a log.
+    """
+
+    def __init__(self) -> None:
+        self.queues: dict[str, queues.Queue] = {}
+        self.entries: dict[str, queues.Entry] = {}
+        self.submissions: list[queues.SubmitEntryRequest] = []
+        self.withdrawals: list[str] = []
+        self.events: list[queues.EntryEvent] = []
+        self.epoch = "epoch-1"
+        self.refuse_submit: RpcError | None = None
+        self.calls: list[str] = []
+        self.tokens: list[str] = []
+        self._changed = asyncio.Event()
+        self.make_queue("default")
+
+    def make_queue(self, name: str) -> queues.Queue:
+        """Make a queue."""
+        queue = queues.Queue(id=f"q-{len(self.queues) + 1}", etag="1", display_name=name)
+        self.queues[queue.id] = queue
+        return queue
+
+    def tell(self, entry_id: str, state: int, phase: int = 0, attempt: int = 0, **fields: Any) -> None:
+        """Write one event about an entry into the log."""
+        event = queues.EntryEvent(
+            position=len(self.events) + 1,
+            entry_id=entry_id,
+            task_id=self.entries[entry_id].task_id,
+            entry_state=cast("Any", state),
+            attempt=attempt,
+            phase=cast("Any", phase),
+            **fields,
+        )
+        self.events.append(event)
+        self._wake()
+
+    def new_log(self) -> None:
+        """Replace the log by a new one that begins with nothing, as after a restore."""
+        self.epoch += "x"
+        self.events.clear()
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def CreateQueue(self, request: queues.CreateQueueRequest, context: Context) -> queues.CreateQueueResponse:
+        """Make a queue."""
+        self.calls.append("CreateQueue")
+        if any(queue.display_name == request.display_name for queue in self.queues.values()):
+            await abort(context, QueueNameTaken(f"there is a queue {request.display_name!r} already"))
+        return queues.CreateQueueResponse(queue=self.make_queue(request.display_name))
+
+    async def GetQueue(self, request: queues.GetQueueRequest, context: Context) -> queues.GetQueueResponse:
+        """One queue."""
+        self.calls.append("GetQueue")
+        self._note(context)
+        wanted = request.queue_id or request.display_name
+        found = [queue for queue in self.queues.values() if wanted in (queue.id, queue.display_name)]
+        if found:
+            return queues.GetQueueResponse(queue=found[0])
+        names = ", ".join(sorted(queue.display_name for queue in self.queues.values()))
+        return await abort(context, QueueNotFound(f"there is no such queue; there are: {names}", queues=names))
+
+    async def ListQueues(self, request: queues.ListQueuesRequest, context: Context) -> queues.ListQueuesResponse:
+        """All queues."""
+        self._note(context)
+        return queues.ListQueuesResponse(queues=self.queues.values())
+
+    async def ListEntries(self, request: queues.ListEntriesRequest, context: Context) -> queues.ListEntriesResponse:
+        """The entries of a queue."""
+        return queues.ListEntriesResponse(entries=[e for e in self.entries.values() if e.queue_id == request.queue_id])
+
+    async def SubmitEntry(self, request: queues.SubmitEntryRequest, context: Context) -> queues.SubmitEntryResponse:
+        """Keep an entry."""
+        self._note(context)
+        self.submissions.append(request)
+        if self.refuse_submit is not None:
+            await abort(context, self.refuse_submit)
+        envelope = request.envelope
+        entry = self.entries.setdefault(
+            request.entry_id,
+            queues.Entry(
+                id=request.entry_id,
+                task_id=envelope.task_id,
+                queue_id=envelope.queue_id,
+                state=queues.ENTRY_STATE_WAITING,
+                priority=envelope.priority,
+                attempt=envelope.attempt_floor,
+            ),
+        )
+        self._wake()
+        return queues.SubmitEntryResponse(entry=entry)
+
+    async def WithdrawEntry(
+        self, request: queues.WithdrawEntryRequest, context: Context
+    ) -> queues.WithdrawEntryResponse:
+        """Note a withdrawal; what becomes of it is the test's to tell."""
+        self._note(context)
+        self.withdrawals.append(request.entry_id)
+        self._wake()
+        return queues.WithdrawEntryResponse(entry=self.entries.get(request.entry_id))
+
+    async def WatchAttempts(
+        self, request: queues.WatchAttemptsRequest, context: Context
+    ) -> AsyncIterator[queues.WatchAttemptsResponse]:
+        """The log after a cursor, and what comes."""
+        self._note(context)
+        epoch, position = self.epoch, 0
+        if request.HasField("after"):
+            if request.after.log_epoch != epoch:
+                await abort(context, CursorExpired("this log is another one; begin again without a cursor"))
+            position = request.after.position
+        while True:
+            changed = self._changed
+            if epoch != self.epoch:
+                await abort(context, CursorExpired("this log is another one; begin again without a cursor"))
+            events = self.events[position:]
+            position += len(events)
+            cursor = queues.Cursor(log_epoch=epoch, position=position)
+            yield queues.WatchAttemptsResponse(events=events, cursor=cursor)
+            await changed.wait()
+
+    def _note(self, context: Context) -> None:
+        for key, value in context.invocation_metadata() or ():
+            if key == "authorization":
+                self.tokens.append(str(value).removeprefix("Bearer "))
+
+
+class FakeAgentService(agents.AgentServiceServicer):
+    """An agent service without agents."""
+
+    async def GetAgent(self, request: agents.GetAgentRequest, context: Context) -> agents.GetAgentResponse:
+        """No such agent."""
+        return await abort(context, AgentNotFound(f"there is no agent {request.agent_id!r}", agent_id=request.agent_id))
+
+    async def ListAgents(self, request: agents.ListAgentsRequest, context: Context) -> agents.ListAgentsResponse:
+        """None."""
+        return agents.ListAgentsResponse()
+
+
+class RunningQueue:
+    """A `FakeQueueService` on a loopback port; it may be stopped and started again with what it holds."""
+
+    def __init__(self) -> None:
+        self.service = FakeQueueService()
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+
+    @property
+    def endpoint(self) -> str:
+        """`host:port`."""
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Open the port: a free one at first, the same one afterwards."""
+        self._server = grpc.aio.server()
+        queues.add_QueueServiceServicer_to_server(self.service, self._server)
+        agents.add_AgentServiceServicer_to_server(FakeAgentService(), self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Close the port at once."""
+        if self._server is not None:
+            await self._server.stop(0)
+            self._server = None

@@ -1,0 +1,3 @@
+"""People and machines: credentials and tokens."""
+
+from __future__ import annotations

@@ -1,0 +1,83 @@
+"""Making, listing and ending credentials; joining; checking logins. Secrets leave here once and are kept hashed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from batuta_api.users.model import Credential, JoinToken, fingerprint, opens
+from batuta_api.work import Work
+from batuta_rpc.errors import CredentialInvalid, CredentialNotFound, JoinTokenInvalid
+from batuta_rpc.ids import Ids
+
+_USE_NOTED = timedelta(minutes=1)
+"""A login is noted at most so often: it must not cost a commit each time."""
+_JOIN_TOKENS_KEPT = timedelta(days=30)
+
+
+def create(
+    work: Work, subject: str, roles: tuple[str, ...], comment: str, now: datetime, ids: Ids
+) -> tuple[Credential, str]:
+    """Make a credential. Returns it, and its secret, which is kept nowhere."""
+    credential, secret = mint(subject, roles, comment, now, ids)
+    work.users.add(credential)
+    return credential, secret
+
+
+def mint(subject: str, roles: tuple[str, ...], comment: str, now: datetime, ids: Ids) -> tuple[Credential, str]:
+    """A new credential and its secret, not stored yet."""
+    secret = f"bs_{ids.secret(32)}"
+    credential = Credential(f"bk_{ids.secret(12)}", fingerprint(secret), subject, roles, now, comment)
+    return credential, secret
+
+
+def check_login(credential: Credential | None, secret: str) -> Credential:
+    """The credential that the secret opens. Raises `CredentialInvalid`: one error for all that can be wrong."""
+    right = opens(credential, secret)
+    if credential is None or not right:
+        raise CredentialInvalid(
+            "unknown, revoked or wrong credential; make a new one in Batuta and give it to `batuta init`"
+        )
+    return credential
+
+
+def use_is_due(credential: Credential, now: datetime) -> bool:
+    """Whether a login should be noted."""
+    return credential.last_use_time is None or now - credential.last_use_time >= _USE_NOTED
+
+
+def note_use(work: Work, access_key: str, now: datetime) -> None:
+    """Note a login."""
+    credential = work.users.get(access_key)
+    if credential is not None:
+        work.users.put(replace(credential, last_use_time=now))
+
+
+def revoke(work: Work, access_key: str, now: datetime) -> Credential:
+    """End a credential. Raises `CredentialNotFound`."""
+    credential = work.users.get(access_key)
+    if credential is None:
+        raise CredentialNotFound(
+            f"there is no credential {access_key}", resource=("credential", access_key), access_key=access_key
+        )
+    ended = credential.revoked(now)
+    if ended is not credential:
+        work.users.put(ended)
+    return ended
+
+
+def create_join_token(work: Work, ttl: timedelta, comment: str, now: datetime, ids: Ids) -> tuple[str, datetime]:
+    """Make a token with which one agent may join until the time returned."""
+    secret = f"bj_{ids.secret(32)}"
+    work.users.purge_join_tokens(now - _JOIN_TOKENS_KEPT)
+    work.users.add_join_token(JoinToken(fingerprint(secret), comment, now, now + ttl))
+    return secret, now + ttl
+
+
+def join(work: Work, secret: str, agent_id: str, now: datetime, ids: Ids) -> tuple[Credential, str]:
+    """Spend a join token for a credential of role agent. Raises `JoinTokenInvalid`."""
+    token = work.users.join_token(fingerprint(secret))
+    if token is None or not token.good(now):
+        raise JoinTokenInvalid("unknown, used or expired join token; ask an admin for a new one")
+    work.users.put_join_token(token.spent(agent_id, now))
+    return create(work, f"agent:{agent_id}", ("agent",), token.comment, now, ids)

@@ -1,0 +1,56 @@
+"""The first credentials of a deployment: one for its administrator, one for the agent on the same machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from batuta_api.users import credentials
+from batuta_api.users.model import Credential
+from batuta_api.work import Work, Works
+from batuta_chassis.tokens import write_private
+from batuta_rpc.ids import Ids
+
+
+@dataclass(frozen=True)
+class First:
+    """A credential that is made at the first start, and the file that its secret is written to."""
+
+    file_name: str
+    subject: str
+    role: str
+    comment: str
+
+
+FIRSTS = (
+    First("admin.credentials", "admin", "admin", "made at the first start"),
+    First("agent.credentials", "agent:local", "agent", "made at the first start, for the agent on this machine"),
+)
+
+
+async def ensure_credentials(works: Works, data_dir: Path, api: str, now: datetime, ids: Ids) -> list[Path]:
+    """Make what is missing. The files written, each readable by its owner only.
+
+    The file comes before the row: a crash in between leaves a file that opens nothing, and the next start writes it
+    again. The other way round nobody would ever learn the secret.
+    """
+    written: list[Path] = []
+    for first in FIRSTS:
+        if not await works.read(partial(_exists, first=first)):
+            path = data_dir / first.file_name
+            made, secret = credentials.mint(first.subject, (first.role,), first.comment, now, ids)
+            block = f"[batuta]\napi = {api}\naccess_key = {made.access_key}\nsecret_key = {secret}\n"
+            write_private(path, block.encode())
+            await works.write(partial(_add, made=made))
+            written.append(path)
+    return written
+
+
+def _exists(work: Work, first: First) -> bool:
+    return work.users.has(first.subject, first.role)
+
+
+def _add(work: Work, made: Credential) -> None:
+    work.users.add(made)

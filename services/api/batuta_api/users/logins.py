@@ -1,0 +1,63 @@
+"""Logging in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import unquote
+
+from batuta_api.users import credentials
+from batuta_api.users.limits import Failures
+from batuta_api.users.model import Credential
+from batuta_api.work import Works
+from batuta_chassis.tokens import Signer
+from batuta_rpc.clock import Clock
+from batuta_rpc.errors import CredentialInvalid, JoinTokenInvalid
+from batuta_rpc.ids import Ids
+
+
+class Logins:
+    """Gives tokens for credentials, and credentials for join tokens."""
+
+    def __init__(self, works: Works, signer: Signer, clock: Clock, ids: Ids) -> None:
+        self._works = works
+        self._signer = signer
+        self._clock = clock
+        self._ids = ids
+        self._of_key = Failures(clock)
+        # Many people may share an address, so it may fail more often.
+        self._of_peer = Failures(clock, burst=200, period=0.2)
+
+    async def issue(self, access_key: str, secret: str, peer: str) -> tuple[str, datetime]:
+        """A token and its end. Raises `CredentialInvalid`, `RateLimited`."""
+        host = host_of(peer)
+        key = f"{access_key}@{host}"
+        self._of_key.check(key)
+        self._of_peer.check(host)
+        found = await self._works.read(lambda work: work.users.get(access_key))
+        try:
+            credential = credentials.check_login(found, secret)
+        except CredentialInvalid:
+            self._of_key.add(key)
+            self._of_peer.add(host)
+            raise
+        now = self._clock.now()
+        if credentials.use_is_due(credential, now):
+            await self._works.write(lambda work: credentials.note_use(work, access_key, now))
+        return self._signer.sign_user(credential.subject, frozenset(credential.roles))
+
+    async def join(self, secret: str, agent_id: str, peer: str) -> tuple[Credential, str]:
+        """A credential of role agent and its secret. Raises `JoinTokenInvalid`, `RateLimited`."""
+        host = f"join@{host_of(peer)}"
+        self._of_peer.check(host)
+        now = self._clock.now()
+        try:
+            return await self._works.write(lambda work: credentials.join(work, secret, agent_id, now, self._ids))
+        except JoinTokenInvalid:
+            self._of_peer.add(host)
+            raise
+
+
+def host_of(peer: str) -> str:
+    """The address of a gRPC peer (`ipv4:127.0.0.1:4711`, `ipv6:%5B::1%5D:4711`) without its port."""
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0] if kind in ("ipv4", "ipv6") else peer

@@ -1,0 +1,58 @@
+"""The SQL behind `Work`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from batuta_api.audit.sql import SqlAuditStore
+from batuta_api.logs.sql import SqlLogStore
+from batuta_api.metrics.sql import SqlScalarStore
+from batuta_api.projects.sql import SqlProjectStore
+from batuta_api.schema import metadata
+from batuta_api.tasks.cursors import SqlCursorStore
+from batuta_api.tasks.sql import SqlTaskStore
+from batuta_api.users.sql import SqlUserStore
+from batuta_api.work import Work
+from batuta_chassis.hub import Hub
+from batuta_chassis.outbox import Outbox, outbox_table
+from batuta_chassis.requests import SqlRequests, requests_table
+from batuta_chassis.unit import after_commit
+from batuta_rpc.clock import Clock
+
+outbox_table(metadata)
+requests_table(metadata)
+METADATA = metadata
+"""All tables of the service."""
+
+
+class _SqlOutbox:
+    """`Posting` over one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, topic: str, key: str, payload: bytes) -> None:
+        """Post `payload`."""
+        Outbox.add(self._connection, topic, key, payload)
+
+
+def sql_work(hub: Hub, clock: Clock) -> Callable[[Connection], Work]:
+    """What makes the work of one transaction."""
+
+    def make(connection: Connection) -> Work:
+        return Work(
+            projects=SqlProjectStore(connection),
+            tasks=SqlTaskStore(connection),
+            cursor=SqlCursorStore(connection),
+            scalars=SqlScalarStore(connection),
+            logs=SqlLogStore(connection),
+            users=SqlUserStore(connection),
+            audit=SqlAuditStore(connection),
+            outbox=_SqlOutbox(connection),
+            requests=SqlRequests(connection, clock),
+            announce=lambda topic: after_commit(connection, lambda: hub.publish(topic)),
+        )
+
+    return make

@@ -1,0 +1,44 @@
+"""One use case's work: the stores of all areas, bound to one transaction, so that what they do commits together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from batuta_api.audit.store import AuditStore
+from batuta_api.logs.store import LogStore
+from batuta_api.metrics.store import ScalarStore
+from batuta_api.projects.store import ProjectStore
+from batuta_api.tasks.store import CursorStore, TaskStore
+from batuta_api.users.store import UserStore
+from batuta_chassis.requests import RequestStore
+from batuta_chassis.transactions import Transactor
+
+
+class Posting(Protocol):
+    """Takes messages for the queue service; they leave once the transaction is durable."""
+
+    def add(self, topic: str, key: str, payload: bytes) -> None:
+        """Post `payload`. Messages of one key arrive in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a use case may touch. `announce` wakes a topic of the hub once all of it is durable."""
+
+    projects: ProjectStore
+    tasks: TaskStore
+    cursor: CursorStore
+    scalars: ScalarStore
+    logs: LogStore
+    users: UserStore
+    audit: AuditStore
+    outbox: Posting
+    requests: RequestStore
+    announce: Callable[[str], None]
+
+
+Works = Transactor[Work]
+"""Runs use cases over `Work`."""

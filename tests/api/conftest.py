@@ -1,0 +1,146 @@
+"""A whole API service on a loopback port, with a queue service of ours behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batuta_api.__main__ import build
+from batuta_api.testing import RunningQueue
+from batuta_chassis.testing import Running, running
+from batuta_proto.logs import v1 as logs
+from batuta_proto.metrics import v1 as metrics
+from batuta_proto.projects import v1 as projects
+from batuta_proto.queues import v1 as queues
+from batuta_proto.tasks import v1 as tasks
+from batuta_proto.users import v1 as users
+from batuta_rpc.clock import SystemClock, within
+
+
+@dataclass
+class Stubs:
+    """All services of the API over one channel, and what tests do most."""
+
+    tasks: Any
+    projects: Any
+    metrics: Any
+    logs: Any
+    users: Any
+    queues: Any
+
+    @classmethod
+    def on(cls, channel: Any) -> Stubs:
+        """Stubs over a channel."""
+        return cls(
+            tasks.TaskServiceStub(channel),
+            projects.ProjectServiceStub(channel),
+            metrics.MetricServiceStub(channel),
+            logs.LogServiceStub(channel),
+            users.UserServiceStub(channel),
+            queues.QueueServiceStub(channel),
+        )
+
+    async def draft(self, name: str = "digits", project: str = "vision", **spec: Any) -> tasks.Task:
+        """Make a draft."""
+        request = tasks.CreateTaskRequest(project_name=project, display_name=name, spec=tasks.TaskSpec(**spec))
+        return (await self.tasks.CreateTask(request)).task
+
+    async def get(self, task_id: str) -> tasks.Task:
+        """One task."""
+        return (await self.tasks.GetTask(tasks.GetTaskRequest(task_id=task_id))).task
+
+    async def started(self, **spec: Any) -> tasks.Task:
+        """A task that runs locally."""
+        made = await self.draft(**spec)
+        return (await self.tasks.StartTask(tasks.StartTaskRequest(task_id=made.id, host="laptop"))).task
+
+    async def queued(self, **spec: Any) -> tuple[tasks.Task, str]:
+        """A queued task and its entry."""
+        made = await self.draft(**spec)
+        answer = await self.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=made.id, queue_name="default"))
+        return answer.task, answer.entry_id
+
+    async def until(self, task_id: str, condition: Callable[[tasks.Task], bool]) -> tasks.Task:
+        """Watch a task until it is as wanted."""
+        stream = self.tasks.WatchTask(tasks.WatchTaskRequest(task_id=task_id))
+
+        async def look() -> tasks.Task:
+            async for answer in stream:
+                if condition(answer.task):
+                    return answer.task
+            raise AssertionError("the stream ended")
+
+        try:
+            return await soon(look())
+        finally:
+            stream.cancel()
+
+    async def until_state(self, task_id: str, state: int) -> tasks.Task:
+        """Watch a task until it is in that state."""
+        return await self.until(task_id, lambda task: task.status.state == state)
+
+
+async def soon(awaitable: Awaitable[Any], seconds: float = 10.0) -> Any:
+    """Await with a deadline."""
+    return await within(SystemClock(), seconds, awaitable)
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until a condition holds."""
+    clock = SystemClock()
+    end = clock.monotonic() + seconds
+    while not condition():
+        assert clock.monotonic() < end, "it did not happen"
+        await clock.sleep(0.005)
+
+
+@dataclass
+class Api:
+    """A running API and the queue service behind it."""
+
+    running: Running
+    queue: RunningQueue
+    data: Path
+
+    def stubs(self, *roles: str, subject: str = "ada", token: str | None = None) -> Stubs:
+        """Stubs for a caller."""
+        return Stubs.on(self.running.channel(*roles, subject=subject, token=token))
+
+    def run_of(self, task_id: str, attempt: int) -> Stubs:
+        """Stubs for the run of an attempt."""
+        return self.stubs(token=self.running.tokens.of_attempt(task_id, attempt))
+
+
+@pytest.fixture
+async def queue() -> AsyncIterator[RunningQueue]:
+    """A queue service of ours."""
+    made = RunningQueue()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def api(queue: RunningQueue, tmp_path: Path) -> AsyncIterator[Api]:
+    """The API service."""
+    async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint) as process:
+        yield Api(process, queue, tmp_path)
+
+
+@pytest.fixture
+def member(api: Api) -> Stubs:
+    """A member's stubs."""
+    return api.stubs("member")
+
+
+async def collect(stream: Any) -> list[Any]:
+    """All answers of a stream."""
+
+    async def read() -> list[Any]:
+        return [answer async for answer in stream]
+
+    return await soon(read())
