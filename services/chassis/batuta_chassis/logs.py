@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
@@ -30,6 +31,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure(level: str, stream: TextIO | None = None, *, access: bool = True) -> None:
     """Send the log to `stream` (default: standard error). Without `access`, calls that went well are left out."""
+    # gRPC's own notes on every connection that closes are for its developers; read when it first starts.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
