@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from batuta_proto.agents import v1 as agents
@@ -9,7 +11,7 @@ from batuta_proto.types import v1 as types
 from batuta_rpc.errors import AgentNotFound
 
 
-async def test_an_agent_is_shown_with_what_it_said_and_does(house):
+async def test_an_agent_is_shown_with_what_it_said_and_does(house: Any) -> None:
     agent = house.agent(max_assignments=2)
     gpu = types.Gpu(uuid="GPU-1", index=0, display_name="NVIDIA H200", memory_bytes=1 << 37, driver_version="550")
     await agent.connect(
@@ -29,7 +31,7 @@ async def test_an_agent_is_shown_with_what_it_said_and_does(house):
     assert shown.host == "host-of-agent-1"
 
 
-async def test_an_agent_that_left_is_still_listed(open_house):
+async def test_an_agent_that_left_is_still_listed(open_house: Any) -> None:
     async with open_house() as house:
         for number in range(3):
             await house.agent(f"agent-{number}").connect()
@@ -43,12 +45,12 @@ async def test_an_agent_that_left_is_still_listed(open_house):
         assert {agent.state for agent in shown} == {agents.AGENT_STATE_OFFLINE}
 
 
-async def test_an_unknown_agent_is_not_found(house):
+async def test_an_unknown_agent_is_not_found(house: Any) -> None:
     with pytest.raises(AgentNotFound):
         await house.listed("nobody")
 
 
-async def test_the_time_of_the_last_heartbeat_is_shown_at_once_and_stored_once_a_minute(open_house):
+async def test_the_time_of_the_last_heartbeat_is_shown_at_once_and_stored_once_a_minute(open_house: Any) -> None:
     async with open_house() as house:
         agent = house.agent()
         await agent.connect()

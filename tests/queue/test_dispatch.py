@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,26 +14,27 @@ from batuta_chassis.tokens import Signer
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.broker import Broker
-from batuta_queue.dispatch import claim
+from batuta_queue.dispatch import Claim, claim
 from batuta_queue.leases import NO_ANSWER
 from batuta_queue.ledger import Ledger
-from batuta_queue.model import AttemptPhase, EntryState, Ref, Report
+from batuta_queue.model import AttemptPhase, Entry, EntryState, Ref, Report
 from batuta_queue.numbers import Numbers
 from batuta_queue.outgoing import Outgoing
 from batuta_queue.reports import Reports
 from batuta_queue.sessions import Session
+from batuta_queue.store import QueueStore
 from batuta_queue.testing import MemoryTransactor, make_agent, make_entry
 from batuta_queue.transitions import enter
 from batuta_rpc.testing import FakeClock, SeededIds
 
 
-def session(agent_id="agent-1", queue_ids=("default",), places=1):
+def session(agent_id: str = "agent-1", queue_ids: Sequence[str] = ("default",), places: int = 1) -> Session:
     agent = make_agent(agent_id, queue_ids=tuple(queue_ids), max_assignments=places)
     return Session(agent_id, agent, LeaseBook(), Outgoing(256, 1 << 22), 5.0, 0.0)
 
 
-async def fill(transactor, *entries):
-    def put(store):
+async def fill(transactor: MemoryTransactor, *entries: Entry) -> None:
+    def put(store: QueueStore) -> None:
         store.open_log("epoch")
         ledger = Ledger(store, lambda _steps: None)
         for entry in entries:
@@ -41,8 +44,8 @@ async def fill(transactor, *entries):
     await transactor.write(put)
 
 
-async def take(transactor, *wants, now=10_000):
-    def run(store):
+async def take(transactor: MemoryTransactor, *wants: tuple[Session, int], now: int = 10_000) -> Claim:
+    def run(store: QueueStore) -> Claim:
         ledger = Ledger(store, lambda _steps: None)
         found = claim(store, ledger, wants, now)
         ledger.write()
@@ -51,7 +54,7 @@ async def take(transactor, *wants, now=10_000):
     return await transactor.write(run)
 
 
-async def test_sessions_take_turns_over_one_queue():
+async def test_sessions_take_turns_over_one_queue() -> None:
     transactor = MemoryTransactor()
     await fill(transactor, *(make_entry(f"e{n}") for n in range(5)))
     found = await take(transactor, (session("a"), 2), (session("b"), 2))
@@ -64,7 +67,7 @@ async def test_sessions_take_turns_over_one_queue():
     assert found.emptied == frozenset()
 
 
-async def test_a_claim_says_which_queues_it_left_empty():
+async def test_a_claim_says_which_queues_it_left_empty() -> None:
     transactor = MemoryTransactor()
     await fill(transactor, make_entry("e0"), make_entry("e1", queue_id="other"))
     found = await take(transactor, (session(queue_ids=("default", "other")), 5))
@@ -72,7 +75,7 @@ async def test_a_claim_says_which_queues_it_left_empty():
     assert found.emptied == {"default", "other"}
 
 
-async def test_two_entries_of_one_task_in_one_claim_get_different_numbers():
+async def test_two_entries_of_one_task_in_one_claim_get_different_numbers() -> None:
     transactor = MemoryTransactor()
     await fill(transactor, make_entry("e0", task_id="t"), make_entry("e1", task_id="t", attempt=1))
     found = await take(transactor, (session(), 2))
@@ -93,11 +96,11 @@ ACTIONS = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ACTIONS)
-def test_nothing_is_claimed_twice_and_the_order_is_kept(actions):
+def test_nothing_is_claimed_twice_and_the_order_is_kept(actions: Any) -> None:
     asyncio.run(_history(actions))
 
 
-async def _history(actions):
+async def _history(actions: Any):
     clock, ids = FakeClock(), SeededIds()
     transactor = MemoryTransactor()
     await fill(transactor)
@@ -143,7 +146,7 @@ async def _history(actions):
     assert [event.position for event in events] == list(range(1, len(events) + 1))
 
 
-async def test_a_board_keeps_a_mark_that_came_while_somebody_looked():
+async def test_a_board_keeps_a_mark_that_came_while_somebody_looked() -> None:
     board = Board()
     board.mark("q")
     marks = board.marks("q")
@@ -154,7 +157,7 @@ async def test_a_board_keeps_a_mark_that_came_while_somebody_looked():
     assert not board.may_wait("q")
 
 
-async def test_a_board_serves_sessions_in_turn_and_never_beyond_their_credit():
+async def test_a_board_serves_sessions_in_turn_and_never_beyond_their_credit() -> None:
     board = Board()
     first, second = session("a", places=1), session("b", places=2)
     board.refresh(first)
@@ -165,7 +168,7 @@ async def test_a_board_serves_sessions_in_turn_and_never_beyond_their_credit():
     assert board.reserve("default") is first
 
 
-async def test_a_queue_whose_time_comes_later_wakes_nobody_before():
+async def test_a_queue_whose_time_comes_later_wakes_nobody_before() -> None:
     board = Board()
     board.refresh(session())
     board.mark_at("default", 500)
@@ -175,7 +178,7 @@ async def test_a_queue_whose_time_comes_later_wakes_nobody_before():
     assert [count for _, count in board.reserve_all(10)] == [1]
 
 
-async def test_a_broker_starts_on_any_store(tmp_path: Path):
+async def test_a_broker_starts_on_any_store(tmp_path: Path) -> None:
     clock, ids = FakeClock(), SeededIds()
     transactor = MemoryTransactor()
     broker = Broker(transactor, Signer.load_or_create(tmp_path, "queue", clock, ids), clock, ids, Numbers())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from batuta_proto.queues import v1 as queues
@@ -9,15 +11,15 @@ from batuta_rpc.clock import SystemClock, within
 from batuta_rpc.errors import CursorExpired, ShuttingDown
 
 
-def watching(house, after=None):
+def watching(house: Any, after: Any = None):
     return house.stub.WatchAttempts(queues.WatchAttemptsRequest(after=after))
 
 
-async def read(call):
+async def read(call: Any):
     return await within(SystemClock(), 20.0, call.read())
 
 
-async def test_the_first_answer_tells_the_epoch_even_when_nothing_happened(house):
+async def test_the_first_answer_tells_the_epoch_even_when_nothing_happened(house: Any) -> None:
     call = watching(house)
     first = await read(call)
     assert list(first.events) == []
@@ -29,7 +31,7 @@ async def test_the_first_answer_tells_the_epoch_even_when_nothing_happened(house
     assert second.cursor.position == second.events[-1].position == 1
 
 
-async def test_a_reader_goes_on_after_its_cursor_without_a_hole(house):
+async def test_a_reader_goes_on_after_its_cursor_without_a_hole(house: Any) -> None:
     for number in range(5):
         await house.submit(f"e{number}")
     call = watching(house)
@@ -39,7 +41,7 @@ async def test_a_reader_goes_on_after_its_cursor_without_a_hole(house):
     assert [event.position for event in (await read(again)).events] == [4, 5]
 
 
-async def test_a_long_log_comes_in_bounded_batches(house):
+async def test_a_long_log_comes_in_bounded_batches(house: Any) -> None:
     for number in range(620):
         await house.submit(f"e{number}")
     call = watching(house)
@@ -49,14 +51,14 @@ async def test_a_long_log_comes_in_bounded_batches(house):
 
 
 @pytest.mark.parametrize("position", [0, 99])
-async def test_a_cursor_of_another_log_or_from_the_future_is_refused(house, position):
+async def test_a_cursor_of_another_log_or_from_the_future_is_refused(house: Any, position: int) -> None:
     epoch = (await read(watching(house))).cursor.log_epoch
     foreign = epoch if position else "another-log"
     with pytest.raises(CursorExpired):
         await read(watching(house, queues.Cursor(log_epoch=foreign, position=position)))
 
 
-async def test_the_log_survives_a_restart_with_its_epoch(open_house):
+async def test_the_log_survives_a_restart_with_its_epoch(open_house: Any) -> None:
     async with open_house() as house:
         await house.submit("e1")
         cursor = (await read(watching(house))).cursor
@@ -66,7 +68,7 @@ async def test_the_log_survives_a_restart_with_its_epoch(open_house):
         assert [(event.entry_id, event.position) for event in events] == [("e2", 2)]
 
 
-async def test_a_broker_that_goes_down_tells_its_readers(open_house):
+async def test_a_broker_that_goes_down_tells_its_readers(open_house: Any) -> None:
     async with open_house() as house:
         call = watching(house)
         await read(call)

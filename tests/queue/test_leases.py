@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from batuta_proto.agents import v1 as agents
@@ -12,7 +14,7 @@ RUNNING = types.ATTEMPT_PHASE_RUNNING
 
 
 @pytest.mark.parametrize(("policy", "seconds"), [("LEASE_POLICY_FAST", 60), ("LEASE_POLICY_STRICT", 1800)])
-async def test_work_moves_when_its_lease_runs_out_and_not_before(house, policy, seconds):
+async def test_work_moves_when_its_lease_runs_out_and_not_before(house: Any, policy: str, seconds: int) -> None:
     agent = house.agent()
     await agent.connect()
     await house.running_task(agent, lease_policy=queues.LeasePolicy.Value(policy))
@@ -29,7 +31,7 @@ async def test_work_moves_when_its_lease_runs_out_and_not_before(house, policy, 
     assert (await other.next("assignment")).ref.attempt == 2
 
 
-async def test_work_under_keep_never_moves(house):
+async def test_work_under_keep_never_moves(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     assignment = await house.running_task(agent, lease_policy=queues.LEASE_POLICY_KEEP)
@@ -39,7 +41,7 @@ async def test_work_under_keep_never_moves(house):
     assert [each.ref for each in (await agent.connect()).expected] == [assignment.ref]
 
 
-async def test_heartbeats_keep_a_lease_alive(house):
+async def test_heartbeats_keep_a_lease_alive(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     assignment = await house.running_task(agent, lease_policy=queues.LEASE_POLICY_FAST)
@@ -50,7 +52,7 @@ async def test_heartbeats_keep_a_lease_alive(house):
     assert (await house.story("DONE", "SUCCEEDED"))[-1][1] == 1
 
 
-async def test_a_zombie_is_told_and_its_reports_have_no_effect(house):
+async def test_a_zombie_is_told_and_its_reports_have_no_effect(house: Any) -> None:
     zombie, other = house.agent("agent-1"), house.agent("agent-2")
     await zombie.connect()
     assignment = await house.running_task(zombie, lease_policy=queues.LEASE_POLICY_FAST)
@@ -68,7 +70,7 @@ async def test_a_zombie_is_told_and_its_reports_have_no_effect(house):
     assert (await house.story("DONE", "FAILED"))[-1] == ("DONE", 2, "FAILED", "")
 
 
-async def test_a_task_that_loses_two_agents_in_a_row_is_held(house):
+async def test_a_task_that_loses_two_agents_in_a_row_is_held(house: Any) -> None:
     for number in (1, 2):
         agent = house.agent(f"agent-{number}")
         await agent.connect()
@@ -84,7 +86,7 @@ async def test_a_task_that_loses_two_agents_in_a_row_is_held(house):
     assert (await house.withdraw("e1")).entry.state == queues.ENTRY_STATE_WITHDRAWN
 
 
-async def test_a_failure_that_blames_the_machine_is_tried_again(house):
+async def test_a_failure_that_blames_the_machine_is_tried_again(house: Any) -> None:
     from google.rpc import error_details_pb2, status_pb2
 
     status = status_pb2.Status(code=14, message="the package index does not answer")
@@ -98,7 +100,7 @@ async def test_a_failure_that_blames_the_machine_is_tried_again(house):
     assert (await agent.next("assignment")).ref.attempt == 2
 
 
-async def test_a_broker_that_stood_still_takes_nobodys_work(house):
+async def test_a_broker_that_stood_still_takes_nobodys_work(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     await house.running_task(agent, lease_policy=queues.LEASE_POLICY_FAST)
@@ -107,7 +109,7 @@ async def test_a_broker_that_stood_still_takes_nobodys_work(house):
     assert list((await agent.beat()).lost) == []
 
 
-async def test_a_restarted_broker_readopts_what_its_agents_hold(open_house):
+async def test_a_restarted_broker_readopts_what_its_agents_hold(open_house: Any) -> None:
     async with open_house() as house:
         agent = house.agent(max_assignments=3)
         await agent.connect()
@@ -134,7 +136,7 @@ async def test_a_restarted_broker_readopts_what_its_agents_hold(open_house):
         await again.report(kept.ref, types.ATTEMPT_PHASE_SUCCEEDED)
 
 
-async def test_a_restarted_broker_gives_every_lease_a_fresh_term(open_house):
+async def test_a_restarted_broker_gives_every_lease_a_fresh_term(open_house: Any) -> None:
     async with open_house() as house:
         agent = house.agent()
         await agent.connect()
@@ -149,7 +151,7 @@ async def test_a_restarted_broker_gives_every_lease_a_fresh_term(open_house):
         assert [each.ref for each in (await again.connect()).expected] == [assignment.ref]
 
 
-async def test_a_broker_that_goes_down_sends_its_agents_away_for_a_moment(open_house):
+async def test_a_broker_that_goes_down_sends_its_agents_away_for_a_moment(open_house: Any) -> None:
     async with open_house() as house:
         agent = house.agent()
         await agent.connect()
@@ -160,7 +162,7 @@ async def test_a_broker_that_goes_down_sends_its_agents_away_for_a_moment(open_h
         assert await agent.end() is None
 
 
-async def test_an_agent_is_offline_after_three_silent_periods_and_keeps_its_work(house):
+async def test_an_agent_is_offline_after_three_silent_periods_and_keeps_its_work(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     await house.running_task(agent)
@@ -174,7 +176,7 @@ async def test_an_agent_is_offline_after_three_silent_periods_and_keeps_its_work
     assert (await house.listed("agent-1")).state == agents.AGENT_STATE_ONLINE
 
 
-async def test_a_silent_agent_is_offered_nothing(house):
+async def test_a_silent_agent_is_offered_nothing(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     await house.clock.run_for(17)

@@ -15,7 +15,7 @@ from batuta_queue.tables import metadata
 from batuta_rpc.clock import SystemClock
 
 
-async def test_the_history_leads_to_the_tables(tmp_path: Path):
+async def test_the_history_leads_to_the_tables(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path / "queue.db"), metadata, SystemClock())
     try:
         for _ in range(2):
@@ -26,7 +26,7 @@ async def test_the_history_leads_to_the_tables(tmp_path: Path):
         await database.close()
 
 
-async def test_claims_read_the_partial_index_and_sort_nothing(tmp_path: Path):
+async def test_claims_read_the_partial_index_and_sort_nothing(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path / "queue.db"), metadata, SystemClock())
     try:
         migrate(database.engine, MIGRATIONS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ from batuta_rpc.errors import FieldViolation, QueueNameTaken, QueueNotFound, Req
 ID = str(uuid.UUID(int=7, version=4))
 
 
-async def make(house, name, **fields):
+async def make(house: Any, name: str, **fields: Any):
     return (await house.stub.CreateQueue(queues.CreateQueueRequest(display_name=name, **fields))).queue
 
 
-async def test_two_queues_exist_from_the_first_start_and_once_only(open_house):
+async def test_two_queues_exist_from_the_first_start_and_once_only(open_house: Any) -> None:
     for _ in range(2):
         async with open_house() as house:
             found = (await house.stub.ListQueues(queues.ListQueuesRequest())).queues
@@ -26,7 +27,7 @@ async def test_two_queues_exist_from_the_first_start_and_once_only(open_house):
 
 
 @pytest.mark.parametrize("name", ["GPU große Kiste", "空 キュー", "a/b;c'd\"e%", "🚂"])
-async def test_a_queue_may_have_any_printable_name(house, name):
+async def test_a_queue_may_have_any_printable_name(house: Any, name: str) -> None:
     made = await make(house, name)
     by_name = await house.stub.GetQueue(queues.GetQueueRequest(display_name=name))
     by_id = await house.stub.GetQueue(queues.GetQueueRequest(queue_id=made.id))
@@ -35,13 +36,13 @@ async def test_a_queue_may_have_any_printable_name(house, name):
 
 
 @pytest.mark.parametrize("name", ["", " x", "x ", "a\nb", "x" * 257])
-async def test_a_name_that_cannot_be_read_is_refused(house, name):
+async def test_a_name_that_cannot_be_read_is_refused(house: Any, name: str) -> None:
     with pytest.raises(FieldViolation) as caught:
         await make(house, name)
     assert caught.value.field_violations[0][0] == "display_name"
 
 
-async def test_one_text_typed_in_two_ways_is_one_name(house):
+async def test_one_text_typed_in_two_ways_is_one_name(house: Any) -> None:
     made = await make(house, unicodedata.normalize("NFD", "größe"))
     assert made.display_name == unicodedata.normalize("NFC", "größe")
     with pytest.raises(QueueNameTaken) as caught:
@@ -51,14 +52,14 @@ async def test_one_text_typed_in_two_ways_is_one_name(house):
     assert found.queue.id == made.id
 
 
-async def test_the_same_request_makes_one_queue(house):
+async def test_the_same_request_makes_one_queue(house: Any) -> None:
     first = await make(house, "q", request_id=ID)
     assert await make(house, "q", request_id=ID) == first
     with pytest.raises(RequestIdReused):
         await make(house, "other", request_id=ID)
 
 
-async def test_an_unknown_queue_is_answered_with_those_that_exist(house):
+async def test_an_unknown_queue_is_answered_with_those_that_exist(house: Any) -> None:
     await make(house, "gpu box")
     for request in (queues.GetQueueRequest(display_name="gpu"), queues.GetQueueRequest(queue_id="gpu")):
         with pytest.raises(QueueNotFound) as caught:
@@ -67,7 +68,7 @@ async def test_an_unknown_queue_is_answered_with_those_that_exist(house):
         assert caught.value.metadata["queues"] == "default, gpu box, services"
 
 
-async def test_queues_come_in_pages_by_name(house):
+async def test_queues_come_in_pages_by_name(house: Any) -> None:
     for number in range(5):
         await make(house, f"q{number}")
     names: list[str] = []
@@ -82,7 +83,7 @@ async def test_queues_come_in_pages_by_name(house):
 
 
 @pytest.mark.parametrize("token", ["nonsense", "W10=", "e30="])
-async def test_a_page_token_of_another_list_is_refused(house, token):
+async def test_a_page_token_of_another_list_is_refused(house: Any, token: str) -> None:
     for call, request in (
         (house.stub.ListQueues, queues.ListQueuesRequest(page_token=token)),
         (house.stub.ListEntries, queues.ListEntriesRequest(queue_id=house.queue_id, page_token=token)),
@@ -91,7 +92,7 @@ async def test_a_page_token_of_another_list_is_refused(house, token):
             await call(request)
 
 
-async def test_entries_come_in_pages_in_the_order_in_which_agents_get_them(house):
+async def test_entries_come_in_pages_in_the_order_in_which_agents_get_them(house: Any) -> None:
     for number in range(5):
         await house.submit(f"e{number}", priority=number % 2)
     first = await house.stub.ListEntries(queues.ListEntriesRequest(queue_id=house.queue_id, page_size=3))
@@ -104,7 +105,7 @@ async def test_entries_come_in_pages_in_the_order_in_which_agents_get_them(house
         await house.stub.ListEntries(queues.ListEntriesRequest(queue_id="none"))
 
 
-async def test_a_queue_shows_what_waits_what_runs_and_who_serves_it(house):
+async def test_a_queue_shows_what_waits_what_runs_and_who_serves_it(house: Any) -> None:
     agent = house.agent(max_assignments=1)
     await agent.connect()
     await house.running_task(agent)
@@ -113,7 +114,7 @@ async def test_a_queue_shows_what_waits_what_runs_and_who_serves_it(house):
     assert (status.waiting_count, status.running_count, status.agent_count) == (1, 1, 1)
 
 
-async def test_an_entry_without_a_policy_takes_that_of_its_queue(house):
+async def test_an_entry_without_a_policy_takes_that_of_its_queue(house: Any) -> None:
     made = await make(house, "fast", spec=queues.QueueSpec(lease_policy=queues.LEASE_POLICY_FAST))
     agent = house.agent(queue_ids=[made.id])
     await agent.connect()
@@ -121,8 +122,8 @@ async def test_an_entry_without_a_policy_takes_that_of_its_queue(house):
     assert (await agent.next("assignment")).lease.lost_after.seconds == 60
 
 
-async def test_viewers_read_and_do_not_write(house):
-    stub = queues.QueueServiceStub(house.service.channel("viewer"))
+async def test_viewers_read_and_do_not_write(house: Any) -> None:
+    stub: Any = queues.QueueServiceStub(house.service.channel("viewer"))
     await stub.ListQueues(queues.ListQueuesRequest())
     with pytest.raises(RoleMissing):
         await stub.CreateQueue(queues.CreateQueueRequest(display_name="q"))

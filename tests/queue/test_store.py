@@ -32,7 +32,7 @@ from batuta_queue.model import (
     Tail,
 )
 from batuta_queue.sql import SqlStore
-from batuta_queue.store import QueueNameExists, QueueStore
+from batuta_queue.store import Outlook, QueueNameExists, QueueStore
 from batuta_queue.tables import metadata
 from batuta_queue.testing import MemoryTransactor, make_agent, make_attempt, make_entry, make_queue
 from batuta_rpc.testing import FakeClock
@@ -50,7 +50,7 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
     await database.close()
 
 
-async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores):
+async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores: Any) -> None:
     def fill(store: QueueStore) -> None:
         for name in ("gpu große Kiste", "default", "空 キュー"):
             store.add_queue(make_queue(name, lease_policy=LeasePolicy.FAST))
@@ -66,14 +66,14 @@ async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores):
     assert [each.name for each in await stores.read(lambda store: store.queues("gpu große Kiste", 9))] == ["空 キュー"]
 
 
-async def test_a_name_that_is_taken_tells_the_winner(stores):
+async def test_a_name_that_is_taken_tells_the_winner(stores: Any) -> None:
     await stores.write(lambda store: store.add_queue(make_queue("default", id="first")))
     with pytest.raises(QueueNameExists) as caught:
         await stores.write(lambda store: store.add_queue(make_queue("default", id="second")))
     assert caught.value.winner.id == "first"
 
 
-async def test_an_entry_comes_back_as_it_was_stored(stores):
+async def test_an_entry_comes_back_as_it_was_stored(stores: Any) -> None:
     entry = make_entry(
         owner="ada",
         project_id="p1",
@@ -114,7 +114,7 @@ def line(*entries: Entry) -> Callable[[QueueStore], None]:
     return fill
 
 
-async def test_waiting_entries_come_by_priority_then_place_and_only_when_they_may(stores):
+async def test_waiting_entries_come_by_priority_then_place_and_only_when_they_may(stores: Any) -> None:
     await stores.write(
         line(
             make_entry("a", position=1),
@@ -132,10 +132,13 @@ async def test_waiting_entries_come_by_priority_then_place_and_only_when_they_ma
         "b",
     ]
     assert await stores.read(lambda store: store.waiting_queues()) == {"default": 500, "other": 0}
-    assert await stores.read(lambda store: (store.has_waiting("default"), store.has_waiting("none"))) == (True, False)
+    meets = await stores.read(
+        lambda store: [store.outlook(make_entry("b")), store.outlook(make_entry(queue_id="none"))]
+    )
+    assert meets == [Outlook(True, True, 0), Outlook(False, False, 0)]
 
 
-async def test_live_entries_page_in_order(stores):
+async def test_live_entries_page_in_order(stores: Any) -> None:
     entries = [make_entry(f"e{n}", position=n, priority=n % 2) for n in range(6)]
     await stores.write(line(*entries, make_entry("gone", position=9, state=EntryState.DONE, end_millis=1)))
     first = await stores.read(lambda store: store.live_entries("default", None, 4))
@@ -146,7 +149,7 @@ async def test_live_entries_page_in_order(stores):
     assert counts == {"default": QueueCounts(6, 0)}
 
 
-async def test_attempts_open_and_close(stores):
+async def test_attempts_open_and_close(stores: Any) -> None:
     entry = make_entry(state=EntryState.RUNNING, attempt=2)
     closed = make_attempt(entry, 1, phase=AttemptPhase.REJECTED, end_millis=5)
     opened = make_attempt(entry, 2, offer_millis=9)
@@ -170,7 +173,7 @@ async def test_attempts_open_and_close(stores):
     assert (await stores.read(lambda store: store.attempt(done.ref)))[1] == done
 
 
-async def test_agents_are_kept_as_they_last_said(stores):
+async def test_agents_are_kept_as_they_last_said(stores: Any) -> None:
     agent = make_agent(
         labels={"rack": "7"},
         capabilities=("drain",),
@@ -187,7 +190,7 @@ async def test_agents_are_kept_as_they_last_said(stores):
     assert [each.id for each in await stores.read(lambda store: store.agents("agent-1", 9))] == ["agent-2"]
 
 
-async def test_a_journals_report_number_only_grows(stores):
+async def test_a_journals_report_number_only_grows(stores: Any) -> None:
     assert await stores.read(lambda store: store.report_number("j")) == 0
     for number in (3, 7, 5):
         await stores.write(lambda store, number=number: store.save_report_number("j", number))
@@ -199,7 +202,7 @@ def event(position: int, **changes: Any) -> Event:
     return replace(base, **changes)
 
 
-async def test_the_log_gives_positions_without_holes_and_keeps_events_whole(stores):
+async def test_the_log_gives_positions_without_holes_and_keeps_events_whole(stores: Any) -> None:
     whole = event(
         1,
         agent_id="agent-1",
@@ -224,7 +227,7 @@ async def test_the_log_gives_positions_without_holes_and_keeps_events_whole(stor
     assert (bounds.epoch, bounds.first, bounds.head) == ("epoch-1", 1, 3)
 
 
-async def test_a_use_case_that_fails_leaves_no_trace_and_no_hole(stores):
+async def test_a_use_case_that_fails_leaves_no_trace_and_no_hole(stores: Any) -> None:
     await stores.write(lambda store: store.open_log("epoch"))
 
     def fail(store: QueueStore) -> None:
@@ -239,14 +242,14 @@ async def test_a_use_case_that_fails_leaves_no_trace_and_no_hole(stores):
     assert await stores.write(lambda store: store.next_positions(1)) == 1
 
 
-async def test_hooks_run_once_what_they_belong_to_is_committed(stores):
+async def test_hooks_run_once_what_they_belong_to_is_committed(stores: Any) -> None:
     ran: list[int] = []
     for number in range(3):
         await stores.write(lambda store, number=number: store.after_commit(lambda: ran.append(number)))
     assert ran == [0, 1, 2]
 
 
-async def test_old_history_is_forgotten_and_what_lives_is_not(stores):
+async def test_old_history_is_forgotten_and_what_lives_is_not(stores: Any) -> None:
     def fill(store: QueueStore) -> None:
         store.open_log("epoch")
         store.add_entry(make_entry("old", state=EntryState.DONE, end_millis=10), NO_PAYLOAD)
@@ -266,7 +269,7 @@ async def test_old_history_is_forgotten_and_what_lives_is_not(stores):
     assert (await stores.read(lambda store: store.log_bounds())).first == 3
 
 
-async def test_a_request_is_remembered_with_its_answer(stores):
+async def test_a_request_is_remembered_with_its_answer(stores: Any) -> None:
     await stores.write(lambda store: store.keep_request("ada", "m", "id", b"hash", b"answer"))
     assert await stores.read(lambda store: store.find_request("ada", "m", "id")) == (b"hash", b"answer")
     assert await stores.read(lambda store: store.find_request("bob", "m", "id")) is None

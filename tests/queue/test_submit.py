@@ -14,7 +14,7 @@ from batuta_queue.testing_agent import submit_request
 from batuta_rpc.errors import FieldViolation, QueueNotFound, RoleMissing
 
 
-async def test_the_same_entry_again_changes_nothing(house):
+async def test_the_same_entry_again_changes_nothing(house: Any) -> None:
     first = await house.submit("e1", priority=3)
     again = await house.submit("e1", priority=9)
     assert first == again
@@ -22,26 +22,26 @@ async def test_the_same_entry_again_changes_nothing(house):
     assert len(await house.story("WAITING", "UNSPECIFIED")) == 1
 
 
-async def test_a_submit_to_an_unknown_queue_lists_the_queues(house):
+async def test_a_submit_to_an_unknown_queue_lists_the_queues(house: Any) -> None:
     with pytest.raises(QueueNotFound) as caught:
         await house.submit("e1", queue_id="nowhere")
     assert "default, services" in caught.value.message
     assert caught.value.metadata["queues"] == "default, services"
 
 
-async def test_a_submit_that_breaks_rules_names_the_fields(house):
+async def test_a_submit_that_breaks_rules_names_the_fields(house: Any) -> None:
     with pytest.raises(FieldViolation) as caught:
         await house.submit("e1", task_id="", attempt_floor=-1)
     assert {field for field, _ in caught.value.field_violations} == {"envelope.task_id", "envelope.attempt_floor"}
 
 
-async def test_agents_may_not_submit(house):
-    stub = queues.QueueServiceStub(house.service.channel("agent"))
+async def test_agents_may_not_submit(house: Any) -> None:
+    stub: Any = queues.QueueServiceStub(house.service.channel("agent"))
     with pytest.raises(RoleMissing):
         await stub.SubmitEntry(submit_request("e1", house.queue_id))
 
 
-async def test_a_submit_answers_with_the_offer_that_it_made(house):
+async def test_a_submit_answers_with_the_offer_that_it_made(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     entry = await house.submit("e1")
@@ -49,7 +49,7 @@ async def test_a_submit_answers_with_the_offer_that_it_made(house):
     await agent.next("assignment")
 
 
-async def test_a_submit_does_not_overtake_what_waits(house):
+async def test_a_submit_does_not_overtake_what_waits(house: Any) -> None:
     for number in range(3):
         await house.submit(f"e{number}")
     agent = house.agent()
@@ -59,7 +59,7 @@ async def test_a_submit_does_not_overtake_what_waits(house):
     assert entry.state in (queues.ENTRY_STATE_WAITING, queues.ENTRY_STATE_OFFERED)
 
 
-async def test_many_submits_at_once_reach_many_agents_once_each(house):
+async def test_many_submits_at_once_reach_many_agents_once_each(house: Any) -> None:
     crowd = [house.agent(f"agent-{n}", max_assignments=5) for n in range(4)]
     for agent in crowd:
         await agent.connect()
@@ -77,7 +77,7 @@ async def test_many_submits_at_once_reach_many_agents_once_each(house):
         assert await agent.nothing("assignment")
 
 
-async def test_a_waiting_entry_is_withdrawn_at_once(house):
+async def test_a_waiting_entry_is_withdrawn_at_once(house: Any) -> None:
     await house.submit("e1")
     response = await house.withdraw("e1")
     assert response.entry.state == queues.ENTRY_STATE_WITHDRAWN
@@ -88,7 +88,7 @@ async def test_a_waiting_entry_is_withdrawn_at_once(house):
     assert await agent.nothing("assignment")
 
 
-async def test_withdrawing_before_the_submit_arrives_leaves_a_tombstone(house):
+async def test_withdrawing_before_the_submit_arrives_leaves_a_tombstone(house: Any) -> None:
     assert not (await house.withdraw("e1")).HasField("entry")
     assert not (await house.withdraw("e1")).HasField("entry")
     assert (await house.submit("e1")).state == queues.ENTRY_STATE_WITHDRAWN
@@ -97,7 +97,7 @@ async def test_withdrawing_before_the_submit_arrives_leaves_a_tombstone(house):
     assert await agent.nothing("assignment")
 
 
-async def test_a_running_entry_is_cancelled_on_its_agent(house):
+async def test_a_running_entry_is_cancelled_on_its_agent(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     assignment = await house.running_task(agent)
@@ -113,7 +113,7 @@ async def test_a_running_entry_is_cancelled_on_its_agent(house):
     assert (await house.story("DONE", "CANCELLED"))[-1] == ("DONE", 1, "CANCELLED", "")
 
 
-async def test_a_standing_cancel_follows_every_welcome(house):
+async def test_a_standing_cancel_follows_every_welcome(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     assignment = await house.running_task(agent)
@@ -127,7 +127,7 @@ async def test_a_standing_cancel_follows_every_welcome(house):
         agent.cut()
 
 
-async def test_a_cancel_wins_over_an_acceptance_that_comes_later(house):
+async def test_a_cancel_wins_over_an_acceptance_that_comes_later(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     await house.submit("e1")
@@ -139,7 +139,7 @@ async def test_a_cancel_wins_over_an_acceptance_that_comes_later(house):
     assert (await house.story("WITHDRAWN", "CANCELLED"))[-1] == ("WITHDRAWN", 1, "CANCELLED", "")
 
 
-async def test_an_entry_that_has_ended_stays_as_it_is(house):
+async def test_an_entry_that_has_ended_stays_as_it_is(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     assignment = await house.running_task(agent)
@@ -147,7 +147,7 @@ async def test_an_entry_that_has_ended_stays_as_it_is(house):
     assert (await house.withdraw("e1")).entry.state == queues.ENTRY_STATE_DONE
 
 
-async def test_a_task_that_comes_again_gets_a_higher_attempt(house):
+async def test_a_task_that_comes_again_gets_a_higher_attempt(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     assignment = await house.running_task(agent, "e1", task_id="t")
@@ -156,7 +156,7 @@ async def test_a_task_that_comes_again_gets_a_higher_attempt(house):
     assert (await agent.next("assignment")).ref.attempt == 2
 
 
-async def test_a_caller_who_leaves_leaves_no_credit_reserved(house):
+async def test_a_caller_who_leaves_leaves_no_credit_reserved(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
     call = house.stub.SubmitEntry(submit_request("e1", house.queue_id))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,10 @@ class Offer:
     payload: Payload
 
 
+Prepare = Callable[[Sequence[Offer]], None]
+_PREPARED = 1_024
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a claim found: the offers, and the queues in which nothing was left."""
@@ -52,7 +58,7 @@ def claim(store: QueueStore, ledger: Ledger, wants: Sequence[tuple[Session, int]
             taken.append((session, *found))
             if count > 1:
                 turns.append((session, count - 1))
-    last = store.last_attempts([entry.task_id for _, entry, _ in taken]) if taken else {}
+    last = store.last_attempts([entry.task_id for _, entry, _ in taken])
     offers: list[Offer] = []
     for session, entry, payload in taken:
         step = offer(entry, session.agent.holder, next_attempt(entry, last.get(entry.task_id, 0)), now)
@@ -94,6 +100,11 @@ class _Lines:
         return frozenset(each for each in self._short if not self._heads[each])
 
 
+def _in_loop(loop: asyncio.AbstractEventLoop, work: Prepare, offers: Sequence[Offer]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever would have been told
+        loop.call_soon_threadsafe(work, offers)
+
+
 class Dispatcher:
     """Brings waiting entries and agents with credit together."""
 
@@ -117,6 +128,7 @@ class Dispatcher:
         self._give_back = give_back
         self._numbers = numbers
         self._clock = clock
+        self._prepared: dict[Ref, agents.SessionResponse] = {}
         self._stopped = False
 
     def stop(self) -> None:
@@ -137,8 +149,9 @@ class Dispatcher:
             return False
         queue_ids = {queue_id for session, _ in wants for queue_id in session.agent.queue_ids}
         marks = {queue_id: self._board.marks(queue_id) for queue_id in queue_ids}
+        prepare = self.preparer()
         try:
-            found = await self._transactor.write(lambda store: self._claim(store, wants))
+            found = await self._transactor.write(lambda store: self._claim(store, wants, prepare))
             for queue_id in found.emptied:
                 self._board.clear(queue_id, marks[queue_id])
         finally:
@@ -155,17 +168,32 @@ class Dispatcher:
         missed: list[Ref] = []
         for each in offers:
             current = self._registry.of_journal(each.attempt.holder.journal_id)
-            message = self._assignments.make(each.entry, each.attempt, each.payload)
-            sent = current is each.session and each.session.outgoing.put(agents.SessionResponse(assignment=message))
-            if not sent:
+            message = self._prepared.pop(each.attempt.ref, None) or self._message(each)
+            if current is not each.session or not each.session.outgoing.put(message):
                 missed.append(each.attempt.ref)
         if missed:
             self._give_back(missed)
 
-    def _claim(self, store: QueueStore, wants: Sequence[tuple[Session, int]]) -> Claim:
+    def preparer(self) -> Prepare:
+        """For the end of a use case that offers: lets the loop sign the tokens while the commit waits for the disk."""
+        loop = asyncio.get_running_loop()
+        return lambda offers: _in_loop(loop, self._prepare, offers)
+
+    def _prepare(self, offers: Sequence[Offer]) -> None:
+        for each in offers:
+            self._prepared[each.attempt.ref] = self._message(each)
+        while len(self._prepared) > _PREPARED:
+            # Left over from commits that failed.
+            del self._prepared[next(iter(self._prepared))]
+
+    def _message(self, each: Offer) -> agents.SessionResponse:
+        return agents.SessionResponse(assignment=self._assignments.make(each.entry, each.attempt, each.payload))
+
+    def _claim(self, store: QueueStore, wants: Sequence[tuple[Session, int]], prepare: Prepare) -> Claim:
         ledger = Ledger(store, self._aftermath)
         found = claim(store, ledger, wants, self._clock.unix_millis())
         ledger.write()
         if found.offers:
+            prepare(found.offers)
             store.after_commit(lambda: self.deliver(found.offers))
         return found

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
-from batuta_queue.tables import entries
+from batuta_queue.store import Outlook
+from batuta_queue.tables import attempts, entries
 
 ENTRY_COLUMNS = [column for column in entries.columns if not column.name.startswith("payload")]
 # Literals, not parameters: SQLite takes a partial index only when it can see that the condition holds.
@@ -30,7 +43,11 @@ _MUTABLE = (
 _INSERT = insert(entries)
 _UPDATE = update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
-_ANY_WAITING = select(1).where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING).limit(1)
+_OUTLOOK = select(
+    exists().where(entries.c.id == bindparam("id")),
+    exists().where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING),
+    select(func.max(attempts.c.attempt)).where(attempts.c.task_id == bindparam("task")).scalar_subquery(),
+)
 _NEXT = (
     select(entries)
     .where(
@@ -82,9 +99,11 @@ class EntryRows:
         if changed:
             self._connection.execute(_UPDATE, [{"key": entry.id, **_life(entry)} for entry in changed])
 
-    def has_waiting(self, queue_id: str) -> bool:
-        """See `QueueStore.has_waiting`."""
-        return self._connection.execute(_ANY_WAITING, {"queue": queue_id}).first() is not None
+    def outlook(self, entry: Entry) -> Outlook:
+        """See `QueueStore.outlook`."""
+        values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
+        known, others_wait, last = self._connection.execute(_OUTLOOK, values).one()
+        return Outlook(bool(known), bool(others_wait), last or 0)
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         """See `QueueStore.waiting`."""

@@ -62,7 +62,10 @@ class EventRows:
         old = self._connection.execute(_OLD_ENTRIES, {"before": before, "count": limit}).scalars().all()
         for start in range(0, len(old), 500):
             part = old[start : start + 500]
-            self._connection.execute(delete(attempts).where(attempts.c.entry_id.in_(part)))
+            # By task, which is how attempts are found; a task may have other entries, whose attempts stay.
+            tasks = select(entries.c.task_id).where(entries.c.id.in_(part))
+            gone = delete(attempts).where(attempts.c.task_id.in_(tasks), attempts.c.entry_id.in_(part))
+            self._connection.execute(gone)
             self._connection.execute(delete(entries).where(entries.c.id.in_(part)))
         return len(old) + self._purge_events(before, limit)
 

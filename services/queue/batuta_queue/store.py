@@ -26,6 +26,15 @@ class LogBounds:
     head: int
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What an entry that comes in meets: itself, others that wait in its queue, and the attempts of its task."""
+
+    known: bool
+    others_wait: bool
+    last_attempt: int
+
+
 class QueueStore(Protocol):
     """All rows of the queue service inside one transaction."""
 
@@ -59,16 +68,16 @@ class QueueStore(Protocol):
         """Store a new entry."""
         ...
 
-    def save_entries(self, entries: Sequence[Entry]) -> None:
+    def save_entries(self, changed: Sequence[Entry]) -> None:
         """Store what changes in an entry's life."""
-        ...
-
-    def has_waiting(self, queue_id: str) -> bool:
-        """Whether any entry of the queue waits, ready or not."""
         ...
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         """The next entries that wait and may go now, in their order; locked until the transaction ends."""
+        ...
+
+    def outlook(self, entry: Entry) -> Outlook:
+        """All that decides what happens to an entry that comes in, in one look."""
         ...
 
     def waiting_queues(self) -> Mapping[str, int]:
@@ -92,11 +101,11 @@ class QueueStore(Protocol):
         """The highest attempt number of each task that has one."""
         ...
 
-    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
+    def add_attempts(self, new: Sequence[Attempt]) -> None:
         """Store new attempts."""
         ...
 
-    def save_attempts(self, attempts: Sequence[Attempt]) -> None:
+    def save_attempts(self, changed: Sequence[Attempt]) -> None:
         """Store phase and times."""
         ...
 
@@ -134,7 +143,7 @@ class QueueStore(Protocol):
         """Give out `count` positions of the log; returns the first. Locks the log until the transaction ends."""
         ...
 
-    def add_events(self, events: Sequence[Event]) -> None:
+    def add_events(self, new: Sequence[Event]) -> None:
         """Append events, which carry positions of this transaction."""
         ...
 

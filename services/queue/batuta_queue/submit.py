@@ -9,7 +9,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_queue.board import Board
 from batuta_queue.convert import cancel_of, new_entry
 from batuta_queue.convert_session import cancel_message
-from batuta_queue.dispatch import Dispatcher, Offer, claim
+from batuta_queue.dispatch import Dispatcher, Offer, Prepare, claim
 from batuta_queue.ledger import Aftermath, Ledger
 from batuta_queue.load import Load
 from batuta_queue.model import NO_PAYLOAD, Attempt, Cancel, Entry, EntryState, Payload, Ref
@@ -64,33 +64,39 @@ class Submitter:
 
     async def _submit(self, entry: Entry, payload: Payload) -> Entry:
         session = self._dispatcher.reserve(entry.queue_id)
+        prepare = self._dispatcher.preparer()
         try:
-            return await self._transactor.write(lambda store: self._put_in(store, entry, payload, session))
+            return await self._transactor.write(lambda store: self._put_in(store, entry, payload, session, prepare))
         finally:
             if session is not None:
                 self._board.release(session, 1)
 
-    def _put_in(self, store: QueueStore, entry: Entry, payload: Payload, session: Session | None) -> Entry:
-        known = store.entry(entry.id)
-        if known is not None:
+    def _put_in(
+        self, store: QueueStore, entry: Entry, payload: Payload, session: Session | None, prepare: Prepare
+    ) -> Entry:
+        outlook = store.outlook(entry)
+        if outlook.known:
+            known = store.entry(entry.id)
+            assert known is not None
             return known
         ledger = Ledger(store, self._aftermath)
         ledger.record(enter(entry), payload)
         if session is None:
             return ledger.write()[0].entry
-        if store.has_waiting(entry.queue_id):
+        if outlook.others_wait:
             # Others came first: the agent gets the first of all, this one included.
             stored = ledger.write()[0].entry
             offers = list(claim(store, ledger, [(session, 1)], entry.enqueue_millis).offers)
             ledger.write()
         else:
-            last = store.last_attempts([entry.task_id]).get(entry.task_id, 0)
-            step = offer(entry, session.agent.holder, next_attempt(entry, last), entry.enqueue_millis)
+            number = next_attempt(entry, outlook.last_attempt)
+            step = offer(entry, session.agent.holder, number, entry.enqueue_millis)
             assert step.attempt is not None
             ledger.record(step)
             stored = ledger.write()[-1].entry
             offers = [Offer(session, stored, step.attempt, payload)]
         if offers:
+            prepare(offers)
             store.after_commit(lambda: self._dispatcher.deliver(offers))
         return next((each.entry for each in offers if each.entry.id == entry.id), stored)
 

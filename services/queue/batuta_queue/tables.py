@@ -115,7 +115,6 @@ Index(
     sqlite_where=text("phase < 60"),
     postgresql_where=text("phase < 60"),
 )
-Index("attempts_entry", attempts.c.entry_id)
 
 agents = Table(
     "agents",

@@ -21,7 +21,7 @@ from batuta_queue.model import (
     QueueCounts,
     Ref,
 )
-from batuta_queue.store import LogBounds, QueueNameExists, QueueStore
+from batuta_queue.store import LogBounds, Outlook, QueueNameExists, QueueStore
 
 T = TypeVar("T")
 
@@ -78,12 +78,13 @@ class MemoryStore:
         self._entries[entry.id] = entry
         self._payloads[entry.id] = payload
 
-    def save_entries(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
+    def save_entries(self, changed: Sequence[Entry]) -> None:
+        for entry in changed:
             self._entries[entry.id] = entry
 
-    def has_waiting(self, queue_id: str) -> bool:
-        return any(entry.state is EntryState.WAITING for entry in self._of(queue_id))
+    def outlook(self, entry: Entry) -> Outlook:
+        others = any(each.state is EntryState.WAITING for each in self._of(entry.queue_id))
+        return Outlook(entry.id in self._entries, others, self.last_attempts([entry.task_id]).get(entry.task_id, 0))
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         found = [
@@ -120,13 +121,13 @@ class MemoryStore:
                 last[task_id] = max(last.get(task_id, 0), number)
         return last
 
-    def add_attempts(self, attempts: Sequence[Attempt]) -> None:
-        for attempt in attempts:
+    def add_attempts(self, new: Sequence[Attempt]) -> None:
+        for attempt in new:
             assert attempt.ref not in self._attempts
             self._attempts[attempt.ref] = attempt
 
-    def save_attempts(self, attempts: Sequence[Attempt]) -> None:
-        for attempt in attempts:
+    def save_attempts(self, changed: Sequence[Attempt]) -> None:
+        for attempt in changed:
             self._attempts[attempt.ref] = attempt
 
     def open_attempts(self, journal_id: str | None = None) -> list[tuple[Entry, Attempt]]:
@@ -162,8 +163,8 @@ class MemoryStore:
         self._log = replace(self._log, head=self._log.head + count)
         return self._log.head - count + 1
 
-    def add_events(self, events: Sequence[Event]) -> None:
-        self._events.extend(events)
+    def add_events(self, new: Sequence[Event]) -> None:
+        self._events.extend(new)
 
     def events(self, after: int, limit: int) -> list[Event]:
         return [event for event in self._events if event.position > after][:limit]

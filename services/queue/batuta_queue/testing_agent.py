@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import grpc
@@ -179,7 +178,7 @@ def submit_request(entry_id: str, queue_id: str, **envelope: Any) -> Any:
     """A SubmitEntryRequest for a task of the same name."""
     from batuta_proto.queues import v1 as queues
 
-    fields: Mapping[str, Any] = {"queue_id": queue_id, "task_id": f"task-of-{entry_id}"} | envelope
+    fields: dict[str, Any] = {"queue_id": queue_id, "task_id": f"task-of-{entry_id}"} | envelope
     return queues.SubmitEntryRequest(
         entry_id=entry_id,
         envelope=queues.SchedulingEnvelope(**fields),

@@ -47,7 +47,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", "attempt"),
         sqlite_with_rowid=False,
     )
-    op.create_index("attempts_entry", "attempts", ["entry_id"], unique=False)
     op.create_index(
         "attempts_open",
         "attempts",
