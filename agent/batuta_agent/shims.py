@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -141,7 +142,8 @@ class RunningShim:
         `reason` is a `CancelReason`, kept for an agent after this one.
         """
         record = json.dumps({"grace_seconds": grace, "reason": reason}).encode()
-        replace(str(self._directory / CANCEL), record, sync=False)
+        with contextlib.suppress(FileNotFoundError):  # the run has ended and its folder is deleted
+            replace(str(self._directory / CANCEL), record, sync=False)
         if self.alive:
             processes.send([self._state.shim_pid], signal.SIGUSR1)
 
@@ -152,7 +154,8 @@ class RunningShim:
 
     def renew(self, stop_at: float) -> None:
         """Tell it until which second of CLOCK_BOOTTIME its lease lives."""
-        replace(str(self._directory / LEASE), json.dumps({"stop_at": stop_at}).encode(), sync=False)
+        with contextlib.suppress(FileNotFoundError):  # as above
+            replace(str(self._directory / LEASE), json.dumps({"stop_at": stop_at}).encode(), sync=False)
 
     async def end(self) -> State | None:
         """Wait for it. Returns its last record; None when it is gone without having recorded an end."""

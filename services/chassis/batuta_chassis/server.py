@@ -39,7 +39,7 @@ _OPTIONS: list[tuple[str, Any]] = [
     # Two processes on one port would each get some of the calls.
     ("grpc.so_reuseport", 0),
     # Clients look for dead links every 10 s (dispatch) or 30 s; gRPC's default would cut them off for that.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
