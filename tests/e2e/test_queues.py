@@ -51,13 +51,13 @@ def test_a_queue_waits_for_its_first_agent_and_keeps_its_order(
 def test_an_agent_on_an_unknown_queue_lists_the_queues_and_create_queue_makes_it(
     services: Services, remote: Remote
 ) -> None:
-    agent = services.agent("nobody made this", name="hopeful")
+    agent = services.agent("nobody made this", name="hopeful", create_queue=False)
     assert agent.wait(30) != 0
     assert "nobody made this" in agent.said
     assert "default" in agent.said
     assert "--create-queue" in agent.said
     assert "Traceback" not in agent.said
-    agent = services.agent("nobody made this", name="hopeful", arguments=["--create-queue"])
+    agent = services.agent("nobody made this", name="hopeful")
     remote.online("hopeful")
     agent.stop()
 

@@ -79,14 +79,15 @@ class Deployment:
         assert done.returncode == 0, done.stderr
         return person
 
-    def agent(self, *queues: str, name: str = "", slots: int = 1, arguments: Sequence[str] = ()) -> Process:
+    def agent(self, *queues: str, name: str = "", slots: int = 1, create_queue: bool = True) -> Process:
         """Start an agent; it serves `default` unless told otherwise. Does not wait for it to join."""
         self.agents += 1
         words: list[str] = []
         for queue in queues or ("default",):
             words += ["--queue", queue]
         words += ["--slots", str(slots), "--credentials", str(self.server_folder / "agent.credentials")]
-        return self.start_agent(name or f"agent-{self.agents}", [*words, *arguments])
+        words += ["--create-queue"] if create_queue else []
+        return self.start_agent(name or f"agent-{self.agents}", words)
 
     def start_agent(self, name: str, arguments: Sequence[str]) -> Process:
         """Start `batuta agent start` with its own state folder."""
