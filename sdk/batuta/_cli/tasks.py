@@ -163,7 +163,7 @@ def enqueue_task(context: Context, args: argparse.Namespace) -> None:
         try:
             answer = client.tasks.EnqueueTask(request)
         except QueueNotFound as error:
-            raise CliError(f"{error.message} Name one of them, or add --create-queue.") from None
+            raise CliError(f"{error.message.rstrip('.')}. With --create-queue it is made.") from None
     _say(context, args, answer.task, f"is in the queue {answer.task.status.queue_name!r}")
 
 
