@@ -9,10 +9,16 @@ import signal
 import stat
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from batuta_autoscaler.__main__ import build as build_autoscaler
 from batuta_chassis.child import FINAL_STATUS, Child
@@ -132,6 +138,64 @@ async def test_agents_are_told_a_name_that_other_machines_can_dial(tmp_path: Pat
     assert steps.settings["api"].api_endpoint.startswith("http://gpu1.example.org:")
     assert steps.settings["queue"].host == "0.0.0.0"
     await up.stop(0)
+
+
+TLS = """
+import asyncio, sys
+from pathlib import Path
+from batuta_chassis.launcher import Deployment, Options
+from batuta_chassis.service import Service
+from batuta_proto.system import v1 as system
+from batuta_rpc.channel import open_aio
+from batuta_rpc.clock import SystemClock
+from batuta_rpc.ids import SystemIds
+told = {}
+def small(settings, clock, ids):
+    told[settings.service] = settings
+    return Service(settings.service, ())
+async def main():
+    data, cert, key = map(Path, sys.argv[1:])
+    options = Options(data, host="0.0.0.0", advertise="localhost", port=0, queue_port=0, agent=False,
+                      tls_cert=str(cert), tls_key=str(key))
+    up = Deployment(options, SystemClock(), SystemIds(), {"api": small, "queue": small})
+    await up.start()
+    for endpoint in (told["api"].api_endpoint, told["api"].queue_endpoint, told["api"].dispatch_endpoint):
+        assert endpoint.startswith("https://localhost:"), endpoint
+        async with open_aio(endpoint, None, "test") as channel:
+            await system.SystemServiceStub(channel).GetServerInfo(system.GetServerInfoRequest())
+    await up.stop(0)
+    print("encrypted")
+asyncio.run(main())
+"""
+
+
+def test_with_a_certificate_everything_is_encrypted_under_the_name_it_is_for(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    write_certificate(cert, key)
+    environment = {**os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(cert)}
+    command = [sys.executable, "-c", TLS, str(tmp_path / "data"), str(cert), str(key)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "encrypted\n", done.stderr
+
+
+def write_certificate(cert: Path, key: Path) -> None:
+    """A certificate for `localhost` that signs itself."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = SystemClock().now()
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    cert.write_bytes(made.public_bytes(Encoding.PEM))
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def test_people_are_told_where_everything_is_and_what_comes_next(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from batuta_proto.system import v1 as system
 from batuta_rpc import channel, errors
-from batuta_rpc.auth import AioCredentialTokens, CredentialTokens, lifetime
+from batuta_rpc.auth import AioCredentialTokens, CredentialTokens, StaticToken, lifetime
 from batuta_rpc.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -77,6 +77,26 @@ class AlwaysFresh:
 
     async def fetch(self) -> str:
         return "t"
+
+    def rejected(self, token: str) -> None:
+        assert token == "t"
+
+
+async def test_a_server_that_changed_its_key_gets_a_new_token(address: str, script: Script) -> None:
+    tokens = AioCredentialTokens(address, "key", "secret", FakeClock())
+    await tokens.fetch()
+    script.failures = [errors.TokenInvalid("signed by a key that is gone")]
+    async with channel.open_aio(address, tokens, "test") as opened:
+        await system.SystemServiceStub(opened).GetServerInfo(INFO)
+    assert script.issued == 2
+
+
+async def test_a_token_that_cannot_be_replaced_is_refused_once(address: str, script: Script) -> None:
+    script.failures = [errors.TokenExpired("the attempt is over")]
+    async with channel.open_aio(address, StaticToken("t"), "test") as opened:
+        with pytest.raises(errors.TokenExpired):
+            await system.SystemServiceStub(opened).GetServerInfo(INFO)
+    assert len(script.seen) == 1
 
 
 async def test_a_wrong_credential_is_one_clear_error(address: str, script: Script) -> None:

@@ -42,11 +42,20 @@ class AioTokenSource(Protocol):
         ...
 
 
-def rejected(source: object, token: str) -> None:
-    """Tell a source, if it cares, that a server refused `token` as expired."""
+def rejected(source: object, token: str) -> bool:
+    """Tell a source that a server no longer takes `token`. False when the source has no other."""
     forget = getattr(source, "rejected", None)
-    if forget is not None:
-        forget(token)
+    if forget is None:
+        return False
+    forget(token)
+    return True
+
+
+def is_about_token(error: Exception) -> bool:
+    """Whether a new token may help: this one is too old, or the server has changed its key since."""
+    from batuta_rpc.errors import TokenExpired, TokenInvalid
+
+    return isinstance(error, (TokenExpired, TokenInvalid))
 
 
 class StaticToken:
@@ -120,7 +129,7 @@ class CredentialTokens:
             return self._issue() if cached is None else cached
 
     def rejected(self, token: str) -> None:
-        """Forget `token`: a server called it expired."""
+        """Forget `token`: a server no longer takes it."""
         self._cache.drop(token)
 
     def _issue(self) -> str:
@@ -163,7 +172,7 @@ class AioCredentialTokens:
             return await self._issue() if cached is None else cached
 
     def rejected(self, token: str) -> None:
-        """Forget `token`: a server called it expired."""
+        """Forget `token`: a server no longer takes it."""
         self._cache.drop(token)
 
     async def _issue(self) -> str:

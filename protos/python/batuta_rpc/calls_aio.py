@@ -11,7 +11,7 @@ import grpc.aio
 
 from batuta_rpc import auth
 from batuta_rpc.auth import AioTokenSource, TokenSource
-from batuta_rpc.errors import RpcError, TokenExpired, from_grpc
+from batuta_rpc.errors import RpcError, from_grpc
 
 Metadata = tuple[tuple[str, Any], ...]
 
@@ -65,10 +65,10 @@ class _Unary:
                 return await self._inner(request, timeout=deadline, metadata=caller.metadata(metadata, token), **rest)
             except grpc.RpcError as raw:
                 error = from_grpc(raw, caller.address)
+                again = auth.is_about_token(error) and auth.rejected(caller.tokens, token)
                 # A stream of requests is used up by the first try.
-                if last or not isinstance(error, TokenExpired) or hasattr(request, "__anext__"):
+                if last or not again or hasattr(request, "__anext__"):
                     raise error from raw
-                auth.rejected(caller.tokens, token)
         raise AssertionError("the second try returns or raises")
 
 
@@ -114,7 +114,7 @@ class StreamCall:
 
     def _error(self, raw: grpc.RpcError) -> RpcError:
         error = from_grpc(raw, self._caller.address)
-        if isinstance(error, TokenExpired):
+        if auth.is_about_token(error):
             auth.rejected(self._caller.tokens, self._token)  # whoever opens the stream again gets a new one
         return error
 

@@ -12,7 +12,7 @@ import grpc
 
 from batuta_rpc import auth
 from batuta_rpc.auth import TokenSource
-from batuta_rpc.errors import TokenExpired, from_grpc
+from batuta_rpc.errors import from_grpc
 
 Metadata = tuple[tuple[str, Any], ...]
 
@@ -46,10 +46,10 @@ class Caller:
                 )
             except grpc.RpcError as raw:
                 error = from_grpc(raw, self.address)
+                again = auth.is_about_token(error) and auth.rejected(self.tokens, token)
                 # A stream of requests is used up by the first try.
-                if last or not isinstance(error, TokenExpired) or hasattr(request, "__next__"):
+                if last or not again or hasattr(request, "__next__"):
                     raise error from raw
-                auth.rejected(self.tokens, token)
         raise AssertionError("the second try returns or raises")
 
 
@@ -99,7 +99,7 @@ class _Responses:
             return next(self._call)
         except grpc.RpcError as raw:
             error = from_grpc(raw, self._caller.address)
-            if isinstance(error, TokenExpired):
+            if auth.is_about_token(error):
                 auth.rejected(self._caller.tokens, self._token)  # whoever opens the stream again gets a new one
             raise error from raw
 

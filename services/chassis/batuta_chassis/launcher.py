@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -117,7 +118,7 @@ class Deployment:
     def _settings(self, folder: DataFolder) -> dict[str, Settings]:
         """The settings of all services; ports are chosen here, because each service is told of the others."""
         bare = {name: self._bare(name, folder).with_port() for name in self._builds}
-        seen = {name: self._public(settings) if name == "api" else settings.endpoint for name, settings in bare.items()}
+        seen = {name: self._seen(settings) for name, settings in bare.items()}
         dispatch = self._dispatch(bare)
         return {
             name: replace(
@@ -130,11 +131,17 @@ class Deployment:
             for name, settings in bare.items()
         }
 
-    def _public(self, settings: Settings) -> str:
-        """The API's address as people write it."""
-        if not self._options.advertise:
-            return settings.endpoint
-        return f"{settings.endpoint.partition('://')[0]}://{self._options.advertise}:{settings.port}"
+    def _seen(self, settings: Settings) -> str:
+        """The address of a service as the others and people write it: a certificate is for a name, not for loopback."""
+        if settings.tls_cert or (settings.service == "api" and self._options.advertise):
+            return f"{settings.endpoint.partition('://')[0]}://{self._name}:{settings.port}"
+        return settings.endpoint
+
+    @property
+    def _name(self) -> str:
+        """This machine as others dial it."""
+        everywhere = self._options.host in ("0.0.0.0", "::", "[::]")
+        return self._options.advertise or (socket.gethostname() if everywhere else self._options.host)
 
     def _bare(self, name: str, folder: DataFolder) -> Settings:
         wanted = {"api": self._options.port, "queue": self._options.queue_port}.get(name, 0)
@@ -155,12 +162,16 @@ class Deployment:
     def _dispatch(self, settings: Mapping[str, Settings]) -> str:
         if "queue" not in settings:
             return ""
-        everywhere = self._options.host in ("0.0.0.0", "::", "[::]")
-        host = self._options.advertise or (socket.gethostname() if everywhere else self._options.host)
         scheme = "https://" if self._options.tls_cert else ""
-        return f"{scheme}{host}:{settings['queue'].port}"
+        return f"{scheme}{self._name}:{settings['queue'].port}"
 
     async def _start_agent(self, folder: DataFolder) -> None:
+        missing = [name for name in ("batuta_agent", "psutil", "uv") if find_spec(name) is None]
+        if missing:
+            raise SettingsError(
+                f"the agent on this machine needs the agent extra: pip install 'batuta[agent]' (missing: "
+                f"{', '.join(missing)}). Without an agent here: --no-agent"
+            )
         command = [sys.executable, "-m", "batuta_agent", "start"]
         for queue in self._options.queues:
             command += ["--queue", queue]
