@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from batuta_api import topics
@@ -27,7 +27,7 @@ class Closing:
             tell()
 
     @contextmanager
-    def telling(self, tell: Callable[[], None]) -> Iterator[None]:
+    def telling(self, tell: Callable[[], None]) -> Generator[None]:
         """Have `tell` called when it begins, as long as the block runs."""
         self._number += 1
         number = self._number

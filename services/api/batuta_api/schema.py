@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, MetaData, TypeDecorator
+from sqlalchemy import BigInteger, Dialect, MetaData, RowMapping, TypeDecorator
 
 metadata = MetaData(
     naming_convention={
@@ -14,6 +15,12 @@ metadata = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+
+def values(row: RowMapping) -> dict[str, Any]:
+    """A row by column name, for building a model."""
+    return {str(name): value for name, value in row.items()}
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

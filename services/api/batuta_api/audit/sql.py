@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from batuta_api.audit.store import Refused
 from batuta_api.audit.tables import audit
+from batuta_api.schema import values
 
 
 class SqlAuditStore:
@@ -25,7 +26,7 @@ class SqlAuditStore:
         """Those about one task, newest first."""
         columns = [column for column in audit.c if column.name != "id"]
         query = select(*columns).where(audit.c.task_id == task_id).order_by(audit.c.id.desc()).limit(limit)
-        return [Refused(**row._mapping) for row in self._connection.execute(query)]
+        return [Refused(**values(row)) for row in self._connection.execute(query).mappings()]
 
     def purge(self, before: datetime, keep: int) -> int:
         """Drop those older than that, and all but the newest `keep`. How many went."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 WATCHED = 0.020
@@ -17,7 +17,7 @@ class Followers:
         self._readers: dict[str, int] = {}
 
     @contextmanager
-    def following(self, task_id: str) -> Iterator[None]:
+    def following(self, task_id: str) -> Generator[None]:
         """Count one reader as long as the block runs."""
         self._readers[task_id] = self._readers.get(task_id, 0) + 1
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields as fields_of
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Executable, RowMapping, bindparam, delete, insert, select, update
 
 from batuta_api.metrics.model import NAN, Column, Producer, Summary
 from batuta_api.metrics.packing import pack, unpack
@@ -36,7 +36,7 @@ _ONE_SERIES = select(scalar_series).where(*_SERIES)
 _MOVE_SERIES = update(scalar_series).where(
     scalar_series.c.task_id == bindparam("task"), scalar_series.c.series == bindparam("number")
 )
-_SUMMARY = tuple(field.name for field in fields(Summary))
+_SUMMARY = tuple(field.name for field in fields_of(Summary))
 _NUMBERS = _SUMMARY[2:]
 _VALUES = ("last_value", "min_value", "max_value")
 _PAGE = 512
@@ -90,12 +90,12 @@ class SqlScalarStore:
     def _add_to_series(self, task_id: str, column: Column, highest: int) -> tuple[int, int]:
         """Bring the summary up to date. Gives the number of the series, and the highest number of the task."""
         key = {"task": task_id, "title": column.metric, "line": column.variant}
-        row = self._connection.execute(_ONE_SERIES, key).one_or_none()
+        row = self._connection.execute(_ONE_SERIES, key).mappings().one_or_none()
         before = Summary(column.metric, column.variant) if row is None else _summary(row)
         numbers = _numbers(before.plus(column))
         if row is not None:
-            self._connection.execute(_MOVE_SERIES, {"task": task_id, "number": row.series, **numbers})
-            return row.series, highest
+            self._connection.execute(_MOVE_SERIES, {"task": task_id, "number": row["series"], **numbers})
+            return row["series"], highest
         name = {"task_id": task_id, "metric": column.metric, "variant": column.variant}
         self._connection.execute(insert(scalar_series), {**name, "series": highest + 1, **numbers})
         return highest + 1, highest + 1
@@ -118,7 +118,7 @@ class SqlScalarStore:
         """All series of a task by metric and variant."""
         order = (scalar_series.c.metric, scalar_series.c.variant)
         query = select(scalar_series).where(scalar_series.c.task_id == task_id).order_by(*order)
-        return [_summary(row) for row in self._connection.execute(query)]
+        return [_summary(row) for row in self._connection.execute(query).mappings()]
 
     def read(self, task_id: str, wanted: Wanted, after: int, limit_points: int) -> Page:
         """The next points after a position."""
@@ -139,7 +139,7 @@ class SqlScalarStore:
             self._connection.execute(delete(table).where(table.c.task_id == task_id))
 
 
-def _chunks(task_id: str, wanted: Wanted, after: int) -> Select[Any]:
+def _chunks(task_id: str, wanted: Wanted, after: int) -> Executable:
     """The next chunks with the names of their series."""
     chunk, series = scalar_chunks.c, scalar_series.c
     query = (
@@ -165,11 +165,9 @@ def _numbers(summary: Summary) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in numbers.items()}
 
 
-def _summary(row: Row[Any]) -> Summary:
-    values = {name: getattr(row, name) for name in _SUMMARY}
-    # `count` is also a method of rows; the mapping has no such trap.
-    values["count"] = row._mapping["count"]
+def _summary(row: RowMapping) -> Summary:
+    fields = {name: row[name] for name in _SUMMARY}
     for name in _VALUES:
-        if values[name] is None:
-            values[name] = NAN
-    return Summary(**values)
+        if fields[name] is None:
+            fields[name] = NAN
+    return Summary(**fields)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select
 
 from batuta_api.projects.model import Project
 from batuta_api.projects.tables import projects
+from batuta_api.schema import values
 
 _BY_ID = select(projects).where(projects.c.id == bindparam("wanted"))
 _BY_NAME = select(projects).where(projects.c.display_name == bindparam("wanted"))
@@ -26,19 +26,19 @@ class SqlProjectStore:
 
     def get(self, project_id: str) -> Project | None:
         """By id."""
-        return _project(self._connection.execute(_BY_ID, {"wanted": project_id}).one_or_none())
+        return _project(self._connection.execute(_BY_ID, {"wanted": project_id}).mappings().one_or_none())
 
     def named(self, display_name: str) -> Project | None:
         """By full name."""
-        return _project(self._connection.execute(_BY_NAME, {"wanted": display_name}).one_or_none())
+        return _project(self._connection.execute(_BY_NAME, {"wanted": display_name}).mappings().one_or_none())
 
     def page(self, display_name: str, after: str, limit: int) -> list[Project]:
         """The next projects by name after a name."""
         query = select(projects).where(projects.c.display_name > after).order_by(projects.c.display_name).limit(limit)
         if display_name:
             query = query.where(projects.c.display_name == display_name)
-        return [Project(**row._mapping) for row in self._connection.execute(query)]
+        return [Project(**values(row)) for row in self._connection.execute(query).mappings()]
 
 
-def _project(row: Row[Any] | None) -> Project | None:
-    return None if row is None else Project(**row._mapping)
+def _project(row: RowMapping | None) -> Project | None:
+    return None if row is None else Project(**values(row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -23,9 +23,16 @@ from batuta_proto.types import v1 as types
 from batuta_rpc.errors import FieldViolation
 
 _SOURCE = tuple(Source.__dataclass_fields__)
-_PATHS = (
-    "display_name tags spec.type spec.comment spec.source spec.environment spec.parameters spec.resources"
-).split()
+_PATHS: tuple[str, ...] = (
+    "display_name",
+    "tags",
+    "spec.type",
+    "spec.comment",
+    "spec.source",
+    "spec.environment",
+    "spec.parameters",
+    "spec.resources",
+)
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,10 @@ def edited(task: tasks.Task, paths: Iterable[str]) -> Edit:
     return edit
 
 
-def _named(paths: list[str]) -> list[str]:
+def _named(paths: Sequence[str]) -> Sequence[str]:
     if not paths:
         raise violation("update_mask", "names nothing; give the paths to change, or `*` for all of them")
-    if paths == ["*"]:
+    if list(paths) == ["*"]:
         return _PATHS
     for path in paths:
         if path not in _PATHS:

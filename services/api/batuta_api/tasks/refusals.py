@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from batuta_api.tasks.model import AttemptOver, IllegalMove, NotDraft, NotLocal, NotSettled, Refusal, Task
@@ -19,7 +19,7 @@ from batuta_rpc.errors import (
 
 
 @contextmanager
-def told(task: Task) -> Iterator[None]:
+def told(task: Task) -> Generator[None]:
     """Turn a refusal about `task` into the error that its caller gets."""
     try:
         yield

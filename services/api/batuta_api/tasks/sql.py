@@ -8,8 +8,9 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, literal, select, tuple_, update
 
+from batuta_api.schema import Moment, values
 from batuta_api.tasks.model import (
     Definition,
     Environment,
@@ -55,7 +56,7 @@ class SqlTaskStore:
 
     def get(self, task_id: str) -> Task | None:
         """The task, or None."""
-        row = self._connection.execute(_BY_ID, {"task_id": task_id}).one_or_none()
+        row = self._connection.execute(_BY_ID, {"task_id": task_id}).mappings().one_or_none()
         return None if row is None else _task(row)
 
     def definition(self, task_id: str) -> Definition:
@@ -96,8 +97,10 @@ class SqlTaskStore:
             tagged = select(task_tags.c.task_id).where(task_tags.c.tag == tag, task_tags.c.task_id == tasks.c.id)
             query = query.where(tagged.exists())
         if after is not None:
-            query = query.where(tuple_(tasks.c.create_time, tasks.c.id) < tuple_(after.create_time, after.task_id))
-        return [_task(row) for row in self._connection.execute(query)]
+            query = query.where(
+                tuple_(tasks.c.create_time, tasks.c.id) < tuple_(literal(after.create_time, Moment), after.task_id)
+            )
+        return [_task(row) for row in self._connection.execute(query).mappings()]
 
     def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
         """Note a sign of life, and a greatest iteration if it is a new one."""
@@ -114,7 +117,7 @@ class SqlTaskStore:
             .where((tasks.c.last_proof_time.is_(None)) | (tasks.c.last_proof_time < before))
             .limit(limit)
         )
-        return [_task(row) for row in self._connection.execute(query)]
+        return [_task(row) for row in self._connection.execute(query).mappings()]
 
     def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
         """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
@@ -195,16 +198,16 @@ def _definition(definition: Definition) -> dict[str, Any]:
     return {**source, "parameters": json.dumps([astuple(parameter) for parameter in definition.parameters])}
 
 
-def _task(row: Row[Any]) -> Task:
-    values = dict(row._mapping)
-    status = {name: values.pop(name) for name in _STATUS}
+def _task(row: RowMapping) -> Task:
+    fields = values(row)
+    status = {name: fields.pop(name) for name in _STATUS}
     status["state"], status["phase"] = TaskState(status["state"]), Phase(status["phase"])
-    requirements = tuple(json.loads(values.pop("requirements")))
-    resources = Resources(values.pop("cpus"), values.pop("memory_bytes"), values.pop("gpus"))
+    requirements = tuple(json.loads(fields.pop("requirements")))
+    resources = Resources(fields.pop("cpus"), fields.pop("memory_bytes"), fields.pop("gpus"))
     return Task(
-        environment=Environment(values.pop("python_version"), requirements),
+        environment=Environment(fields.pop("python_version"), requirements),
         resources=resources,
-        tags=tuple(json.loads(values.pop("tags"))),
+        tags=tuple(json.loads(fields.pop("tags"))),
         status=TaskStatus(**status),
-        **values,
+        **fields,
     )

@@ -55,7 +55,7 @@ tasks = Table(
 task_definitions = Table(
     "task_definitions",
     metadata,
-    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("task_id", String(64), ForeignKey("tasks.id"), primary_key=True),
     Column("repository_url", Text, nullable=False),
     Column("branch", Text, nullable=False),
     Column("commit", String(64), nullable=False),
@@ -70,13 +70,13 @@ task_tags = Table(
     "task_tags",
     metadata,
     Column("tag", Text, primary_key=True),
-    Column("task_id", ForeignKey("tasks.id"), primary_key=True, index=True),
+    Column("task_id", String(64), ForeignKey("tasks.id"), primary_key=True, index=True),
 )
 
 attempt_tails = Table(
     "attempt_tails",
     metadata,
-    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("task_id", String(64), ForeignKey("tasks.id"), primary_key=True),
     Column("attempt", BigInteger, primary_key=True),
     Column("producer", String(128), primary_key=True),
     Column("kind", Integer, primary_key=True),

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, literal, select, tuple_, update
 
+from batuta_api.schema import Moment, values
 from batuta_api.users.model import Credential, JoinToken
 from batuta_api.users.store import Place
 from batuta_api.users.tables import credentials, join_tokens
@@ -27,7 +28,7 @@ class SqlUserStore:
 
     def get(self, access_key: str) -> Credential | None:
         """By access key."""
-        row = self._connection.execute(_BY_KEY, {"wanted": access_key}).one_or_none()
+        row = self._connection.execute(_BY_KEY, {"wanted": access_key}).mappings().one_or_none()
         return None if row is None else _credential(row)
 
     def put(self, credential: Credential) -> None:
@@ -40,8 +41,8 @@ class SqlUserStore:
         place = tuple_(credentials.c.create_time, credentials.c.access_key)
         query = select(credentials).order_by(credentials.c.create_time.desc(), credentials.c.access_key.desc())
         if after is not None:
-            query = query.where(place < tuple_(after.create_time, after.access_key))
-        return [_credential(row) for row in self._connection.execute(query.limit(limit))]
+            query = query.where(place < tuple_(literal(after.create_time, Moment), after.access_key))
+        return [_credential(row) for row in self._connection.execute(query.limit(limit)).mappings()]
 
     def has(self, subject: str, role: str) -> bool:
         """Whether a credential of that subject and role exists that is not revoked."""
@@ -55,8 +56,8 @@ class SqlUserStore:
     def join_token(self, token_hash: bytes) -> JoinToken | None:
         """By hash."""
         query = select(join_tokens).where(join_tokens.c.token_hash == token_hash)
-        row = self._connection.execute(query).one_or_none()
-        return None if row is None else JoinToken(**row._mapping)
+        row = self._connection.execute(query).mappings().one_or_none()
+        return None if row is None else JoinToken(**values(row))
 
     def put_join_token(self, token: JoinToken) -> None:
         """Keep a changed join token."""
@@ -72,6 +73,7 @@ def _row(credential: Credential) -> dict[str, Any]:
     return {**asdict(credential), "roles": " ".join(credential.roles)}
 
 
-def _credential(row: Row[Any]) -> Credential:
-    values = dict(row._mapping)
-    return Credential(**{**values, "roles": tuple(values["roles"].split())})
+def _credential(row: RowMapping) -> Credential:
+    fields = values(row)
+    fields["roles"] = tuple(fields["roles"].split())
+    return Credential(**fields)
