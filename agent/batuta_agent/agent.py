@@ -118,8 +118,7 @@ class Agent:
         kept = len(self._assignments.held())
         if kept:
             self._printer.event("leaving", f"{kept} running task(s) go on; the next start finds them again")
-        if self._session is not None:
-            self._session.leave("the agent was stopped", keep_leases=not stop_tasks)
+        if self._session is not None and self._session.leave("the agent was stopped", keep_leases=not stop_tasks):
             with contextlib.suppress(asyncio.TimeoutError):
                 await within(self._clock, _GOODBYE_LIMIT, asyncio.shield(connecting))
 

@@ -108,10 +108,11 @@ class Session:
             call.cancel()
         return self._outcome
 
-    def leave(self, reason: str, *, keep_leases: bool) -> None:
-        """Say goodbye; `run` then returns."""
+    def leave(self, reason: str, *, keep_leases: bool) -> bool:
+        """Say goodbye; `run` then returns. False when nobody has said welcome yet."""
         self._goodbye = agents.Goodbye(reason=reason, keep_leases=keep_leases)
         self._wake.set()
+        return self._outcome.lived
 
     async def _greet(self, call: Any, resume: str, on_welcome: Callable[[agents.Welcome], None]) -> None:
         sent_at = self._clock.boottime()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from batuta_proto.agents import v1 as agents
 from batuta_proto.logs import v1 as logs
@@ -17,6 +18,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_proto.system import v1 as system
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
+from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import QueueNotFound, RpcError, TaskNotFound, to_status
 
 PATIENCE = 30.0
@@ -81,14 +83,7 @@ class Dialogue:
         return await self._outbox.get()
 
 
-class ScriptedBroker(
-    agents.DispatchServiceServicer,
-    tasks.TaskServiceServicer,
-    queues.QueueServiceServicer,
-    system.SystemServiceServicer,
-    users.UserServiceServicer,
-    logs.LogServiceServicer,
-):
+class ScriptedBroker:
     """All services that an agent talks to, on one port."""
 
     def __init__(self) -> None:
@@ -102,15 +97,23 @@ class ScriptedBroker(
     async def start(self, port: int = 0) -> None:
         """Serve on a free port, or on the one given."""
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        agents.add_DispatchServiceServicer_to_server(self, self._server)
-        tasks.add_TaskServiceServicer_to_server(self, self._server)
-        queues.add_QueueServiceServicer_to_server(self, self._server)
-        system.add_SystemServiceServicer_to_server(self, self._server)
-        users.add_UserServiceServicer_to_server(self, self._server)
-        logs.add_LogServiceServicer_to_server(self, self._server)
+        self._server.add_generic_rpc_handlers(tuple(self._handlers()))
         bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.address = f"127.0.0.1:{bound}"
         await self._server.start()
+
+    def _handlers(self) -> list[grpc.GenericRpcHandler]:
+        plain, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        return [
+            _handler("agents.v1.DispatchService", stream, self.Session, agents.SessionRequest),
+            _handler("logs.v1.LogService", stream, self.AppendLog, logs.AppendLogRequest),
+            _handler("tasks.v1.TaskService", plain, self.GetTask, tasks.GetTaskRequest),
+            _handler("queues.v1.QueueService", plain, self.GetQueue, queues.GetQueueRequest),
+            _handler("queues.v1.QueueService", plain, self.CreateQueue, queues.CreateQueueRequest),
+            _handler("system.v1.SystemService", plain, self.GetServerInfo, system.GetServerInfoRequest),
+            _handler("users.v1.UserService", plain, self.IssueToken, users.IssueTokenRequest),
+            _handler("users.v1.UserService", plain, self.RedeemJoinToken, users.RedeemJoinTokenRequest),
+        ]
 
     async def stop(self) -> None:
         """Break everything off."""
@@ -216,6 +219,26 @@ class ScriptedBroker(
             if chunk.offset <= len(stored):
                 stored += chunk.data[len(stored) - chunk.offset :]
             yield logs.AppendLogResponse(committed_offset=len(stored))
+
+
+async def until(condition: Callable[[], object], limit: float = PATIENCE) -> None:
+    """Wait until `condition` holds, for what happens in other processes. Fails after `limit` seconds."""
+    clock = SystemClock()
+    end = clock.monotonic() + limit
+    while not condition():
+        if clock.monotonic() >= end:
+            raise TimeoutError(f"did not happen within {limit:g} s")
+        await clock.sleep(0.01)
+
+
+def _handler(service: str, kind: Any, method: Any, request: Any) -> grpc.GenericRpcHandler:
+    """Serves one method; those that no test needs are UNIMPLEMENTED."""
+
+    def render(response: Message) -> bytes:
+        return response.SerializeToString()
+
+    handler = kind(method, request.FromString, render)
+    return grpc.method_handlers_generic_handler(f"batuta.{service}", {method.__name__: handler})
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: RpcError) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,15 @@ class AgentProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def start(self, *arguments: str) -> None:
-        credentials = self.folder / "agent.conf"
-        save_connection(credentials, Connection(self._api, "key", "secret"))
+    async def start(self, *arguments: str, credentials: bool = True) -> None:
+        login = self.folder / "agent.conf"
+        save_connection(login, Connection(self._api, "key", "secret"))
         env = {name: value for name, value in os.environ.items() if not name.startswith("BATUTA_")}
         env["HOME"] = str(self.folder)
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "batuta_agent", "start", "--json-logs", "--name", "tester"),
-            *("--credentials", str(credentials), "--data", str(self.state), "--cache", str(self.folder / "cache")),
+            *("--data", str(self.state), "--cache", str(self.folder / "cache")),
+            *(("--credentials", str(login)) if credentials else ()),
             *(arguments or ("--queue", "default")),
             env=env,
             stdout=asyncio.subprocess.PIPE,
@@ -98,13 +99,6 @@ def end_everything_below(folder: Path) -> None:
                 text = Path(f"/proc/{name}/environ").read_bytes() + Path(f"/proc/{name}/cmdline").read_bytes()
                 if str(folder).encode() in text and b"pytest" not in text:
                     os.kill(int(name), signal.SIGKILL)
-
-
-async def until(condition: Callable[[], object], limit: float = PATIENCE) -> None:
-    """Wait until `condition` holds."""
-    async with asyncio.timeout(limit):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
-            await asyncio.sleep(0.01)
 
 
 def script_task(code: str, **environment: Any) -> tasks.Task:

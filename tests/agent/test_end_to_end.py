@@ -13,11 +13,11 @@ from google.rpc import error_details_pb2
 from batuta_agent.model import Phase
 from batuta_agent.shim.processes import look
 from batuta_agent.shim.state import State, read_state
-from batuta_agent.testing import ScriptedBroker
+from batuta_agent.testing import ScriptedBroker, until
 from batuta_proto.agents import v1 as agents
 from batuta_rpc.errors import SessionSuperseded
 
-from .conftest import AgentProcess, assignment, script_task, until
+from .conftest import AgentProcess, assignment, script_task
 
 pytestmark = pytest.mark.e2e
 

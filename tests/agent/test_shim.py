@@ -17,9 +17,10 @@ import pytest
 from batuta_agent.shim.processes import look
 from batuta_agent.shim.state import CANCELLED, ENDED, LEASE_LOST, TERMINATED, TIME_LIMIT, Order, State
 from batuta_agent.shims import RunningShim, ShimPool, Spare, end_stray_processes
+from batuta_agent.testing import until
 from batuta_rpc.clock import SystemClock
 
-from .conftest import end_everything_below, until
+from .conftest import end_everything_below
 
 CLOCK = SystemClock()
 IGNORES = "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"

@@ -132,7 +132,7 @@ async def test_a_commit_that_nobody_pushed_is_named_with_what_to_do(
 ) -> None:
     repository.commit(a="1")
     source = tasks.Source(repository_url=repository.url, commit="a" * 40, entry_point="a")
-    with pytest.raises(PreparationFailed, match="commit a{40} is not in http.*push it") as caught:
+    with pytest.raises(PreparationFailed, match=r"commit a{40} is not in http.*push it") as caught:
         await sources.get(source, tmp_path / "work", tools)
     assert not isinstance(caught.value, InfrastructureFailed)
 
@@ -234,7 +234,7 @@ async def test_a_module_is_run_by_name(repository: Repository, sources: Sources,
 
 async def test_a_stored_script_is_written_as_it_is(sources: Sources, tools: Tools, tmp_path: Path) -> None:
     found = await sources.get(tasks.Source(script="é = 1\r\n", entry_point="train.py"), tmp_path / "work", tools)
-    assert Path(found.arguments[0]).read_bytes() == "é = 1\r\n".encode()
+    assert (tmp_path / "work" / "train.py").read_bytes() == "é = 1\r\n".encode()
     assert found.cwd == tmp_path / "work"
 
 

@@ -15,6 +15,7 @@ from batuta_agent.environment.requirements import parse
 from batuta_agent.environment.sdk_wheel import SdkWheel, make_wheel
 from batuta_agent.environment.tool import Tools
 from batuta_agent.environment.venv import VenvCache, say_sdk_difference
+from batuta_agent.testing import until
 
 
 def tiny_wheel(folder: Path, name: str, version: str, requires: str = "") -> None:
@@ -99,7 +100,7 @@ async def test_half_an_environment_that_a_crash_left_is_built_anew(cache: VenvCa
 
 
 async def test_a_missing_package_is_named(cache: VenvCache, tools: Tools, links: Path) -> None:
-    with pytest.raises(PreparationFailed, match="^package gamma==3 cannot be installed: ") as caught:
+    with pytest.raises(PreparationFailed, match=r"^package gamma==3 cannot be installed: ") as caught:
         await cache.get(own_interpreter(), parse(["alpha", "beta", "gamma==3"]), SDK, tools)
     assert not isinstance(caught.value, InfrastructureFailed)
     assert "\n" not in str(caught.value)
@@ -121,9 +122,7 @@ async def test_a_registry_that_does_not_answer_is_infrastructure(cache: VenvCach
 async def test_a_build_that_is_cancelled_leaves_nothing_behind(cache: VenvCache, tools: Tools, tmp_path: Path) -> None:
     tools.env |= {"UV_INDEX_URL": "http://10.255.255.1/simple"}  # nobody answers there
     building = asyncio.ensure_future(cache.get(own_interpreter(), parse(["gamma"]), SDK, tools))
-    async with asyncio.timeout(20):
-        while not list((tmp_path / "venvs").glob("*/batuta-requirements.txt")):
-            await asyncio.sleep(0.01)
+    await until(lambda: list((tmp_path / "venvs").glob("*/batuta-requirements.txt")))
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
@@ -177,7 +176,8 @@ async def test_the_wheel_replaces_a_requirement_on_the_sdk_and_imports(tools: To
     sdk = make_wheel(tmp_path / "wheels")
     found = await VenvCache(tmp_path / "venvs").get(own_interpreter(), parse(["batuta==0.0.7"]), sdk, tools)
     code = "import batuta, importlib.metadata as m, batuta_proto.tasks.v1; print(batuta.__file__, m.version('batuta'))"
-    done = subprocess.run([found.python, "-I", "-c", code], capture_output=True, text=True)
+    argv = [found.python, "-I", "-c", code]
+    done = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True, check=True)
     path, version = done.stdout.split()
     assert path.startswith(str(found.path))
     assert version == sdk.version
