@@ -79,7 +79,9 @@ async def test_a_task_that_loses_two_agents_in_a_row_is_held(house: Any) -> None
         assignment = await agent.next("assignment")
         await agent.accept(assignment)
         agent.cut()
-        await house.clock.run_for(64)
+        await house.clock.run_for(62)
+        await house.story("WAITING" if number == 1 else "HELD", "LOST")
+        await house.clock.run_for(2)
     assert (await house.story("HELD", "LOST"))[-1] == ("HELD", 2, "LOST", "LEASE_EXPIRED")
     listed = await house.stub.ListEntries(queues.ListEntriesRequest(queue_id=house.queue_id))
     assert "agent-1" in listed.entries[0].hold_reason

@@ -273,3 +273,21 @@ async def test_a_request_is_remembered_with_its_answer(stores: Any) -> None:
     await stores.write(lambda store: store.keep_request("ada", "m", "id", b"hash", b"answer"))
     assert await stores.read(lambda store: store.find_request("ada", "m", "id")) == (b"hash", b"answer")
     assert await stores.read(lambda store: store.find_request("bob", "m", "id")) is None
+
+
+async def test_agents_silent_for_long_are_forgotten_with_their_journals(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        store.open_log("epoch")
+        for name, millis in (("gone", 10), ("here", 5_000)):
+            store.save_agent(make_agent(name, heartbeat_millis=millis))
+            store.save_report_number(f"journal-of-{name}", 7)
+        busy = make_entry(state=EntryState.RUNNING, attempt=1)
+        store.add_entry(busy, NO_PAYLOAD)
+        store.add_attempts([make_attempt(busy, agent_id="busy")])
+        store.save_report_number("journal-of-busy", 7)
+
+    await stores.write(fill)
+    assert await stores.write(lambda store: store.purge(1_000, 100)) == 1
+    assert [each.id for each in await stores.read(lambda store: store.agents("", 9))] == ["here"]
+    journals = [f"journal-of-{name}" for name in ("gone", "here", "busy")]
+    assert await stores.read(lambda store: [store.report_number(each) for each in journals]) == [0, 7, 7]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from batuta_queue.leases import HOST_RESTARTED, STREAM_RESET, VANISHED
@@ -25,7 +25,7 @@ def join(
     aftermath: Aftermath,
     agent: Agent,
     held: Mapping[Ref, AttemptPhase],
-    chance: float,
+    chance: Callable[[], float],
 ) -> Joined:
     """Compare what the agent holds with what it should hold.
 
@@ -39,9 +39,9 @@ def join(
         if attempt.phase is AttemptPhase.OFFERED:
             ledger.record(give_back(entry, attempt, STREAM_RESET, now))
         elif attempt.holder.boot_id != agent.boot_id:
-            ledger.record(lose(entry, attempt, HOST_RESTARTED, now, chance))
+            ledger.record(lose(entry, attempt, HOST_RESTARTED, now, chance()))
         elif attempt.ref not in held:
-            ledger.record(lose(entry, attempt, VANISHED, now, chance))
+            ledger.record(lose(entry, attempt, VANISHED, now, chance()))
         else:
             kept.append((entry, attempt))
     ledger.write()

@@ -123,7 +123,7 @@ class SessionStreams:
         return session
 
     def _join(self, store: QueueStore, session: Session, held: Mapping[Ref, AttemptPhase], resumed: bool) -> None:
-        joined = join(store, self._aftermath, session.agent, held, self._ids.uniform(0, 1))
+        joined = join(store, self._aftermath, session.agent, held, lambda: self._ids.uniform(0, 1))
         store.after_commit(lambda: self._begin(session, joined, held, resumed))
 
     def _begin(self, session: Session, joined: Joined, held: Mapping[Ref, AttemptPhase], resumed: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from batuta_queue.driver import Prepared
 from batuta_queue.model import Agent, Gpu, Resources
 from batuta_queue.tables import agents, journals
 
@@ -23,10 +24,13 @@ _UPSERT = _new_agent.on_conflict_do_update(
     set_={column.name: _new_agent.excluded[column.name] for column in agents.columns if not column.primary_key},
 )
 _new_number = insert(journals)
-_RAISE = _new_number.on_conflict_do_update(
-    index_elements=[journals.c.id],
-    set_={"report_number": _new_number.excluded.report_number},
-    where=journals.c.report_number < _new_number.excluded.report_number,
+_RAISE = Prepared(
+    _new_number.on_conflict_do_update(
+        index_elements=[journals.c.id],
+        set_={"report_number": _new_number.excluded.report_number},
+        where=journals.c.report_number < _new_number.excluded.report_number,
+    ),
+    journals.columns.keys(),
 )
 
 
@@ -59,7 +63,7 @@ class AgentRows:
 
     def save_report_number(self, journal_id: str, number: int) -> None:
         """See `QueueStore.save_report_number`."""
-        self._connection.execute(_RAISE, {"id": journal_id, "report_number": number})
+        _RAISE.run(self._connection, [{"id": journal_id, "report_number": number}])
 
 
 def _agent(row: Row[Any]) -> Agent:

@@ -7,14 +7,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, select, update
 
+from batuta_queue.driver import Prepared
 from batuta_queue.model import Attempt, AttemptPhase, Entry, Holder, Ref
 from batuta_queue.sql_entries import ENTRY_COLUMNS, entry_of
 from batuta_queue.tables import attempts, entries
 
 # A literal, not a parameter: SQLite takes a partial index only when it can see that the condition holds.
 _ENDED: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
-_INSERT = insert(attempts)
-_UPDATE = (
+_INSERT = Prepared(insert(attempts), attempts.columns.keys())
+_UPDATE = Prepared(
     update(attempts)
     .where(attempts.c.task_id == bindparam("key_task"), attempts.c.attempt == bindparam("key_attempt"))
     .values(phase=bindparam("phase"), accept_millis=bindparam("accept_millis"), end_millis=bindparam("end_millis"))
@@ -58,7 +59,7 @@ class AttemptRows:
     def add_attempts(self, new: Sequence[Attempt]) -> None:
         """See `QueueStore.add_attempts`."""
         if new:
-            self._connection.execute(_INSERT, [_values(attempt) for attempt in new])
+            _INSERT.run(self._connection, [_values(attempt) for attempt in new])
 
     def save_attempts(self, changed: Sequence[Attempt]) -> None:
         """See `QueueStore.save_attempts`."""
@@ -74,7 +75,7 @@ class AttemptRows:
             }
             for attempt in changed
         ]
-        self._connection.execute(_UPDATE, values)
+        _UPDATE.run(self._connection, values)
 
     def open_attempts(self, journal_id: str | None = None) -> list[tuple[Entry, Attempt]]:
         """See `QueueStore.open_attempts`."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from batuta_queue.driver import Prepared
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
 from batuta_queue.store import Outlook
 from batuta_queue.tables import attempts, entries
@@ -40,13 +41,17 @@ _MUTABLE = (
     "cancel_grace_millis",
 )
 
-_INSERT = insert(entries)
-_UPDATE = update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
+_INSERT = Prepared(insert(entries), entries.columns.keys())
+_UPDATE = Prepared(
+    update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
+)
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
-_OUTLOOK = select(
-    exists().where(entries.c.id == bindparam("id")),
-    exists().where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING),
-    select(func.max(attempts.c.attempt)).where(attempts.c.task_id == bindparam("task")).scalar_subquery(),
+_OUTLOOK = Prepared(
+    select(
+        exists().where(entries.c.id == bindparam("id")),
+        exists().where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING),
+        select(func.max(attempts.c.attempt)).where(attempts.c.task_id == bindparam("task")).scalar_subquery(),
+    )
 )
 _NEXT = (
     select(entries)
@@ -92,17 +97,19 @@ class EntryRows:
         """See `QueueStore.add_entry`."""
         values = _life(entry)
         values.update(_birth(entry), payload=payload.data, payload_media_type=payload.media_type)
-        self._connection.execute(_INSERT, values)
+        _INSERT.run(self._connection, [values])
 
     def save_entries(self, changed: Sequence[Entry]) -> None:
         """See `QueueStore.save_entries`."""
         if changed:
-            self._connection.execute(_UPDATE, [{"key": entry.id, **_life(entry)} for entry in changed])
+            _UPDATE.run(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
 
     def outlook(self, entry: Entry) -> Outlook:
         """See `QueueStore.outlook`."""
         values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
-        known, others_wait, last = self._connection.execute(_OUTLOOK, values).one()
+        row = _OUTLOOK.one(self._connection, values)
+        assert row is not None
+        known, others_wait, last = row
         return Outlook(bool(known), bool(others_wait), last or 0)
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:

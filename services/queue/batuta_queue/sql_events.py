@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, literal_column, select, update
 
+from batuta_queue.driver import Prepared
 from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
 from batuta_queue.store import LogBounds
-from batuta_queue.tables import attempts, entries, events, log
+from batuta_queue.tables import agents, attempts, entries, events, journals, log
 
 _LOG_ID = 1
+_OPEN: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
 # The row lock that this takes, held until commit, is what puts positions and commits into one order.
-_NEXT = update(log).where(log.c.id == _LOG_ID).values(head=log.c.head + bindparam("count")).returning(log.c.head)
-_INSERT = insert(events)
+_NEXT = Prepared(
+    update(log)
+    .where(log.c.id == literal_column(str(_LOG_ID)))
+    .values(head=log.c.head + bindparam("count"))
+    .returning(log.c.head)
+)
+_INSERT = Prepared(insert(events), events.columns.keys())
 _AFTER = (
     select(events).where(events.c.position > bindparam("after")).order_by(events.c.position).limit(bindparam("count"))
 )
@@ -35,13 +43,15 @@ class EventRows:
 
     def next_positions(self, count: int) -> int:
         """See `QueueStore.next_positions`."""
-        head: int = self._connection.execute(_NEXT, {"count": count}).scalar_one()
+        row = _NEXT.one(self._connection, {"count": count})
+        assert row is not None, "the log was not opened"
+        head: int = row[0]
         return head - count + 1
 
     def add_events(self, new: Sequence[Event]) -> None:
         """See `QueueStore.add_events`."""
         if new:
-            self._connection.execute(_INSERT, [_values(event) for event in new])
+            _INSERT.run(self._connection, [_values(event) for event in new])
 
     def events(self, after: int, limit: int) -> list[Event]:
         """See `QueueStore.events`."""
@@ -67,7 +77,16 @@ class EventRows:
             gone = delete(attempts).where(attempts.c.task_id.in_(tasks), attempts.c.entry_id.in_(part))
             self._connection.execute(gone)
             self._connection.execute(delete(entries).where(entries.c.id.in_(part)))
-        return len(old) + self._purge_events(before, limit)
+        return len(old) + self._purge_events(before, limit) + self._purge_agents(before, limit)
+
+    def _purge_agents(self, before: int, limit: int) -> int:
+        """Forget agents that were silent for so long, and the journals that no agent has any more."""
+        silent = select(agents.c.id).where(agents.c.heartbeat_millis < before).limit(limit)
+        gone = self._connection.execute(delete(agents).where(agents.c.id.in_(silent))).rowcount
+        if gone:
+            used = select(agents.c.journal_id).union(select(attempts.c.journal_id).where(attempts.c.phase < _OPEN))
+            self._connection.execute(delete(journals).where(journals.c.id.not_in(used)))
+        return gone
 
     def _purge_events(self, before: int, limit: int) -> int:
         last = 0
@@ -121,5 +140,5 @@ def _values(event: Event) -> dict[str, Any]:
         "reason_status": None if reason is None else reason.status,
         "exit_code": event.exit_code,
         "signal": event.signal,
-        "tails": [asdict(tail) for tail in event.tails] or None,
+        "tails": json.dumps([asdict(tail) for tail in event.tails]) if event.tails else None,
     }

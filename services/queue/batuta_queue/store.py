@@ -161,7 +161,10 @@ class QueueStore(Protocol):
 
     # the rest
     def purge(self, before: int, limit: int) -> int:
-        """Forget up to `limit` entries that ended, and events that came, before a time. Returns how many."""
+        """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time.
+
+        Returns how many.
+        """
         ...
 
     def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:

@@ -189,7 +189,14 @@ class MemoryStore:
         if gone:
             self._log = replace(self._log, first=self._events[gone - 1].position + 1)
             del self._events[:gone]
-        return len(old) + gone
+        silent = [each.id for each in self._agents.values() if each.heartbeat_millis < before][:limit]
+        for agent_id in silent:
+            del self._agents[agent_id]
+        if silent:
+            used = {each.journal_id for each in self._agents.values()}
+            used |= {each.holder.journal_id for each in self._attempts.values() if not each.phase.ended}
+            self._journals = {each: number for each, number in self._journals.items() if each in used}
+        return len(old) + gone + len(silent)
 
     def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
         return self._requests.get((caller, method, request_id))

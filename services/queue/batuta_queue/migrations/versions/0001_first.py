@@ -13,6 +13,32 @@ depends_on = None
 
 def upgrade() -> None:
     """Make all tables."""
+    _make_agents()
+    _make_attempts()
+    _make_entries()
+    _make_event_log()
+    _make_events()
+    _make_journals()
+    _make_queues()
+    _make_requests()
+
+
+def downgrade() -> None:
+    """Remove all tables."""
+    for table in (
+        "requests",
+        "queues",
+        "journals",
+        "events",
+        "event_log",
+        "entries",
+        "attempts",
+        "agents",
+    ):
+        op.drop_table(table)
+
+
+def _make_agents() -> None:
     op.create_table(
         "agents",
         sa.Column("id", sa.String(length=128), nullable=False),
@@ -31,6 +57,9 @@ def upgrade() -> None:
         sa.Column("gpus", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+
+
+def _make_attempts() -> None:
     op.create_table(
         "attempts",
         sa.Column("task_id", sa.String(length=64), nullable=False),
@@ -55,6 +84,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("phase < 60"),
         postgresql_where=sa.text("phase < 60"),
     )
+
+
+def _make_entries() -> None:
     op.create_table(
         "entries",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -109,6 +141,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 10"),
         postgresql_where=sa.text("state = 10"),
     )
+
+
+def _make_event_log() -> None:
     op.create_table(
         "event_log",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -117,6 +152,9 @@ def upgrade() -> None:
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+
+
+def _make_events() -> None:
     op.create_table(
         "events",
         sa.Column(
@@ -139,12 +177,18 @@ def upgrade() -> None:
         sa.Column("tails", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("position"),
     )
+
+
+def _make_journals() -> None:
     op.create_table(
         "journals",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("report_number", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+
+
+def _make_queues() -> None:
     op.create_table(
         "queues",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -155,6 +199,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
+
+
+def _make_requests() -> None:
     op.create_table(
         "requests",
         sa.Column("caller", sa.String(length=256), nullable=False),
@@ -167,18 +214,3 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("requests_by_time", "requests", ["create_time"], unique=False)
-
-
-def downgrade() -> None:
-    """Remove all tables."""
-    for table in (
-        "requests",
-        "queues",
-        "journals",
-        "events",
-        "event_log",
-        "entries",
-        "attempts",
-        "agents",
-    ):
-        op.drop_table(table)
