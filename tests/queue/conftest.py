@@ -12,14 +12,18 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from batuta_chassis.service import Service
+from batuta_chassis.settings import Settings
 from batuta_chassis.testing import Running, running
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.types import v1 as types
 from batuta_queue.__main__ import build
+from batuta_queue.numbers import Numbers
 from batuta_queue.testing_agent import FakeAgent, submit_request
 from batuta_rpc.channel import open_aio
-from batuta_rpc.clock import SystemClock, within
+from batuta_rpc.clock import Clock, SystemClock, within
+from batuta_rpc.ids import Ids
 from batuta_rpc.testing import FakeClock
 
 PATIENCE = 20.0
@@ -133,17 +137,21 @@ def _told(event: queues.EntryEvent) -> Kind:
     return state, event.attempt, phase, reason
 
 
-Open = Callable[[], AbstractAsyncContextManager[House]]
+Open = Callable[..., AbstractAsyncContextManager[House]]
 
 
 @pytest.fixture
 def open_house(tmp_path: Path) -> Open:
-    """Opens a queue service on this test's folder; opened again, it is the same broker after a restart."""
+    """Opens a queue service on this test's folder, with other numbers if asked; opened again, it is the same broker
+    after a restart."""
     clock = FakeClock()
 
     @contextlib.asynccontextmanager
-    async def open_it() -> AsyncGenerator[House]:
-        async with running(build, tmp_path, service="queue", clock=clock) as service:
+    async def open_it(**numbers: Any) -> AsyncGenerator[House]:
+        async def build_it(settings: Settings, time: Clock, ids: Ids) -> Service:
+            return await build(settings, time, ids, Numbers(**numbers))
+
+        async with running(build_it, tmp_path, service="queue", clock=clock) as service:
             house = House(service, clock)
             found = await house.stub.GetQueue(queues.GetQueueRequest(display_name="default"))
             house.queue_id = found.queue.id

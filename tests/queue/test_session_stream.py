@@ -391,3 +391,11 @@ async def test_nothing_in_the_database_tells_a_token(house: Any, tmp_path: Any) 
     assignment = await house.running_task(agent)
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("queue.db*"))
     assert assignment.attempt_token.encode() not in stored
+
+
+async def test_a_goodbye_or_a_cut_leaves_no_session_behind(house: Any) -> None:
+    agent = house.agent()
+    await agent.connect()
+    await agent.say_goodbye(keep_leases=True)
+    shown = await house.listed("agent-1")
+    assert shown.state == agents.AGENT_STATE_OFFLINE

@@ -11,7 +11,7 @@ from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.types import v1 as types
 from batuta_queue.testing_agent import submit_request
-from batuta_rpc.errors import FieldViolation, QueueNotFound, RoleMissing
+from batuta_rpc.errors import FieldViolation, QueueFull, QueueNotFound, RoleMissing
 
 
 async def test_the_same_entry_again_changes_nothing(house: Any) -> None:
@@ -169,3 +169,17 @@ async def test_a_caller_who_leaves_leaves_no_credit_reserved(house: Any) -> None
     await agent.report(first.ref, types.ATTEMPT_PHASE_SUCCEEDED)
     if first.ref.task_id == "task-of-e1":
         assert (await agent.next("assignment")).ref.task_id == "task-of-e2"
+
+
+async def test_a_full_queue_refuses_more_until_something_ends(open_house: Any) -> None:
+    async with open_house(max_queue_entries=2) as house:
+        await house.submit("e1")
+        await house.submit("e2")
+        with pytest.raises(QueueFull) as caught:
+            await house.submit("e3")
+        assert caught.value.metadata["limit"] == "2"
+    async with open_house(max_queue_entries=2) as house:
+        with pytest.raises(QueueFull):
+            await house.submit("e3")
+        await house.withdraw("e1")
+        await house.submit("e3")

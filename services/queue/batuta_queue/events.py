@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from batuta_chassis.hub import Hub
 from batuta_chassis.transactions import Transactor
@@ -29,7 +29,7 @@ class EventLog:
         self._stopped = True
         self._hub.publish(_STOPPED)
 
-    async def watch(self, after: tuple[str, int] | None) -> AsyncIterator[tuple[str, int, Sequence[Event]]]:
+    async def watch(self, after: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int, Sequence[Event]]]:
         """(log epoch, position after these events, events) for ever; the first answer may have no events.
 
         `after` is (log epoch, last position seen); None begins with the oldest event kept. Raises `CursorExpired` for

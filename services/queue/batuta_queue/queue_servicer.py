@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc.aio
@@ -102,9 +103,11 @@ class QueueServicer(queues.QueueServiceServicer):
     ) -> AsyncIterator[queues.WatchAttemptsResponse]:
         """The event log after a cursor."""
         after = (request.after.log_epoch, request.after.position) if request.HasField("after") else None
-        async for epoch, position, events in self._log.watch(after):
-            cursor = queues.Cursor(log_epoch=epoch, position=position)
-            yield queues.WatchAttemptsResponse(events=map(event_message, events), cursor=cursor)
+        # Closed at once when the reader leaves, so that no subscription outlives its stream.
+        async with aclosing(self._log.watch(after)) as parts:
+            async for epoch, position, events in parts:
+                cursor = queues.Cursor(log_epoch=epoch, position=position)
+                yield queues.WatchAttemptsResponse(events=map(event_message, events), cursor=cursor)
 
     def _create(self, store: QueueStore, request: queues.CreateQueueRequest) -> queues.CreateQueueResponse:
         made = self._queues.add(store, request.display_name, policy_of(request.spec.lease_policy))

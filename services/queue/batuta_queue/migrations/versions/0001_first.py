@@ -16,6 +16,7 @@ def upgrade() -> None:
     _make_agents()
     _make_attempts()
     _make_entries()
+    _make_entries_indexes()
     _make_event_log()
     _make_events()
     _make_journals()
@@ -117,6 +118,9 @@ def _make_entries() -> None:
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+
+
+def _make_entries_indexes() -> None:
     op.create_index(
         "entries_ended",
         "entries",
