@@ -74,14 +74,18 @@ def open_aio(
     return calls_aio.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE)
 
 
-def open_raw_aio(endpoint: str, *, dispatch: bool = False) -> grpc.aio.Channel:
-    """A channel that adds nothing to calls: for those who pass on the calls of others."""
+def open_raw_aio(endpoint: str, *, dispatch: bool = False, retries: bool = True) -> grpc.aio.Channel:
+    """A channel that adds nothing to calls: for those who pass on the calls of others.
+
+    They say `retries=False`: whoever made the call repeats it, and two who repeat multiply their waiting.
+    """
     where = target.parse(endpoint, _default_port(dispatch))
+    chosen = options(dispatch=dispatch)
+    if not retries:
+        chosen = [*(each for each in chosen if each[0] != "grpc.enable_retries"), ("grpc.enable_retries", 0)]
     if where.tls:
-        return grpc.aio.secure_channel(
-            where.address, grpc.ssl_channel_credentials(), options=options(dispatch=dispatch)
-        )
-    return grpc.aio.insecure_channel(where.address, options=options(dispatch=dispatch))
+        return grpc.aio.secure_channel(where.address, grpc.ssl_channel_credentials(), options=chosen)
+    return grpc.aio.insecure_channel(where.address, options=chosen)
 
 
 def _default_port(dispatch: bool) -> int:
