@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from batuta_api.__main__ import build
+from batuta_api.audit.sql import SqlAuditStore
+from batuta_api.audit.store import Refused
 from batuta_api.testing import RunningQueue
+from batuta_api.wiring import METADATA
+from batuta_chassis.database import Database, sqlite_url
 from batuta_chassis.testing import Running, running
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
@@ -64,6 +68,14 @@ class Stubs:
         answer = await self.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=made.id, queue_name="default"))
         return answer.task, answer.entry_id
 
+    async def write_log(
+        self, task_id: str, attempt: int, data: bytes, offset: int = 0, producer: str = "console"
+    ) -> int:
+        """Append one chunk to a log; what is stored then."""
+        first = logs.AppendLogRequest(task_id=task_id, attempt=attempt, producer=producer, offset=offset, data=data)
+        answers = await collect(self.logs.AppendLog(several(first)))
+        return int(answers[-1].committed_offset)
+
     async def until(self, task_id: str, condition: Callable[[tasks.Task], bool]) -> tasks.Task:
         """Watch a task until it is as wanted."""
         stream = self.tasks.WatchTask(tasks.WatchTaskRequest(task_id=task_id))
@@ -106,9 +118,19 @@ class Api:
     queue: RunningQueue
     data: Path
 
+    eventually = staticmethod(eventually)
+
     def stubs(self, *roles: str, subject: str = "ada", token: str | None = None) -> Stubs:
         """Stubs for a caller."""
         return Stubs.on(self.running.channel(*roles, subject=subject, token=token))
+
+    async def audit(self, task_id: str) -> list[Refused]:
+        """The refusals about a task, newest first, as another connection to the database sees them."""
+        database = Database(sqlite_url(self.data / "api.db"), METADATA, SystemClock())
+        try:
+            return await database.read(lambda connection: SqlAuditStore(connection).of_task(task_id))
+        finally:
+            await database.close()
 
     def run_of(self, task_id: str, attempt: int) -> Stubs:
         """Stubs for the run of an attempt."""
@@ -132,9 +154,21 @@ async def api(queue: RunningQueue, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
+def make_api(queue: RunningQueue, tmp_path: Path) -> Callable[[Running], Api]:
+    """An `Api` for a process that the test starts itself."""
+    return lambda process: Api(process, queue, tmp_path)
+
+
+@pytest.fixture
 def member(api: Api) -> Stubs:
     """A member's stubs."""
     return api.stubs("member")
+
+
+async def several(*messages: Any) -> AsyncIterator[Any]:
+    """A stream of requests."""
+    for message in messages:
+        yield message
 
 
 async def collect(stream: Any) -> list[Any]:

@@ -304,8 +304,12 @@ async def test_credentials_are_kept_listed_and_known_by_subject_and_role(works: 
     assert [c.access_key for c in await works.read(lambda work: work.users.page(after, 2))] == ["k0"]
     assert await works.read(lambda work: work.users.has("ada", "agent"))
     assert not await works.read(lambda work: work.users.has("ada", "age"))
-    for credential in made:
-        await works.write(lambda work, ended=credential.revoked(NOON): work.users.put(ended))
+
+    def end_all(work: Work) -> None:
+        for credential in made:
+            work.users.put(credential.revoked(NOON))
+
+    await works.write(end_all)
     assert not await works.read(lambda work: work.users.has("ada", "admin"))
 
 

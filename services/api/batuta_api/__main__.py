@@ -89,7 +89,7 @@ def _service(parts: _Parts) -> Service:
     names = QueueNames(parts.queue, clock, ids)
     delivery = Delivery(works, parts.queue, names, clock)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
-    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True)
+    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
     return Service(
         name="api",
         servicers=_servicers(parts, names),
