@@ -1,0 +1,106 @@
+"""The console of a local run: what goes to stdout and stderr also goes into the spool."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TextIO
+
+Sink = Callable[[bytes], None]
+
+
+class Tee:
+    """A text stream that hands a copy of all that is written to a sink; everything else is the stream's own."""
+
+    def __init__(self, stream: TextIO, sink: Sink) -> None:
+        self._stream = stream
+        self._sink = sink
+        self._encoding = stream.encoding or "utf-8"
+        self._buffer: Any = None
+
+    def write(self, text: str) -> int:
+        """Write to both."""
+        written = self._stream.write(text)
+        self._sink(text.encode("utf-8", "replace"))
+        return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write to both."""
+        for line in lines:
+            self.write(line)
+
+    @property
+    def buffer(self) -> Any:
+        """The binary stream below, watched too."""
+        if self._buffer is None:
+            self._buffer = _BinaryTee(self._stream.buffer, self._sink)
+        return self._buffer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._stream)
+
+    def __enter__(self) -> Tee:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stream.flush()
+
+
+class _BinaryTee:
+    def __init__(self, stream: Any, sink: Sink) -> None:
+        self._stream = stream
+        self._sink = sink
+
+    def write(self, data: Any) -> int:
+        written: int = self._stream.write(data)
+        self._sink(bytes(data))
+        return written
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Console:
+    """Watches stdout and stderr, and the log handlers that hold on to them, from `install` to `remove`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._installed: list[tuple[str, TextIO, Tee]] = []
+
+    def install(self) -> None:
+        """Begin. A stream that is not there (pythonw) is left alone."""
+        for name in ("stdout", "stderr"):
+            stream: Any = getattr(sys, name)
+            if stream is None or isinstance(stream, Tee):
+                continue
+            tee = Tee(stream, self._sink)
+            setattr(sys, name, tee)
+            self._installed.append((name, stream, tee))
+            _move_handlers(stream, tee)
+
+    def remove(self) -> None:
+        """End. A stream that somebody else has replaced since is left alone."""
+        installed, self._installed = self._installed, []
+        for name, stream, tee in installed:
+            _move_handlers(tee, stream)
+            if getattr(sys, name) is tee:
+                setattr(sys, name, stream)
+
+
+def _move_handlers(old: Any, new: Any) -> None:
+    """Log handlers made before keep the stream that they were given: give them the other one."""
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return
+    loggers = [logging.root, *list(logging.root.manager.loggerDict.values())]
+    for logger in loggers:
+        for handler in getattr(logger, "handlers", ()):
+            if getattr(handler, "stream", None) is old:
+                handler.stream = new
