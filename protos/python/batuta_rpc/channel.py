@@ -66,11 +66,16 @@ def open_sync(endpoint: str, tokens: TokenSource | None, client_name: str, *, di
 
 
 def open_aio(
-    endpoint: str, tokens: TokenSource | AioTokenSource | None, client_name: str, *, dispatch: bool = False
+    endpoint: str,
+    tokens: TokenSource | AioTokenSource | None,
+    client_name: str,
+    *,
+    dispatch: bool = False,
+    retries: bool = True,
 ) -> grpc.aio.Channel:
     """The same for an event loop. Must be called, used and closed in one loop."""
     where = target.parse(endpoint, _default_port(dispatch))
-    raw = open_raw_aio(endpoint, dispatch=dispatch)
+    raw = open_raw_aio(endpoint, dispatch=dispatch, retries=retries)
     return calls_aio.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE)
 
 
