@@ -23,6 +23,8 @@ from batuta_proto.agents import v1 as agents
 
 _SLOW = 0.2
 """Seconds of preparation after which PREPARING is worth a report."""
+_COURIER_DELAY = 0.1
+"""Seconds by which the courier is started after the user's process, which goes first."""
 _DRAIN_LIMIT = 30.0
 """How long the report of the end waits for the last data."""
 _DELIVERY_LIMIT = 24 * 3600.0
@@ -198,7 +200,7 @@ class Attempt:
             shim.cancel(_LOST_GRACE, 0)
         elif self._cancel is not None:
             self.cancel(self._cancel)  # it came while the shim was started
-        self._delivery.start()
+        self._delivery.start(_COURIER_DELAY)
         if state.child_pid and not self._lost.is_set():
             await self._report(Phase.RUNNING)
             self._tell("started", "runs")

@@ -31,10 +31,10 @@ class Delivery:
         self._task: asyncio.Task[None] | None = None
         self._process: Started | None = None
 
-    def start(self) -> None:
-        """Begin to ship; does nothing when it has begun."""
+    def start(self, delay: float = 0.0) -> None:
+        """Begin to ship, `delay` seconds from now; does nothing when it has begun."""
         if self._task is None:
-            self._task = asyncio.ensure_future(self._keep_running())
+            self._task = asyncio.ensure_future(self._keep_running(delay))
 
     def close_spool(self) -> None:
         """Say that no more data comes: the courier ends once everything is stored."""
@@ -73,7 +73,8 @@ class Delivery:
             self._process.kill()
             await self._process.end(self._clock)
 
-    async def _keep_running(self) -> None:
+    async def _keep_running(self, delay: float) -> None:
+        await self._clock.sleep(delay)
         backoff = Backoff(self._ids)
         while not self._over():
             begun = self._clock.monotonic()

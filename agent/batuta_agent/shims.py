@@ -154,7 +154,7 @@ class RunningShim:
 
     def renew(self, stop_at: float) -> None:
         """Tell it until which second of CLOCK_BOOTTIME its lease lives."""
-        with contextlib.suppress(FileNotFoundError):  # as above
+        with contextlib.suppress(OSError):  # as above, or a full disk: the next heartbeat tries again
             replace(str(self._directory / LEASE), json.dumps({"stop_at": stop_at}).encode(), sync=False)
 
     async def end(self) -> State | None:

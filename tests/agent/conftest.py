@@ -93,12 +93,12 @@ async def agent(broker: ScriptedBroker, tmp_path: Path) -> AsyncGenerator[AgentP
 
 def end_everything_below(folder: Path) -> None:
     """Kill shims, couriers and runs of a test: those that have its folder in their arguments or environment."""
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError):
-                text = Path(f"/proc/{name}/environ").read_bytes() + Path(f"/proc/{name}/cmdline").read_bytes()
-                if str(folder).encode() in text and b"pytest" not in text:
-                    os.kill(int(name), signal.SIGKILL)
+    ours = {os.getpid(), os.getppid()}
+    for pid in {int(name) for name in os.listdir("/proc") if name.isdigit()} - ours:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+            if f"{folder}/".encode() in text:
+                os.kill(pid, signal.SIGKILL)
 
 
 def script_task(code: str, **environment: Any) -> tasks.Task:

@@ -11,7 +11,7 @@ import socket
 
 from batuta_agent.shim import processes
 from batuta_agent.shim.console import Console
-from batuta_agent.shim.launch import Launched, StartFailed, launch
+from batuta_agent.shim.launch import Launched, Launcher, StartFailed
 from batuta_agent.shim.state import (
     CANCEL,
     CANCELLED,
@@ -77,32 +77,37 @@ class Stopping:
 class Shim:
     """One attempt's process, from the order to the record of its end."""
 
-    def __init__(self, order: Order, clock: Clock) -> None:
-        self._order = order
+    def __init__(self, clock: Clock, launcher: Launcher) -> None:
+        """Everything that can be done before the order is known."""
         self._clock = clock
+        self._launcher = launcher
+        self._order = Order("", "", (), "", {})
         self._stopping: Stopping | None = None
         self._status: int | None = None
-        self._stop_at = order.stop_at
+        self._stop_at = 0.0
         self._limit_at = 0.0
         self._state = State(os.getpid(), processes.start_of(os.getpid()), processes.boot_id())
         self._signals_read, self._signals_write = os.pipe()
         for handle in (self._signals_read, self._signals_write):
             os.set_blocking(handle, False)
 
-    def run(self, agent: socket.socket) -> None:
-        """Claim the attempt, run its process, record the end."""
+    def run(self, line: bytes, agent: socket.socket) -> None:
+        """Claim the order's attempt, run its process, record the end. Raises `ValueError` when `line` is no order."""
+        self._order = decode_order(line)
+        self._stop_at = self._order.stop_at
         self._listen()
         if not claim(self._order.directory, self._state):
+            self._launcher.close()
             _say(agent, self._state._replace(message="another shim has this attempt"))
             return
-        self._hold()
         console = Console(self._order.spool, self._order.console_limit)
         try:
-            child = launch(self._order)
+            child = self._launcher.launch(line)
         except StartFailed as error:
             self._finish(console, str(error), 127)
             _say(agent, self._state)
             return
+        self._hold()
         self._started(child)
         _say(agent, self._state)
         agent.close()
@@ -301,13 +306,16 @@ def _say(agent: socket.socket, state: State) -> None:
 def run_shim(agent: socket.socket) -> None:
     """Wait for an order on `agent` and carry it out. Returns at once when the agent ends without giving one."""
     processes.adopt_orphans()
+    launcher = Launcher(agent.fileno())
+    shim = Shim(SystemClock(), launcher)
     line = b""
     while not line.endswith(b"\n"):
         part = agent.recv(1 << 16)
         if not part:
+            launcher.close()
             return
         line += part
-    Shim(decode_order(line), SystemClock()).run(agent)
+    shim.run(line, agent)
 
 
 def main() -> None:
