@@ -119,6 +119,7 @@ class Api:
     data: Path
 
     eventually = staticmethod(eventually)
+    soon = staticmethod(soon)
 
     def stubs(self, *roles: str, subject: str = "ada", token: str | None = None) -> Stubs:
         """Stubs for a caller."""

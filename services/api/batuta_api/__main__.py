@@ -20,6 +20,7 @@ from batuta_api.projects.servicer import ProjectServicer
 from batuta_api.service_tokens import ServiceTokens
 from batuta_api.tasks.delivery import Delivery
 from batuta_api.tasks.following import Follower
+from batuta_api.tasks.link import Link
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.servicer import SERVICE as TASKS
 from batuta_api.tasks.servicer import Surroundings, TaskServicer
@@ -79,7 +80,9 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     works: Works = SqlTransactor[Work](database, sql_work(hub, clock))
     for path in await ensure_credentials(works, settings.data_dir, settings.endpoint, clock.now(), ids):
         _log.info("first credential written", extra={"path": str(path)})
-    queue = open_aio(settings.queue_endpoint or "127.0.0.1", ServiceTokens(signer, clock), "api", dispatch=True)
+    # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
+    endpoint = settings.queue_endpoint or "127.0.0.1"
+    queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
     parts = _Parts(settings, clock, ids, signer, database, works, hub, Closing(hub), queue)
     return _service(parts)
 
@@ -87,7 +90,8 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
 def _service(parts: _Parts) -> Service:
     settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
     names = QueueNames(parts.queue, clock, ids)
-    delivery = Delivery(works, parts.queue, names, clock)
+    link = Link(clock)
+    delivery = Delivery(works, parts.queue, link, names, clock)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
     raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
     return Service(
@@ -96,7 +100,7 @@ def _service(parts: _Parts) -> Service:
         generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
         background=(
             sender.run,
-            Follower(works, parts.queue, clock, ids).run,
+            Follower(works, parts.queue, link, clock, ids).run,
             Housekeeping(works, clock).run,
             requests.purge(parts.database, clock),
         ),

@@ -8,30 +8,47 @@ import grpc
 
 from batuta_api import topics
 from batuta_api.tasks import queueing
+from batuta_api.tasks.link import Link
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.work import Works
 from batuta_chassis.outbox import OutboxRow
 from batuta_proto.queues import v1 as queues
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import QueueFull, QueueNotFound, RpcError
+from batuta_rpc.errors import QueueFull, QueueNotFound, RpcError, Unavailable
 
 if TYPE_CHECKING:
     import grpc.aio
 
 _DEADLINE = 10.0
+_PATIENCE = 60.0
+"""Seconds to wait for the queue service before the outbox counts a try as failed."""
+_TRIES = 3
 
 
 class Delivery:
     """What `OutboxSender` is given: delivers one message, and hears of those that are refused for good."""
 
-    def __init__(self, works: Works, channel: grpc.aio.Channel, names: QueueNames, clock: Clock) -> None:
+    def __init__(self, works: Works, channel: grpc.aio.Channel, link: Link, names: QueueNames, clock: Clock) -> None:
         self._works = works
+        self._link = link
         self._stub = queues.QueueServiceStub(channel)
         self._names = names
         self._clock = clock
 
     async def deliver(self, row: OutboxRow) -> None:
-        """Hand one message over. The key is the task's id. Raises `RpcError` when it did not arrive."""
+        """Hand one message over. The key is the task's id. Raises `RpcError` when it did not arrive.
+
+        While the queue service is away it waits for the moment it is back, rather than for the end of a back-off.
+        """
+        for _ in range(_TRIES):
+            try:
+                return await self._bring(row)
+            except Unavailable:
+                if self._link.is_up or not await self._link.wait(_PATIENCE):
+                    raise
+        return await self._bring(row)
+
+    async def _bring(self, row: OutboxRow) -> None:
         if row.topic == topics.WITHDRAW:
             await self._withdraw(row)
             return

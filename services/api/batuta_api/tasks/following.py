@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from batuta_api import topics
 from batuta_api.tasks import entries, events
 from batuta_api.tasks.events import EntryEvent
+from batuta_api.tasks.link import Link
 from batuta_api.tasks.store import Cursor
 from batuta_api.work import Work, Works
 from batuta_proto.queues import v1 as queues
@@ -21,6 +22,8 @@ from batuta_rpc.ids import Ids
 if TYPE_CHECKING:
     import grpc.aio
 
+_LONGEST_WAIT = 2.0
+"""Seconds between two tries: there is one follower, and every task waits for it."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,21 +61,23 @@ def forget_place(work: Work, known: Cursor | None) -> None:
 class Follower:
     """Background work: one stream of events, opened again whenever it ends."""
 
-    def __init__(self, works: Works, channel: grpc.aio.Channel, clock: Clock, ids: Ids) -> None:
+    def __init__(self, works: Works, channel: grpc.aio.Channel, link: Link, clock: Clock, ids: Ids) -> None:
         self._works = works
+        self._link = link
         self._stub = queues.QueueServiceStub(channel)
         self._clock = clock
         self._ids = ids
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        backoff = Backoff(self._ids)
+        backoff = Backoff(self._ids, cap=_LONGEST_WAIT)
         while True:
             lived = False
             try:
                 known = await self._works.read(lambda work: work.cursor.get())
                 async for answer in self._stub.WatchAttempts(entries.watch_after(known)):
                     lived = True
+                    self._link.set(True)
                     known = await self._take(answer, known)
             except CursorMoved:
                 _log.info("another process follows the queue service's events; reading the place again")
@@ -81,6 +86,7 @@ class Follower:
                 await self._works.write(lambda work: forget_place(work, work.cursor.get()))
             except RpcError as error:
                 _log.warning("the queue service's events are cut off: %s", error)
+            self._link.set(False)
             if lived:
                 backoff.reset()
             await self._clock.sleep(backoff.next())

@@ -14,7 +14,7 @@ from batuta_rpc.ids import Ids
 if TYPE_CHECKING:
     import grpc.aio
 
-_DEADLINE = 5.0
+_DEADLINE = 2.0
 _REMEMBERED = 60.0
 """Seconds: names of queues hardly ever change, and a queue that is gone is noticed when it refuses."""
 _LIMIT = 1024
