@@ -38,6 +38,7 @@ SERIES = 100_000
 """How many series one process may open."""
 BODY = struct.Struct("<Iqqd")
 BODY_AT = 4
+_NONE = -(2**63)
 _RETRY_AFTER = 4_096
 """Dropped records between two looks whether there is room again."""
 
@@ -81,7 +82,7 @@ class ScalarWriter:
         self._view: Any = None
         self._place = self._end = HEADER_BYTES + records * RECORD_BYTES
         self._missed = 0
-        self._greatest: int | None = None
+        self._greatest = _NONE
         self._pack = BODY.pack_into
 
     def report(self, title: str, series: str, value: float, iteration: int) -> None:
@@ -97,13 +98,17 @@ class ScalarWriter:
                 return
             self._inside = True
             try:
-                place = self._place
+                place, view = self._place, self._view
                 # The mark of the next record is set when this thread was interrupted between mark and move.
-                if place == self._end or self._view[place]:
+                if place == self._end or view[place]:
                     place = self._next_place()
+                    view = self._view
                 if place:
-                    self._pack(self._view, place + BODY_AT, number, iteration + self.offset, millis, value)
-                    self._view[place] = 1
+                    shifted = iteration + self.offset
+                    self._pack(view, place + BODY_AT, number, shifted, millis, value)
+                    if shifted > self._greatest:
+                        self._greatest = shifted
+                    view[place] = 1
                     self._place = place + RECORD_BYTES
             except (struct.error, TypeError, OverflowError):
                 self._put(number, _iteration(iteration) + self.offset, millis, _value(value))
@@ -114,8 +119,8 @@ class ScalarWriter:
 
     def greatest_iteration(self) -> int | None:
         """The greatest iteration written so far, offset included; None before the first record."""
-        with self._lock:
-            return self._greatest_with_current()
+        greatest = self._greatest
+        return None if greatest == _NONE else int(greatest)
 
     def close(self) -> None:
         """Write what a signal handler left behind, and say how much was dropped. The writer can be used on."""
@@ -130,6 +135,7 @@ class ScalarWriter:
             place = self._next_place()
         if place:
             self._pack(self._view, place + BODY_AT, number, iteration, millis, value)
+            self._greatest = max(self._greatest, iteration)
             self._view[place] = 1
             self._place = place + RECORD_BYTES
 
@@ -177,18 +183,10 @@ class ScalarWriter:
             view = _map_new(self._folder / segment_name(index), self._end)
         except OSError:
             return False
-        self._greatest = self._greatest_with_current()
         HEADER.pack_into(view, 0, MAGIC, VERSION, self._records, index * self._records + 1)
         self._view = view  # the step that counts: before it, the next call makes this file anew
         self._place = HEADER_BYTES
         return True
-
-    def _greatest_with_current(self) -> int | None:
-        found: list[int] = [] if self._greatest is None else [self._greatest]
-        if self._view is not None and self._place > HEADER_BYTES:
-            with memoryview(self._view) as whole, whole[HEADER_BYTES : self._place].cast("q") as words:
-                found.append(max(words[1::4]))
-        return max(found) if found else None
 
     def _number(self, title: str, series: str) -> int:
         """Give a series its number, on disk before its first record is."""
