@@ -90,19 +90,17 @@ class Echo:
         return measure.sample(times, self._server.cpu_seconds() - used)
 
 
-STAMP = "import time; print(time.perf_counter_ns(), time.process_time_ns(), flush=True)"
-"""A program whose first line is the moment at which it was written, and the CPU time spent until then."""
+def interpreter_start(python: str, script: Path, count: int, seed: int, gap: tuple[float, float]) -> Sample:
+    """`count` times: start `python`, until `script` stamps its first line. CPU is the child's until then.
 
-
-def interpreter_start(python: str, count: int, seed: int, script: Path | None = None) -> Sample:
-    """`count` times: start `python`, until its program stamps its first line. CPU is the child's until then."""
+    The first line's first number is nanoseconds of CLOCK_MONOTONIC, its last one nanoseconds of CPU.
+    """
     times: list[int] = []
     cpu = 0
-    command = [python, "-c", STAMP] if script is None else [python, str(script)]
-    for _ in measure.gaps(count, seed):
+    for _ in measure.gaps(count, seed, gap):
         start = measure.now_ns()
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
-        stamp, used = map(int, done.stdout.split()[:2])
+        done = subprocess.run([python, str(script)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+        stamp, *_, used = map(int, done.stdout.split())
         times.append(stamp - start)
         cpu += used
     return measure.sample(times, cpu / 1e9)

@@ -117,14 +117,18 @@ def ratio(ours: Sequence[Sample], beside: Sequence[Sample], pick: Callable[[Spre
     return median([pick(a.spread) / pick(b.spread) for a, b in zip(ours, beside, strict=True)])
 
 
-def gaps(count: int, seed: int, shortest: float = 0.001, longest: float = 0.050) -> Iterator[None]:
-    """Sleep a random time (seconds, uniform, seeded) before each of `count` operations; the sleep is not measured.
+GAP = (0.001, 0.050)
+"""Shortest and longest pause (seconds) between operations, where a row does not say otherwise."""
+
+
+def gaps(count: int, seed: int, gap: tuple[float, float] = GAP) -> Iterator[None]:
+    """Sleep a random time (uniform, seeded) before each of `count` operations; the sleep is not measured.
 
     Random, because a steady rhythm locks in phase with whatever polls.
     """
     chance = random.Random(seed)
     for _ in range(count):
-        time.sleep(chance.uniform(shortest, longest))
+        time.sleep(chance.uniform(*gap))
         yield
 
 

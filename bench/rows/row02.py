@@ -23,14 +23,17 @@ from bench.plan import Plan
 from bench.report import Line, millis, number
 from bench.stack import Stack, until
 
-RUNS = 100
+RUNS = 60
 QUICK = 3
+IDLE = (1.0, 1.1)
+"""Pause (seconds) after the end of a task: the agent has finished with it, and its next shim has started."""
 SCRIPT = """\
 import time; stamp = time.perf_counter_ns(), time.time_ns(), time.process_time_ns(); print(*stamp, flush=True)
 import os, sys
 with open({path!r} + ".new", "w") as file: print(*stamp, sys.executable, file=file)
 os.rename({path!r} + ".new", {path!r})
 """
+IDLE_AGENT, BUSY_AGENT, BARE = "an agent that waits", "one task after the other", "bare interpreter"
 PHASES = {
     "OFFERED": types.ATTEMPT_PHASE_OFFERED,
     "ACCEPTED": types.ATTEMPT_PHASE_ACCEPTED,
@@ -41,7 +44,7 @@ PHASES = {
 
 @dataclass
 class Through:
-    """Runs tasks through the agent one by one and keeps how long each stage took (nanoseconds)."""
+    """Runs tasks through the agent one by one. `stages`: per stage, nanoseconds since the call, for each task."""
 
     stack: Stack
     agent: Child
@@ -51,13 +54,13 @@ class Through:
     python: str = ""
     stages: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
-    def side(self, count: int, seed: int) -> Sample:
-        """`count` tasks. CPU is that of services and agent, without couriers and shims."""
+    def side(self, count: int, seed: int, gap: tuple[float, float], keep: bool = False) -> Sample:
+        """`count` tasks, each a pause after the end of the last. CPU is services and agent, without couriers."""
         used = self._cpu()
-        times = [self.one() for _ in measure.gaps(count, seed)]
+        times = [self.one(keep) for _ in measure.gaps(count, seed, gap)]
         return measure.sample(times, self._cpu() - used)
 
-    def one(self) -> int:
+    def one(self, keep: bool = False) -> int:
         """Nanoseconds from the call until the script's first line; returns once the task has ended."""
         stamp_path = self.folder / SystemIds().new_id()
         source = tasks.Source(script=SCRIPT.format(path=str(stamp_path)), entry_point="first_line.py")
@@ -68,10 +71,13 @@ class Through:
         self.api.EnqueueTask(request)
         returned = measure.wall_ns()
         until(f"no first line of task {task_id}", 120, lambda: stamp_path.exists() or self._ended(task_id))
-        stamp, first_line, _, self.python = stamp_path.read_text().split(maxsplit=3)
-        self.python = self.python.strip()
         until(f"no end of task {task_id}", 120, lambda: self._ended(task_id))
-        self._keep(task_id, wall, returned, int(first_line))
+        if not stamp_path.exists():
+            raise RuntimeError(f"task {task_id} ended before its first line\n{self.agent.said()}")
+        stamp, first_line, _, python = stamp_path.read_text().split(maxsplit=3)
+        self.python = python.strip()
+        if keep:
+            self._keep(task_id, wall, returned, int(first_line))
         return int(stamp) - start
 
     def _keep(self, task_id: str, wall: int, returned: int, first_line: int) -> None:
@@ -103,7 +109,6 @@ def run(plan: Plan) -> list[Line]:
             plan.progress("row 2, the first task builds the environment")
             through.one()
             through.one()
-            through.stages.clear()
             return _lines(_measure(plan, through), through)
 
 
@@ -114,7 +119,8 @@ def _admin(stack: Stack) -> CredentialTokens:
 
 def _agent(stack: Stack, folder: Path) -> Child:
     arguments = ["start", "--queue", "default", "--credentials", str(stack.agent_credentials())]
-    return Child("batuta_agent", [*arguments, "--data", str(folder / "agent")], stack.log("agent"))
+    arguments += ["--data", str(folder / "agent"), "--cache", str(folder / "cache"), "--stop-tasks-on-exit"]
+    return Child("batuta_agent", arguments, stack.log("agent"))
 
 
 def _measure(plan: Plan, through: Through) -> Rounds:
@@ -122,14 +128,15 @@ def _measure(plan: Plan, through: Through) -> Rounds:
     script = through.folder / "bare.py"
     script.write_text(SCRIPT.format(path=str(through.folder / "bare")))
     sides: dict[str, Side] = {
-        "through the agent": lambda: through.side(count, plan.seed),
-        "bare interpreter": lambda: limits.interpreter_start(through.python, count, plan.seed, script),
+        IDLE_AGENT: lambda: through.side(count, plan.seed, IDLE, keep=True),
+        BARE: lambda: limits.interpreter_start(through.python, script, count, plan.seed, IDLE),
+        BUSY_AGENT: lambda: through.side(count, plan.seed, measure.GAP),
     }
     return measure.take_turns(plan.rounds, sides, lambda text: plan.progress(f"row 2, {text}"))
 
 
 def _lines(results: Rounds, through: Through) -> list[Line]:
-    ours, bare = results["through the agent"], results["bare interpreter"]
+    ours, bare = results[IDLE_AGENT], results[BARE]
     spread = measure.pooled(ours)
     beside = f"bare interpreter {millis(measure.median_of(bare, lambda each: each.p50))}"
     cpu = f"{number(measure.cpu_micros(ours) / 1e3)} ms a task in services and agent; "
@@ -140,5 +147,7 @@ def _lines(results: Rounds, through: Through) -> list[Line]:
         Line(2, "EnqueueTask → first user line, p50", spread.p50 / 1e6, "ms", cpu=cpu),
         Line(2, "EnqueueTask → first user line, p99", spread.p99 / 1e6, "ms"),
     ]
+    busy = measure.pooled(results[BUSY_AGENT])
+    head.append(Line(2, "one task right after the other, p50", busy.p50 / 1e6, "ms"))
     medians = {name: measure.median(each) / 1e6 for name, each in through.stages.items()}
     return head + [Line(2, f"  since the call: {name}, p50", at, "ms") for name, at in medians.items()]
