@@ -180,7 +180,8 @@ class Demo:
             self._note_states(stub, identity, seen)
             for follower in followers:
                 follower.join(30)
-            self.steps.done("the last line seen, COMPLETED", max(seen["last line"], seen["ended"]))
+            self.steps.done("run on the agent, to its last line", min(seen["last line"], seen["ended"]))
+            self.steps.done("last line seen, then COMPLETED", seen["ended"])
             return stub.GetTask(tasks.GetTaskRequest(task_id=identity)).task
 
     def _note_states(self, stub: Any, identity: str, seen: dict[str, float]) -> None:
@@ -201,7 +202,6 @@ class Demo:
                     self.steps.done("environment")
                 if status.state in ENDED:
                     seen["ended"] = self.steps.now()
-                    self.steps.done("run on the agent")
                     return
         except DeadlineExceeded:
             raise DemoFailed(f"task {identity} did not end within 300 s") from None

@@ -153,7 +153,7 @@ def test_a_local_script_that_is_killed_loses_nothing_and_its_task_fails(deploy: 
     task = remote.wait(task_id(running.said), seconds=60)
     assert task.status.state == tasks.TASK_STATE_FAILED
     assert task.status.reason == "KILLED"
-    assert "process is gone" in task.status.message
+    assert "exit code is not known" in task.status.message
     log = remote.log(task.id, "console").decode()
     assert [line for line in log.splitlines() if line.startswith("line ")] == [f"line {n}" for n in range(LINES)]
     assert remote.points(task.id)["loss", "train"] == [(n, float(n)) for n in range(LINES)]
