@@ -7,22 +7,43 @@ from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 Sink = Callable[[bytes], None]
+_HALF_LINE = 4_096
 
 
 class Tee:
-    """A text stream that hands a copy of all that is written to a sink; everything else is the stream's own."""
+    """A text stream that hands a copy of all that is written to a sink; everything else is the stream's own.
+
+    The sink gets whole lines: `print` writes each of its words by itself. Half a line waits for `flush` at the latest.
+    """
 
     def __init__(self, stream: TextIO, sink: Sink) -> None:
         self._stream = stream
         self._sink = sink
-        self._encoding = stream.encoding or "utf-8"
         self._buffer: Any = None
+        self._half = ""
 
     def write(self, text: str) -> int:
         """Write to both."""
         written = self._stream.write(text)
-        self._sink(text.encode("utf-8", "replace"))
+        self._half += text
+        if "\n" in text or "\r" in text or len(self._half) >= _HALF_LINE:
+            self.hand_over()
         return written
+
+    def flush(self) -> None:
+        """Flush the stream, and hand over what there is of a line."""
+        self._stream.flush()
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give the sink what it has not got yet."""
+        line, self._half = self._half, ""
+        if line:
+            self._sink(line.encode("utf-8", "replace"))
+
+    def forget(self) -> None:
+        """Drop half a line: in a forked child it is the parent's."""
+        self._half = ""
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write to both."""
@@ -34,6 +55,7 @@ class Tee:
         """The binary stream below, watched too."""
         if self._buffer is None:
             self._buffer = _BinaryTee(self._stream.buffer, self._sink)
+        self.hand_over()
         return self._buffer
 
     def __getattr__(self, name: str) -> Any:
@@ -46,7 +68,7 @@ class Tee:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stream.flush()
+        self.flush()
 
 
 class _BinaryTee:
@@ -89,9 +111,15 @@ class Console:
         """End. A stream that somebody else has replaced since is left alone."""
         installed, self._installed = self._installed, []
         for name, stream, tee in installed:
+            tee.hand_over()
             _move_handlers(tee, stream)
             if getattr(sys, name) is tee:
                 setattr(sys, name, stream)
+
+    def become_child(self) -> None:
+        """After a fork, in the child."""
+        for _, _, tee in self._installed:
+            tee.forget()
 
 
 def _move_handlers(old: Any, new: Any) -> None:

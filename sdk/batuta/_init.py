@@ -84,7 +84,7 @@ def connect(run: Run, mutable: Any, name: str | None) -> Any:
         connected: Any = connect_namespace(mutable, name or ARGUMENTS, run.parameters, remote=remote)
     elif isinstance(mutable, dict):
         connected = connect_dict(
-            cast("dict[Any, Any]", mutable), name or DEFAULT_SECTION, run.parameters, remote=remote
+            _any(mutable), name or DEFAULT_SECTION, run.parameters, remote=remote
         )
     else:
         kind = type(mutable).__name__

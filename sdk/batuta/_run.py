@@ -88,6 +88,8 @@ class Run:
         self.child = True
         if self._exit_status is not None:
             self._exit_status.disown()
+        if self.console is not None:
+            self.console.become_child()
         self.producer = self._new_producer()
         self.set_offset(self.offset)
         self.logger.rebind()

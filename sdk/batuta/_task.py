@@ -326,9 +326,7 @@ class Task:
 
     def _own_run(self, method: str) -> Run:
         if self._run is None:
-            raise RuntimeError(
-                f"task.{method}(): only of the task that this process runs (Task.init, Task.current_task)"
-            )
+            raise RuntimeError(f"task.{method}() is only for the task that this process runs: use Task.init()")
         return self._run
 
     def _parameters(self) -> dict[Any, Any]:

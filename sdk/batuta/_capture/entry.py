@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 _FILES = 500
 """How many of the user's files are looked into for their imports."""
+_FILE_BYTES = 1024 * 1024
 
 
 class Entry(NamedTuple):
@@ -45,8 +46,8 @@ def find_imports(entry: Entry) -> Imports:
     roots = _roots(entry)
     names: set[str] = set()
     files: list[Path] = []
-    waiting = [entry.script]
-    seen = {entry.script}
+    waiting = [entry.script, *_packages_of(entry, roots)]
+    seen = set(waiting)
     while waiting and len(files) < _FILES:
         path = waiting.pop(0)
         files.append(path)
@@ -70,9 +71,18 @@ def _roots(entry: Entry) -> list[Path]:
     return [root for at, root in enumerate(roots) if root not in roots[:at]]
 
 
+def _packages_of(entry: Entry, roots: list[Path]) -> list[Path]:
+    """The `__init__.py` files that run before the program does, when it was started by `-m`."""
+    if not entry.module:
+        return []
+    return [path for path in _module_files(roots[0], entry.module.split(".")) if path != entry.script]
+
+
 def _imported(path: Path) -> set[str]:
     """Dotted names that a file imports; relative ones keep their dots."""
     try:
+        if path.stat().st_size > _FILE_BYTES:
+            return set()  # generated data: parsing it would take seconds
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
         return set()
@@ -95,7 +105,8 @@ def _own_files(name: str, roots: list[Path], importer: Path) -> list[Path]:
         folder = importer.parent
         for _ in range(dots - 1):
             folder = folder.parent
-        return _module_files(folder, name[dots:].split(".") if name[dots:] else [])
+        package = [folder / "__init__.py"] if (folder / "__init__.py").is_file() else []
+        return package + _module_files(folder, name[dots:].split(".") if name[dots:] else [])
     for root in roots:
         found = _module_files(root, name.split("."))
         if found:

@@ -1,0 +1,102 @@
+"""Scripts as users write them, run as real processes against the fake API."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from batuta_courier import layout
+from batuta_courier.testing import FakeApi, fake_api
+from batuta_proto.tasks import v1 as tasks
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with fake_api() as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, api: FakeApi) -> Path:
+    api.save_credentials(tmp_path / "home")
+    return tmp_path / "home"
+
+
+class Scripts:
+    """Runs Python text as a script, in a folder of its own and with a home of its own."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.home = home
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("BATUTA_")}
+        self.env["HOME"] = str(home)
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, text: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+        """Start it; `env` is added to its environment."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "train.py"
+        path.write_text(text)
+        process = subprocess.Popen(
+            [sys.executable, str(path), *arguments],
+            cwd=self.folder,
+            env={**self.env, **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, text: str, *arguments: str, code: int = 0, **env: str) -> str:
+        """Run it to its end and return what it printed, stdout before stderr."""
+        process = self.start(text, *arguments, **env)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == code, out + err
+        return out + err
+
+
+@pytest.fixture
+def scripts(tmp_path: Path, home: Path) -> Iterator[Scripts]:
+    made = Scripts(tmp_path / "work", home)
+    yield made
+    for process in made.started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def only_task(api: FakeApi) -> Callable[[], tasks.Task]:
+    """The one task that the server knows."""
+
+    def get() -> tasks.Task:
+        with api.state.changed:
+            (task,) = api.state.tasks.values()
+            return task
+
+    return get
+
+
+@pytest.fixture
+def remote_env(api: FakeApi, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """The environment that an agent gives to attempt 1 of a task, with a spool that nobody ships."""
+
+    def make(task: tasks.Task, attempt: int = 1) -> dict[str, str]:
+        spool = tmp_path / f"spool-{task.id}.{attempt}"
+        layout.create(spool, layout.RunInfo(task.id, attempt, api.address, layout.AGENT))
+        api.state.tokens["attempt-token"] = (task.id, attempt)
+        return {
+            "BATUTA_TASK_ID": task.id,
+            "BATUTA_ATTEMPT": str(attempt),
+            "BATUTA_API": api.address,
+            "BATUTA_ATTEMPT_TOKEN": "attempt-token",
+            "BATUTA_SPOOL_DIR": str(spool),
+        }
+
+    return make

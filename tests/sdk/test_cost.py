@@ -1,0 +1,45 @@
+"""What the SDK costs a script. The limits leave room for a busy machine; `make bench` measures."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from batuta_courier.scalars import ScalarWriter
+
+IMPORT = (
+    "import sys, time, json; began = time.perf_counter(); import batuta; took = time.perf_counter() - began;"
+    "print(json.dumps([took, sorted(sys.modules)]))"
+)
+
+
+def test_importing_batuta_brings_neither_grpc_nor_protobuf_and_is_quick() -> None:
+    runs = [
+        json.loads(subprocess.run([sys.executable, "-c", IMPORT], check=True, capture_output=True).stdout)
+        for _ in range(5)
+    ]
+    modules = runs[0][1]
+    heavy = ("grpc", "google", "batuta_proto", "asyncio", "ssl", "socket", "multiprocessing", "subprocess")
+    assert [name for name in modules if name.partition(".")[0] in heavy] == []
+    assert min(took for took, _ in runs) < 0.08
+
+
+def test_a_million_reports_cost_about_a_microsecond_each(tmp_path: Path) -> None:
+    from time import perf_counter_ns
+
+    from batuta_rpc.clock import SystemClock
+
+    writer = ScalarWriter(tmp_path, SystemClock().unix_millis)
+    names = [f"series{at}" for at in range(10)]
+    rounds: list[float] = []
+    for _ in range(10):
+        began = perf_counter_ns()
+        for at in range(10_000):
+            for name in names:
+                writer.report("loss", name, 0.5, at)
+        rounds.append((perf_counter_ns() - began) / 100_000)
+    assert statistics.median(rounds) < 4_000
+    assert writer.dropped == 0

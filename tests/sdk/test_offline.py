@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batuta_courier import layout
+from batuta_courier.scalars_reader import ScalarReader
+
+if TYPE_CHECKING:
+    from tests.sdk.conftest import Scripts
+
+SCRIPT = (
+    "from batuta import Task\n"
+    "task = Task.init('p', 'n', tags=['x'])\n"
+    "task.connect({'lr': 0.1})\n"
+    "for at in range(10): task.get_logger().report_scalar('loss', 'train', at, at)\n"
+    "print('hello')\n"
+    "print(task.get_last_iteration(), task.get_parameters())\n"
+    "try: task.execute_remotely('default')\n"
+    "except RuntimeError as error: print('refused:', error)\n"
+)
+
+
+def only_spool(home: Path) -> Path:
+    (spool,) = (home / ".batuta" / "spool").iterdir()
+    return spool
+
+
+def test_without_a_server_one_line_says_what_to_do_and_everything_goes_to_disk(scripts: Scripts) -> None:
+    (scripts.home / ".batuta" / "batuta.conf").unlink()
+    out = scripts.run(SCRIPT)
+    assert out.count("batuta init` to use one") == 1
+    assert "refused: this run is offline" in out
+    assert "9 {'General/lr': '0.1'}" in out
+    spool = only_spool(scripts.home)
+    assert layout.read_run(spool).mode == layout.OFFLINE
+    assert b"hello" in (spool / "console.log").read_bytes()
+    (producer,) = layout.producers(spool)
+    assert ScalarReader(producer).end() == 10
+    close = layout.read_close(spool)
+    assert close is not None
+    assert close.state == "COMPLETED"
+    task = json.loads((spool / "task.json").read_text())
+    assert (task["project_name"], task["display_name"], task["tags"]) == ("p", "n", ["x"])
+    assert task["code"]["script"] == SCRIPT
+    assert spool.stat().st_mode & 0o077 == 0
+
+
+def test_offline_mode_asks_no_server(scripts: Scripts) -> None:
+    out = scripts.run(SCRIPT, BATUTA_OFFLINE_MODE="1", BATUTA_CONFIG_FILE="/nonexistent")
+    assert "as BATUTA_OFFLINE_MODE asks" in out
+    assert layout.read_run(only_spool(scripts.home)).mode == layout.OFFLINE
+
+
+def test_half_a_configuration_is_an_error(scripts: Scripts) -> None:
+    (scripts.home / ".batuta" / "batuta.conf").unlink()
+    out = scripts.run(SCRIPT, code=1, BATUTA_API="http://127.0.0.1:1")
+    assert "BATUTA_ACCESS_KEY" in out
