@@ -21,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -56,6 +57,12 @@ def requests_table(metadata: MetaData) -> Table:
 
 REQUESTS = requests_table(MetaData())
 """The same table, standing alone: for migrations (`REQUESTS.create(op.get_bind())`) and for the statements here."""
+# Built once: every call that changes something runs it, and building costs more than running.
+_FIND = select(REQUESTS.c.request_hash, REQUESTS.c.response).where(
+    REQUESTS.c.caller == bindparam("by"),
+    REQUESTS.c.method == bindparam("what"),
+    REQUESTS.c.request_id == bindparam("which"),
+)
 
 
 class RequestStore(Protocol):
@@ -79,10 +86,8 @@ class SqlRequests:
 
     def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
         """(hash of the request, serialized response), if the id was seen."""
-        query = select(REQUESTS.c.request_hash, REQUESTS.c.response).where(
-            REQUESTS.c.caller == caller, REQUESTS.c.method == method, REQUESTS.c.request_id == request_id
-        )
-        row = self._connection.execute(query).one_or_none()
+        wanted = {"by": caller, "what": method, "which": request_id}
+        row = self._connection.execute(_FIND, wanted).one_or_none()
         return None if row is None else (row.request_hash, row.response)
 
     def keep_request(self, caller: str, method: str, request_id: str, request_hash: bytes, response: bytes) -> None:
