@@ -137,8 +137,8 @@ async def test_a_join_token_is_good_once_for_a_credential_of_role_agent(api: Any
     agent = await whoami(await log_in(api, made.credential.access_key, made.secret_key))
     assert (agent.subject, list(agent.roles)) == ("agent:gpu1:0", [types.ROLE_AGENT])
     for spent in (token, "bj_nonsense"):
+        redeem.join_token = spent
         with pytest.raises(JoinTokenInvalid):
-            redeem.join_token = spent
             await api.stubs().users.RedeemJoinToken(redeem)
 
 
@@ -149,8 +149,8 @@ async def test_an_expired_join_token_is_refused(tmp_path: Path, queue: Any, make
         ttl = Duration(seconds=60)
         made = await api.stubs("admin").users.CreateJoinToken(users.CreateJoinTokenRequest(ttl=ttl))
         clock.advance(61)
+        redeem = users.RedeemJoinTokenRequest(join_token=made.join_token, agent_id="a")
         with pytest.raises(JoinTokenInvalid):
-            redeem = users.RedeemJoinTokenRequest(join_token=made.join_token, agent_id="a")
             await api.stubs().users.RedeemJoinToken(redeem)
 
 
@@ -163,7 +163,7 @@ async def test_no_secret_lies_in_the_database(api: Any) -> None:
 
 
 async def test_the_server_says_where_agents_dial(tmp_path: Path, queue: Any) -> None:
-    settings = {"queue_endpoint": queue.endpoint, "dispatch_endpoint": "gpu.example:7171"}
+    settings: dict[str, Any] = {"queue_endpoint": queue.endpoint, "dispatch_endpoint": "gpu.example:7171"}
     async with running(build, tmp_path, service="api", **settings) as process:
         stub: Any = system.SystemServiceStub(process.channel())
         told = await stub.GetServerInfo(system.GetServerInfoRequest())

@@ -7,19 +7,20 @@ from google.rpc import error_details_pb2, status_pb2
 from batuta_api.moments import moment
 from batuta_api.tasks import convert
 from batuta_api.tasks.events import EntryEvent
-from batuta_api.tasks.model import Definition, EntryState, Phase, Task
+from batuta_api.tasks.model import EntryState, Phase, Task
 from batuta_api.tasks.store import Cursor
 from batuta_proto.queues import v1 as queues
+from batuta_proto.tasks import v1 as tasks
 
 PAYLOAD_BYTES = 256 * 1024
 """The largest task that travels along; the agent fetches a larger one itself."""
 MEDIA_TYPE = "application/x-protobuf;type=batuta.tasks.v1.Task"
 
 
-def submission(task: Task, definition: Definition, priority: int) -> bytes:
-    """A serialized SubmitEntryRequest for a task that has been queued."""
+def submission(task: Task, shown: tasks.Task, priority: int) -> bytes:
+    """A serialized SubmitEntryRequest for a task that has been queued; `shown` is the whole of it for the agent."""
     status = task.status
-    payload = convert.render(task, definition).SerializeToString()
+    payload = shown.SerializeToString()
     fits = len(payload) <= PAYLOAD_BYTES
     return queues.SubmitEntryRequest(
         entry_id=status.entry_id,

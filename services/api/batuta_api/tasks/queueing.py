@@ -7,11 +7,13 @@ from datetime import datetime
 
 from batuta_api import topics
 from batuta_api.tasks import admission, entries, lifecycle
+from batuta_api.tasks.convert import render
 from batuta_api.tasks.lifecycle import Place
 from batuta_api.tasks.model import Tail, Task, TaskState
 from batuta_api.tasks.refusals import check_etag, told
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller
+from batuta_proto.tasks import v1 as tasks
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,12 @@ class Leaving:
     tails: tuple[Tail, ...] = ()
 
 
-def enqueue(work: Work, caller: Caller, leaving: Leaving, place: Place, priority: int, now: datetime) -> Task:
+def enqueue(
+    work: Work, caller: Caller, leaving: Leaving, place: Place, priority: int, now: datetime
+) -> tuple[Task, tasks.Task]:
     """Queue a task: QUEUED, its local attempt ended, and the submission on its way, all in one.
 
+    Returns it, and as the contract shows it: the queue gets the very same, so it is rendered once.
     Raises `TaskNotFound`, `EtagMismatch`, `IllegalTransition`, `StaleAttempt`, `UpstreamUnavailable`.
     """
     task = admission.find(work, caller, leaving.task_id)
@@ -35,10 +40,10 @@ def enqueue(work: Work, caller: Caller, leaving: Leaving, place: Place, priority
         queued = lifecycle.enqueue(task, place, leaving.local_attempt, now)
     _close_local(work, leaving)
     work.tasks.put_status(queued)
-    submission = entries.submission(queued, work.tasks.definition(task.id), priority)
-    work.outbox.add(topics.SUBMIT, task.id, submission)
+    shown = render(queued, work.tasks.definition(task.id))
+    work.outbox.add(topics.SUBMIT, task.id, entries.submission(queued, shown, priority))
     work.announce(topics.task(task.id))
-    return queued
+    return queued, shown
 
 
 def reset(work: Work, caller: Caller, leaving: Leaving, keep_results: bool, now: datetime) -> Task:

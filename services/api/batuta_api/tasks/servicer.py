@@ -112,8 +112,8 @@ class TaskServicer(tasks.TaskServiceServicer):
         place, leaving = Place(self._ids.new_id(), queue.id, queue.name), _leaving(request)
 
         def enqueue(work: Work, caller: Caller) -> tasks.EnqueueTaskResponse:
-            queued = queueing.enqueue(work, caller, leaving, place, request.priority, self._now())
-            return tasks.EnqueueTaskResponse(task=_whole(work, queued), entry_id=place.entry_id)
+            _, shown = queueing.enqueue(work, caller, leaving, place, request.priority, self._now())
+            return tasks.EnqueueTaskResponse(task=shown, entry_id=place.entry_id)
 
         return await self._calls.change("EnqueueTask", request, enqueue)
 
