@@ -68,7 +68,7 @@ class _Unary:
                 again = auth.is_about_token(error) and auth.rejected(caller.tokens, token)
                 # A stream of requests is used up by the first try.
                 if last or not again or hasattr(request, "__anext__"):
-                    raise error from raw
+                    raise error from None  # what gRPC says is in the error already
         raise AssertionError("the second try returns or raises")
 
 
@@ -124,7 +124,7 @@ class StreamCall:
         try:
             return await call.read()
         except grpc.RpcError as raw:
-            raise self._error(raw) from raw
+            raise self._error(raw) from None
 
     async def write(self, request: Any) -> None:
         """Send a request; waits while the peer's window is full."""
@@ -132,7 +132,7 @@ class StreamCall:
         try:
             await call.write(request)
         except grpc.RpcError as raw:
-            raise self._error(raw) from raw
+            raise self._error(raw) from None
         except asyncio.InvalidStateError as ended:
             # The call ended before this write: its status says why, the bare error does not.
             raise await self._ended(call) from ended
@@ -154,7 +154,7 @@ class StreamCall:
             async for response in call:
                 yield response
         except grpc.RpcError as raw:
-            raise self._error(raw) from raw
+            raise self._error(raw) from None
 
     def cancel(self) -> bool:
         """Give the call up."""
@@ -177,7 +177,7 @@ class StreamCall:
         try:
             await call.wait_for_connection()
         except grpc.RpcError as raw:
-            raise self._error(raw) from raw
+            raise self._error(raw) from None
 
     async def initial_metadata(self) -> Any:
         """What the server sent before its first response."""

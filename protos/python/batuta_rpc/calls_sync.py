@@ -49,7 +49,7 @@ class Caller:
                 again = auth.is_about_token(error) and auth.rejected(self.tokens, token)
                 # A stream of requests is used up by the first try.
                 if last or not again or hasattr(request, "__next__"):
-                    raise error from raw
+                    raise error from None  # what gRPC says is in the error already
         raise AssertionError("the second try returns or raises")
 
 
@@ -101,7 +101,7 @@ class _Responses:
             error = from_grpc(raw, self._caller.address)
             if auth.is_about_token(error):
                 auth.rejected(self._caller.tokens, self._token)  # whoever opens the stream again gets a new one
-            raise error from raw
+            raise error from None  # what gRPC says is in the error already
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call, name)

@@ -59,9 +59,12 @@ class Inflow:
         """The next message; None when the stream has ended and nothing is left of it."""
         if self._queue.empty():
             getting = asyncio.create_task(self._queue.get())
-            await asyncio.wait({getting, pump}, return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                return getting.result()
-            getting.cancel()
+            try:
+                await asyncio.wait({getting, pump}, return_when=asyncio.FIRST_COMPLETED)
+                if getting.done():
+                    return getting.result()
+            finally:
+                # Also when the call itself is cancelled: a task left waiting would be destroyed while pending.
+                getting.cancel()
             await asyncio.gather(getting, return_exceptions=True)
         return None if self._queue.empty() else self._queue.get_nowait()
