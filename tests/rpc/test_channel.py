@@ -48,7 +48,8 @@ async def test_an_error_of_the_server_arrives_as_its_class(address: str, script:
         with pytest.raises(errors.QueueNotFound, match="there are default") as caught:
             await system.SystemServiceStub(opened).GetServerInfo(INFO)
     assert caught.value.metadata == {"name": "gpu"}
-    assert isinstance(caught.value.__cause__, grpc.RpcError)
+    assert isinstance(caught.value.__context__, grpc.RpcError)  # for a debugger
+    assert caught.value.__suppress_context__  # a user sees our words once, not gRPC's too
 
 
 async def test_a_read_is_repeated_until_the_server_is_back(address: str, script: Script) -> None:
