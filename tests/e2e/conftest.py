@@ -36,7 +36,8 @@ def services(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     """Queue and API that are shared by all tests that kill nothing."""
     stack = Services(tmp_path_factory.mktemp("shared"), home)
     yield stack
-    stack.close()
+    left = stack.close()
+    assert left == [], "processes that nobody stopped"
 
 
 @pytest.fixture(scope="session")
@@ -86,10 +87,13 @@ def deploy(tmp_path: Path, home: Path, request: pytest.FixtureRequest) -> Iterat
     deployments = Deployments(tmp_path, home)
     yield deployments
     report = getattr(request.node, "rep_call", None)
+    failed = report is None or report.failed
+    left: list[str] = []
     for stack in deployments.made:
-        if report is not None and report.failed:
+        if failed:
             print(stack.logs())
-        stack.close()
+        left += stack.close()
+    assert failed or left == [], "processes that nobody stopped"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -40,6 +40,15 @@ def test_a_wrong_credential_is_refused_at_login_and_in_a_script(services: Servic
     assert "on\n" not in ran.stdout
 
 
+def test_an_agent_with_a_wrong_credential_is_told_so_and_ends(services: Services) -> None:
+    wrong = services.folder / "wrong.credentials"
+    wrong.write_text(f"[batuta]\napi = {services.api}\naccess_key = nobody\nsecret_key = wrong\n")
+    agent = services.start_agent("nobody", ["--queue", "default", "--credentials", str(wrong)])
+    assert agent.wait(30) not in (0, None)
+    assert "Traceback" not in agent.said
+    assert "nobody" in agent.said or "credential" in agent.said
+
+
 def test_no_server_is_told_at_login_and_in_a_script(person: Person) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     done = person.batuta("init", "--api", nowhere, "--access-key", "KEY", "--secret-key", "secret")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from typing import Any
 
 import pytest
@@ -48,11 +49,13 @@ def test_exit_3_is_failed_with_its_code(remote: Remote) -> None:
     assert remote.log(task.id).endswith(b"before\n")
 
 
-def test_a_crash_is_failed_with_its_signal(remote: Remote) -> None:
-    task = finish(remote, "crash", "import os, signal; print('before'); os.kill(os.getpid(), signal.SIGSEGV)")
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
+def test_a_crash_is_failed_with_its_signal(remote: Remote, number: signal.Signals) -> None:
+    script = f"import os, signal; print('before', flush=True); os.kill(os.getpid(), signal.{number.name})"
+    task = finish(remote, number.name, script)
     assert task.status.state == tasks.TASK_STATE_FAILED
-    assert (task.status.reason, task.status.signal) == ("SIGNAL", 11)
-    assert "SIGSEGV" in task.status.message
+    assert (task.status.reason, task.status.signal) == ("SIGNAL", number)
+    assert number.name in task.status.message
     assert remote.log(task.id).endswith(b"before\n")
 
 

@@ -157,3 +157,39 @@ def test_a_local_script_that_is_killed_loses_nothing_and_its_task_fails(deploy: 
     log = remote.log(task.id, "console").decode()
     assert [line for line in log.splitlines() if line.startswith("line ")] == [f"line {n}" for n in range(LINES)]
     assert remote.points(task.id)["loss", "train"] == [(n, float(n)) for n in range(LINES)]
+
+
+def test_a_local_script_outlives_the_api_and_everything_arrives(deploy: Any) -> None:
+    stack = deploy.services()
+    remote, person = stack.remote(), stack.person()
+    script = person.write(
+        "outlives.py",
+        f"""
+        import os
+        import time
+        from batuta import Task
+        task = Task.init("e2e", "outlives")
+        print(task.id, flush=True)
+        for n in range({LINES}):
+            if n == {LINES // 2}:
+                print("half", flush=True)
+                while not os.path.exists("go"):
+                    time.sleep(0.02)
+            task.get_logger().report_scalar("loss", "train", float(n), n)
+            print("line", n, flush=True)
+        """,
+    )
+    running = person.start(script)
+    stack.processes.append(running)
+    poll("it has written half", 30, lambda: "half\n" in running.said)
+    identity = task_id(running.said)
+    stack.api_process.kill9()
+    (person.folder / "go").touch()
+    assert running.wait(30) == 0  # a server that is gone costs the script nothing
+    stack.start_api()
+    stack.ready()
+    task = remote.wait(identity, seconds=60)
+    assert task.status.state == tasks.TASK_STATE_COMPLETED
+    log = remote.log(identity, "console").decode()
+    assert [line for line in log.splitlines() if line.startswith("line ")] == [f"line {n}" for n in range(LINES)]
+    assert remote.points(identity)["loss", "train"] == [(n, float(n)) for n in range(LINES)]
