@@ -23,6 +23,7 @@ _WELCOME_LIMIT = 20.0
 _SILENT_PERIODS = 3
 _SILENT_LEAST = 10.0
 _FAREWELL_LIMIT = 2.0
+_VERDICT_LIMIT = 1.0
 _HEARTBEAT = 5.0
 _TELEMETRY = 10.0
 
@@ -160,11 +161,19 @@ class Session:
                 await self._wake.wait()
                 self._wake.clear()
                 continue
-            await call.write(message)
+            await self._send(call, message)
             if message.WhichOneof("message") == "goodbye":
                 await call.done_writing()
                 await self._clock.sleep(_FAREWELL_LIMIT)  # the broker ends the stream before that
                 return
+
+    async def _send(self, call: Any, message: agents.SessionRequest) -> None:
+        try:
+            await call.write(message)
+        except RpcError as error:
+            # A write into a stream that has ended says only that. Why it ended is for the reader to find, at once.
+            await self._clock.sleep(_VERDICT_LIMIT)
+            raise SessionBroken(f"the session broke: {error}") from error
 
     def _next(self) -> agents.SessionRequest | None:
         if self._resync:

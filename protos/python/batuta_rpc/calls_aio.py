@@ -130,7 +130,7 @@ class StreamCall:
         """Send a request; waits while the peer's window is full."""
         call = await self._begun()
         try:
-            await call.write(request)
+            await _write(call, request)
         except grpc.RpcError as raw:
             raise self._error(raw) from None
         except asyncio.InvalidStateError as ended:
@@ -194,6 +194,28 @@ class StreamCall:
     async def details(self) -> str:
         """The text of the status, once the call has ended."""
         return str(await (await self._begun()).details())
+
+
+async def _write(call: Any, request: Any) -> None:
+    """`call.write`, but that a write which meets the end of the stream does not hide why it ended.
+
+    grpc.aio (1.62 to 1.85 at least) then replaces the status of the whole call by "Internal error from Core", for its
+    reader too, and the server's own word, such as SESSION_SUPERSEDED, is lost. So its lower half is called here.
+    """
+    lower, sent = getattr(call, "_cython_call", None), getattr(call, "_metadata_sent", None)
+    serialize = getattr(call, "_request_serializer", None)
+    if lower is None or sent is None or not sent.is_set() or serialize is None or call.done():
+        await call.write(request)
+        return
+    try:
+        await lower.send_serialized_message(serialize(request))
+    except asyncio.CancelledError:
+        call.cancel()
+        raise
+    except grpc.RpcError:
+        raise
+    except Exception as broken:
+        raise asyncio.InvalidStateError("the call has ended") from broken
 
 
 class Channel(grpc.aio.Channel):
