@@ -7,7 +7,7 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 
-COLUMNS = ("row", "what", "measured", "goal", "", "beside", "ratio", "CPU")
+COLUMNS = ("row", "what", "measured", "goal", "", "ratio")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,12 @@ class Line:
         goal = "" if self.goal is None else f"≤ {self.goal:g} {self.unit}"
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}×"
         measured = f"{number(self.value)} {self.unit}"
-        return (str(self.row), self.what, measured, goal, self.verdict, self.beside, ratio, self.cpu)
+        return (str(self.row), self.what, measured, goal, self.verdict, ratio)
+
+    def notes(self) -> str:
+        """What stands under a line of the table; empty for nothing."""
+        parts = [f"beside {self.beside}" if self.beside else "", f"CPU {self.cpu}" if self.cpu else ""]
+        return "; ".join(part for part in parts if part)
 
 
 def number(value: float) -> str:
@@ -61,11 +66,15 @@ def machine() -> str:
 
 
 def table(lines: list[Line]) -> str:
-    """Aligned columns under a head."""
+    """Aligned columns under a head; what a figure stands beside is indented below it."""
     rows = [COLUMNS, *(line.cells() for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
-    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+    text: list[str] = []
+    for row, note in zip(rows, ["", *(line.notes() for line in lines)], strict=True):
+        text.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if note:
+            text.append(f"       {note}")
+    return "\n".join(text)
 
 
 def as_json(lines: list[Line], on: str) -> str:

@@ -27,6 +27,8 @@ from bench.stack import Stack
 
 TASKS = 1_000
 QUICK = 20
+AWAKE = (0.008, 0.012)
+"""Pauses (seconds) in which all work for the last task ends but no core falls into a deep sleep."""
 MEDIA_TYPE = "application/x-protobuf;type=batuta.tasks.v1.Task"
 SPEC = tasks.TaskSpec(source=tasks.Source(script="print('hello')\n" * 100, entry_point="hello.py"))
 
@@ -56,10 +58,12 @@ def _measure(plan: Plan, stack: Stack, agent: Child, queue: queues.QueueServiceS
     try:
         sides: dict[str, Side] = {
             "submit": lambda: _deliver(submit(count), agent, stack.queue.cpu_seconds, plan.seed),
+            "submit awake": lambda: _deliver(submit(count), agent, stack.queue.cpu_seconds, plan.seed, AWAKE),
             "unary": lambda: echo.unary(count, plan.seed),
             "append": lambda: limits.durable_append(_made(plan.scratch / "append"), count, plan.seed),
             "stream": lambda: echo.stream(count, plan.seed),
             "enqueue": lambda: _deliver(enqueue(count), agent, stack.cpu_seconds, plan.seed),
+            "enqueue awake": lambda: _deliver(enqueue(count), agent, stack.cpu_seconds, plan.seed, AWAKE),
         }
         _deliver(submit(10), agent, stack.queue.cpu_seconds, plan.seed)  # warm
         _deliver(enqueue(10), agent, stack.cpu_seconds, plan.seed)
@@ -106,11 +110,13 @@ def _enqueue(channel: grpc.Channel, queue_id: str) -> Callable[[int], list[Call]
     return lambda count: [one() for _ in range(count)]
 
 
-def _deliver(calls: list[Call], agent: Child, cpu: Callable[[], float], seed: int) -> Sample:
+def _deliver(
+    calls: list[Call], agent: Child, cpu: Callable[[], float], seed: int, gap: tuple[float, float] = measure.GAP
+) -> Sample:
     """Make each call and wait until the agent says that it has that task. CPU is the services'."""
     times: list[int] = []
     used = cpu()
-    for (task_id, call), _ in zip(calls, measure.gaps(len(calls), seed), strict=True):
+    for (task_id, call), _ in zip(calls, measure.gaps(len(calls), seed, gap), strict=True):
         start = measure.now_ns()
         call()
         arrived_id, _, stamp = agent.line().partition(" ")
@@ -126,22 +132,43 @@ def _made(folder: Path) -> Path:
 
 
 def _lines(results: Rounds) -> list[Line]:
-    unary, append, stream = (results[name] for name in ("unary", "append", "stream"))
-    parts = [measure.median_of(each, lambda spread: spread.p50) for each in (unary, append, stream)]
-    beside = f"unary {millis(parts[0])} + fdatasync {millis(parts[1])} + half a stream echo {millis(parts[2] / 2)}"
-    floors = [a.spread.p50 + b.spread.p50 + c.spread.p50 / 2 for a, b, c in zip(unary, append, stream, strict=True)]
-    lines: list[Line] = []
-    for name, what, goals in (
-        ("submit", "SubmitEntry → assignment", (1.5, 5.0)),
-        ("enqueue", "EnqueueTask → assignment", (3.0, None)),
-    ):
-        ours = results[name]
-        spread = measure.pooled(ours)
-        times = measure.median([each.spread.p50 / floor for each, floor in zip(ours, floors, strict=True)])
-        used = [number(measure.cpu_micros(each)) for each in (ours, unary)]
-        cpu = f"{used[0]} µs a task in the services; echo {used[1]} µs a call"
-        lines += [
-            Line(1, f"{what}, p50 of {spread.count:,}", spread.p50 / 1e6, "ms", goals[0], beside, times, cpu),
-            Line(1, f"{what}, p99", spread.p99 / 1e6, "ms", goals[1]),
-        ]
-    return lines
+    way = _Floor(results, calls=1), _Floor(results, calls=2)
+    return [
+        *_both(results, "submit", "SubmitEntry → assignment", (1.5, 5.0), way[0]),
+        _awake(results, "submit awake", "SubmitEntry → assignment"),
+        *_both(results, "enqueue", "EnqueueTask → assignment", (3.0, None), way[1]),
+        _awake(results, "enqueue awake", "EnqueueTask → assignment"),
+    ]
+
+
+class _Floor:
+    """What a way of so many calls, each with a durable append, and one message to the agent costs at least."""
+
+    def __init__(self, results: Rounds, calls: int) -> None:
+        self._parts = [results[name] for name in ("unary", "append", "stream")]
+        self._calls = calls
+        rounds = zip(*self._parts, strict=True)
+        self.rounds = [calls * (a.spread.p50 + b.spread.p50) + c.spread.p50 / 2 for a, b, c in rounds]
+        self.cpu_micros = measure.cpu_micros(self._parts[0])
+
+    def __str__(self) -> str:
+        unary, append, stream = (measure.median_of(each, lambda spread: spread.p50) for each in self._parts)
+        call = f"unary {millis(unary)} + fdatasync {millis(append)}"
+        calls = call if self._calls == 1 else f"{self._calls} × ({call})"
+        return f"{calls} + half a stream echo {millis(stream / 2)} = {millis(measure.median(self.rounds))}"
+
+
+def _both(results: Rounds, name: str, what: str, goals: tuple[float, float | None], floor: _Floor) -> list[Line]:
+    ours = results[name]
+    spread = measure.pooled(ours)
+    times = measure.median([each.spread.p50 / least for each, least in zip(ours, floor.rounds, strict=True)])
+    cpu = f"{number(measure.cpu_micros(ours))} µs a task in the services; echo {number(floor.cpu_micros)} µs a call"
+    return [
+        Line(1, f"{what}, p50 of {spread.count:,}", spread.p50 / 1e6, "ms", goals[0], str(floor), times, cpu),
+        Line(1, f"{what}, p99", spread.p99 / 1e6, "ms", goals[1]),
+    ]
+
+
+def _awake(results: Rounds, name: str, what: str) -> Line:
+    spread = measure.pooled(results[name])
+    return Line(1, f"{what}, {AWAKE[0] * 1e3:g} to {AWAKE[1] * 1e3:g} ms apart, p50", spread.p50 / 1e6, "ms")

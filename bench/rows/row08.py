@@ -9,7 +9,7 @@ import sys
 from functools import partial
 
 from bench import measure
-from bench.children import ROOT
+from bench.children import ROOT, ChildFailed
 from bench.measure import Sample, Side, Spread
 from bench.plan import Plan
 from bench.report import Line, micros, number
@@ -55,9 +55,12 @@ def _loop(plan: Plan, kind: str, count: int) -> Sample:
         [sys.executable, "-m", "bench.loops", kind, str(count)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={**os.environ, "BENCH_SCRATCH": str(plan.scratch)},
         cwd=ROOT,
-        check=True,
+        check=False,
     )
+    if done.returncode != 0:
+        raise ChildFailed(f"the {kind} loop ended with {done.returncode}\n{done.stderr.decode(errors='replace')}")
     result = json.loads(done.stdout.splitlines()[-1])
     return Sample(Spread(**result["spread"]), result["cpu_seconds"])
