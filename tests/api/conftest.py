@@ -155,6 +155,12 @@ async def api(queue: RunningQueue, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
+def make_stubs() -> Callable[[Running], Stubs]:
+    """A member's stubs on a process that the test starts itself."""
+    return lambda process: Stubs.on(process.channel("member", subject="ada"))
+
+
+@pytest.fixture
 def make_api(queue: RunningQueue, tmp_path: Path) -> Callable[[Running], Api]:
     """An `Api` for a process that the test starts itself."""
     return lambda process: Api(process, queue, tmp_path)

@@ -56,7 +56,8 @@ async def test_a_draft_keeps_all_that_was_asked_and_makes_its_project_with_paren
     assert shown == made
     assert shown.spec.type == tasks.TASK_TYPE_TRAINING
     assert (shown.owner, shown.status.state, list(shown.tags)) == ("ada", tasks.TASK_STATE_DRAFT, ["a"])
-    expected = tasks.TaskSpec(project_id=shown.spec.project_id, project_name="vision/digits", type=1)
+    kind = tasks.TASK_TYPE_TRAINING
+    expected = tasks.TaskSpec(project_id=shown.spec.project_id, project_name="vision/digits", type=kind)
     expected.MergeFrom(spec)
     assert shown.spec == expected
     listed = await member.projects.ListProjects(projects.ListProjectsRequest())
@@ -84,8 +85,9 @@ async def test_the_same_request_id_makes_one_task_and_refuses_another_request(me
     ],
 )
 async def test_a_bad_field_is_named(member: Any, fields: dict[str, Any], field: str) -> None:
+    whole: dict[str, Any] = {"project_name": "p", "display_name": "n"}
     with pytest.raises(FieldViolation) as refused:
-        await member.tasks.CreateTask(tasks.CreateTaskRequest(**{"project_name": "p", "display_name": "n", **fields}))
+        await member.tasks.CreateTask(tasks.CreateTaskRequest(**whole | fields))
     assert field in [name for name, _ in refused.value.field_violations]
 
 

@@ -1,0 +1,113 @@
+"""The API and the real queue service together, with an agent that speaks the session stream and does nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batuta_api.__main__ import build as build_api
+from batuta_chassis.testing import Running, running
+from batuta_proto.queues import v1 as queues
+from batuta_proto.tasks import v1 as tasks
+from batuta_proto.types import v1 as types
+from batuta_queue.__main__ import build as build_queue
+from batuta_queue.testing_agent import FakeAgent
+from batuta_rpc.errors import QueueNotFound
+
+
+class Both:
+    """Both services on one set of keys."""
+
+    def __init__(self, api: Running, queue: Running, stubs: Any) -> None:
+        self.queue = queue
+        self.api = api
+        self.member = stubs(api)
+
+    async def agent(self, name: str = "agent-1", **fields: Any) -> FakeAgent:
+        """An agent that serves the default queue."""
+        found = await self.member.queues.GetQueue(queues.GetQueueRequest(display_name="default"))
+        agent = FakeAgent(self.queue.channel("agent", subject=f"agent:{name}"), [found.queue.id], name, **fields)
+        await agent.connect()
+        await agent.beat()
+        return agent
+
+
+@pytest.fixture
+async def both(tmp_path: Path, make_stubs: Any) -> AsyncIterator[Both]:
+    """Both services, started."""
+    keys = tmp_path / "keys"
+    async with running(build_queue, tmp_path / "queue", service="queue", keys_dir=keys) as queue:
+        settings: dict[str, Any] = {"queue_endpoint": queue.settings.endpoint, "keys_dir": keys}
+        async with running(build_api, tmp_path / "api", service="api", **settings) as api:
+            yield Both(api, queue, make_stubs)
+
+
+async def test_a_task_goes_to_an_agent_and_back(both: Both) -> None:
+    agent = await both.agent()
+    task, _ = await both.member.queued(source=tasks.Source(script="print(1)"))
+    assignment = await agent.next("assignment")
+    assert (assignment.ref.task_id, assignment.ref.attempt) == (task.id, 1)
+    assert tasks.Task.FromString(assignment.payload).spec.source.script == "print(1)"
+    run = both.member.on(both.api.channel(token=assignment.attempt_token))
+    assert await run.write_log(task.id, 1, b"preparing\n") == 10  # before the event that announces it
+    await agent.accept(assignment)
+    await agent.report(assignment.ref, types.ATTEMPT_PHASE_RUNNING)
+    running_task = await both.member.until(task.id, lambda seen: seen.status.HasField("start_time"))
+    assert (running_task.status.state, running_task.status.agent_id) == (tasks.TASK_STATE_RUNNING, "agent-1")
+    tail = types.ProducerTail(producer="console", kind=types.TAIL_KIND_LOG, end=14)
+    await agent.report(assignment.ref, types.ATTEMPT_PHASE_SUCCEEDED, exit_code=0, tails=[tail])
+    await both.member.until_state(task.id, tasks.TASK_STATE_COMPLETED)
+    assert await run.write_log(task.id, 1, b"bye\n", offset=10) == 14
+
+
+async def test_an_abort_of_a_queued_task_takes_its_entry_out(both: Both) -> None:
+    task, _ = await both.member.queued()
+    await both.member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task.id))
+    await both.member.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=task.id, queue_name="default"), timeout=10)
+    agent = await both.agent()
+    assignment = await agent.next("assignment")
+    assert assignment.ref.task_id == task.id
+    assert await agent.nothing("assignment")
+
+
+async def test_an_abort_of_a_running_task_reaches_its_agent_and_ends_it(both: Both) -> None:
+    agent = await both.agent()
+    task, _ = await both.member.queued()
+    assignment = await agent.next("assignment")
+    await agent.accept(assignment)
+    await agent.report(assignment.ref, types.ATTEMPT_PHASE_RUNNING)
+    await both.member.until_state(task.id, tasks.TASK_STATE_RUNNING)
+    await both.member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task.id, message="enough"))
+    cancel = await agent.next("cancel")
+    assert cancel.ref == assignment.ref
+    await agent.report(assignment.ref, types.ATTEMPT_PHASE_CANCELLED)
+    ended = await both.member.until_state(task.id, tasks.TASK_STATE_ABORTED)
+    assert ended.status.message == "enough"
+
+
+async def test_a_task_aborted_while_its_offer_was_on_the_way_never_ends_twice(both: Both) -> None:
+    agent = await both.agent()
+    task, _ = await both.member.queued()
+    assignment = await agent.next("assignment")
+    await both.member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task.id))
+    await agent.send_report(1, assignment.ref, types.ATTEMPT_PHASE_ACCEPTED)
+    await agent.beat()
+    answer = await both.member.tasks.EnqueueTask(
+        tasks.EnqueueTaskRequest(task_id=task.id, queue_name="default"), timeout=10
+    )
+    assert answer.task.status.attempt >= assignment.ref.attempt
+    agent.held.clear()
+    agent.cut()
+    second = await both.agent("agent-2")
+    again = await second.next("assignment")
+    assert (again.ref.task_id, again.ref.attempt > assignment.ref.attempt) == (task.id, True)
+
+
+async def test_an_unknown_queue_is_named_with_those_that_exist(both: Both) -> None:
+    draft = await both.member.draft()
+    with pytest.raises(QueueNotFound, match="default") as missing:
+        await both.member.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=draft.id, queue_name="gpu"))
+    assert "services" in missing.value.message
