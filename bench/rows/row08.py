@@ -54,8 +54,7 @@ def _loop(plan: Plan, kind: str, count: int) -> Sample:
     done = subprocess.run(
         [sys.executable, "-m", "bench.loops", kind, str(count)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         env={**os.environ, "BENCH_SCRATCH": str(plan.scratch)},
         cwd=ROOT,
         check=False,
