@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 
 from batuta_chassis.database import Database
+from batuta_chassis.prepared import Prepared
 from batuta_chassis.service import Hook
 from batuta_rpc.clock import Clock, SystemClock
 from batuta_rpc.errors import RequestIdReused
@@ -58,11 +59,14 @@ def requests_table(metadata: MetaData) -> Table:
 REQUESTS = requests_table(MetaData())
 """The same table, standing alone: for migrations (`REQUESTS.create(op.get_bind())`) and for the statements here."""
 # Built once: every call that changes something runs it, and building costs more than running.
-_FIND = select(REQUESTS.c.request_hash, REQUESTS.c.response).where(
-    REQUESTS.c.caller == bindparam("by"),
-    REQUESTS.c.method == bindparam("what"),
-    REQUESTS.c.request_id == bindparam("which"),
+_FIND = Prepared(
+    select(REQUESTS.c.request_hash, REQUESTS.c.response).where(
+        REQUESTS.c.caller == bindparam("by"),
+        REQUESTS.c.method == bindparam("what"),
+        REQUESTS.c.request_id == bindparam("which"),
+    )
 )
+_KEEP = Prepared(insert(REQUESTS))
 
 
 class RequestStore(Protocol):
@@ -87,13 +91,13 @@ class SqlRequests:
     def find_request(self, caller: str, method: str, request_id: str) -> tuple[bytes, bytes] | None:
         """(hash of the request, serialized response), if the id was seen."""
         wanted = {"by": caller, "what": method, "which": request_id}
-        row = self._connection.execute(_FIND, wanted).one_or_none()
-        return None if row is None else (row.request_hash, row.response)
+        row = _FIND.row(self._connection, wanted)
+        return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     def keep_request(self, caller: str, method: str, request_id: str, request_hash: bytes, response: bytes) -> None:
         """Keep an answer."""
-        self._connection.execute(
-            insert(REQUESTS),
+        _KEEP.run(
+            self._connection,
             {
                 "caller": caller,
                 "method": method,
