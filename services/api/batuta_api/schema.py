@@ -26,6 +26,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def stored(moment: datetime | None) -> int | None:
+    """What `Moment` keeps, for statements that go past SQLAlchemy."""
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def shown(micros: int | None) -> datetime | None:
+    """What `Moment` gives back."""
+    return None if micros is None else _EPOCH + micros * _MICROSECOND
+
+
 class Moment(TypeDecorator[datetime]):
     """A moment, kept as whole microseconds since 1970 in UTC: it sorts, compares and is the same in every database."""
 
@@ -34,8 +44,8 @@ class Moment(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Microseconds. The moment must know its zone."""
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return stored(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """A moment in UTC."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        return shown(value)

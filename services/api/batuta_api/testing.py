@@ -68,7 +68,7 @@ def memory_work() -> Work:
     )
 
 
-class FakeQueueService(queues.QueueServiceServicer):
+class FakeQueue(queues.QueueServiceServicer):
     """A queue service that does what a test tells it: entries arrive in `entries`, `tell` writes the event log.
 
     It keeps the contract's promises that the API counts on: entries are idempotent by id, and the log is a log.
@@ -200,7 +200,7 @@ class FakeQueueService(queues.QueueServiceServicer):
                 self.tokens.append(str(value).removeprefix("Bearer "))
 
 
-class FakeAgentService(agents.AgentServiceServicer):
+class FakeAgents(agents.AgentServiceServicer):
     """An agent service without agents."""
 
     async def GetAgent(self, request: agents.GetAgentRequest, context: Context) -> agents.GetAgentResponse:
@@ -213,10 +213,10 @@ class FakeAgentService(agents.AgentServiceServicer):
 
 
 class RunningQueue:
-    """A `FakeQueueService` on a loopback port; it may be stopped and started again with what it holds."""
+    """A `FakeQueue` on a loopback port; it may be stopped and started again with what it holds."""
 
     def __init__(self) -> None:
-        self.service = FakeQueueService()
+        self.service = FakeQueue()
         self._server: grpc.aio.Server | None = None
         self.port = 0
 
@@ -229,7 +229,7 @@ class RunningQueue:
         """Open the port: a free one at first, the same one afterwards."""
         self._server = grpc.aio.server()
         queues.add_QueueServiceServicer_to_server(self.service, self._server)
-        agents.add_AgentServiceServicer_to_server(FakeAgentService(), self._server)
+        agents.add_AgentServiceServicer_to_server(FakeAgents(), self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 

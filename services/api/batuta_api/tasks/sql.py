@@ -8,9 +8,9 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, insert, literal, select, tuple_, update
 
-from batuta_api.schema import Moment, values
+from batuta_api.schema import Moment, shown, stored, values
 from batuta_api.tasks.model import (
     Definition,
     Environment,
@@ -26,14 +26,20 @@ from batuta_api.tasks.model import (
 )
 from batuta_api.tasks.store import Place, TaskFilter
 from batuta_api.tasks.tables import attempt_tails, task_definitions, task_tags, tasks
+from batuta_chassis.prepared import Prepared
 
 _STATUS = (
     "state reason message attempt attempt_open phase local entry_id settled queue_id queue_name agent_id host "
     "exit_code signal last_iteration enqueue_time start_time end_time last_proof_time"
 ).split()
-_BY_ID = select(tasks).where(tasks.c.id == bindparam("task_id"))
+_COLUMNS = [column.name for column in tasks.c]
+_MOMENTS = frozenset(column.name for column in tasks.c if isinstance(column.type, Moment))
+_BY_ID = Prepared(select(tasks).where(tasks.c.id == bindparam("task_id")))
 _UPDATE = update(tasks).where(tasks.c.id == bindparam("task_id"))
-_DEFINITION = select(task_definitions).where(task_definitions.c.task_id == bindparam("task"))
+_PUT_STATUS = Prepared(_UPDATE, ["generation", "update_time", *_STATUS])
+_DEFINITION = Prepared(select(task_definitions).where(task_definitions.c.task_id == bindparam("task")))
+_DEFINITION_COLUMNS = [column.name for column in task_definitions.c]
+_FLAGS = ("attempt_open", "local", "settled")
 _TAIL = select(attempt_tails.c.end).where(
     attempt_tails.c.task_id == bindparam("task"),
     attempt_tails.c.attempt == bindparam("number"),
@@ -56,19 +62,30 @@ class SqlTaskStore:
 
     def get(self, task_id: str) -> Task | None:
         """The task, or None."""
-        row = self._connection.execute(_BY_ID, {"task_id": task_id}).mappings().one_or_none()
-        return None if row is None else _task(row)
+        row = _BY_ID.row(self._connection, {"task_id": task_id})
+        if row is None:
+            return None
+        fields = dict(zip(_COLUMNS, row, strict=True))
+        for name in _MOMENTS:
+            fields[name] = shown(fields[name])
+        fields.update((name, bool(fields[name])) for name in _FLAGS)
+        return _task(fields)
 
     def definition(self, task_id: str) -> Definition:
         """The bulky part of a task that exists."""
-        row = self._connection.execute(_DEFINITION, {"task": task_id}).one()
-        source = Source(**{name: getattr(row, name) for name in Source.__dataclass_fields__})
-        return Definition(source, tuple(Parameter(*fields) for fields in json.loads(row.parameters)))
+        row = _DEFINITION.row(self._connection, {"task": task_id})
+        if row is None:
+            raise KeyError(task_id)
+        fields = dict(zip(_DEFINITION_COLUMNS, row, strict=True))
+        source = Source(**{name: fields[name] for name in Source.__dataclass_fields__})
+        return Definition(source, tuple(Parameter(*parts) for parts in json.loads(fields["parameters"])))
 
     def put_status(self, task: Task) -> None:
         """Keep a changed status and generation of a task that exists."""
-        fields = {"task_id": task.id, "generation": task.generation, "update_time": task.update_time}
-        self._connection.execute(_UPDATE, {**fields, **_status(task)})
+        fields = {"generation": task.generation, "update_time": task.update_time, **_status(task)}
+        for name in _MOMENTS & fields.keys():
+            fields[name] = stored(fields[name])
+        _PUT_STATUS.run(self._connection, {"task_id": task.id, **fields})
 
     def put(self, task: Task, definition: Definition | None) -> None:
         """Keep everything of a task that exists."""
@@ -100,7 +117,7 @@ class SqlTaskStore:
             query = query.where(
                 tuple_(tasks.c.create_time, tasks.c.id) < tuple_(literal(after.create_time, Moment), after.task_id)
             )
-        return [_task(row) for row in self._connection.execute(query).mappings()]
+        return [_task(values(row)) for row in self._connection.execute(query).mappings()]
 
     def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
         """Note a sign of life, and a greatest iteration if it is a new one."""
@@ -117,7 +134,7 @@ class SqlTaskStore:
             .where((tasks.c.last_proof_time.is_(None)) | (tasks.c.last_proof_time < before))
             .limit(limit)
         )
-        return [_task(row) for row in self._connection.execute(query).mappings()]
+        return [_task(values(row)) for row in self._connection.execute(query).mappings()]
 
     def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
         """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
@@ -198,8 +215,7 @@ def _definition(definition: Definition) -> dict[str, Any]:
     return {**source, "parameters": json.dumps([astuple(parameter) for parameter in definition.parameters])}
 
 
-def _task(row: RowMapping) -> Task:
-    fields = values(row)
+def _task(fields: dict[str, Any]) -> Task:
     status = {name: fields.pop(name) for name in _STATUS}
     status["state"], status["phase"] = TaskState(status["state"]), Phase(status["phase"])
     requirements = tuple(json.loads(fields.pop("requirements")))
