@@ -92,24 +92,30 @@ def _local(wanted: Wanted, server: Server) -> Run:
         task = server.start(task.id, platform.node())
     except Exception as error:
         _explain(error, server.api)
-    spool_dir = layout.spool_root() / f"{task.id}.{task.status.attempt}"
-    pid = os.getpid()
-    layout.create(
-        spool_dir,
-        layout.RunInfo(task.id, task.status.attempt, server.api, layout.LOCAL, pid, start_time(pid)),
-    )
-    run = Run(task.id, task.status.attempt, layout.LOCAL, spool_dir, server)
+    try:
+        run = _spooled(task.id, task.status.attempt, server)
+    except OSError as error:
+        server.fail(task.id, task.status.attempt, f"no spool: {error}")
+        raise RuntimeError(f"Batuta cannot write its spool under {layout.spool_root()}: {error}") from error
     run.problem = code.problem
-    os.environ[PARENT] = str(spool_dir)
-    run.start_courier()
     if wanted.streams:
         run.watch_console()
     print(f"Batuta: task {task.id} runs on {server.api}; follow it with `batuta task logs -f {task.id}`", flush=True)
     for warning in (*code.warnings, *((code.problem,) if code.problem else ())):
         _runtime.process.warn_once(f"not for an agent as it is: {warning}")
     run.watch_exit()
-    # No channel stays open while the script works: it would not survive the forks of a data loader.
-    server.close()
+    server.rest()
+    return run
+
+
+def _spooled(task_id: str, attempt: int, server: Server) -> Run:
+    """A local run with its spool and its courier. Raises OSError."""
+    spool_dir = layout.spool_root() / f"{task_id}.{attempt}"
+    pid = os.getpid()
+    layout.create(spool_dir, layout.RunInfo(task_id, attempt, server.api, layout.LOCAL, pid, start_time(pid)))
+    run = Run(task_id, attempt, layout.LOCAL, spool_dir, server)
+    run.start_courier()
+    os.environ[PARENT] = str(spool_dir)
     return run
 
 
@@ -158,7 +164,7 @@ def remote_run() -> Run:
             os.environ[OFFSET] = str(task.status.last_iteration + 1 if earlier else 0)
         run.set_offset(int(os.environ[OFFSET]))
         process.run = run
-        server.close()
+        server.rest()
         return run
 
 

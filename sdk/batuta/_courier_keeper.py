@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batuta_courier import launch, layout
+from batuta_courier.lock import Locked, hold
 from batuta_courier.tails import Tail, stored
 
 if TYPE_CHECKING:
@@ -37,8 +38,13 @@ class CourierKeeper:
     def ensure(self) -> None:
         """At the end of the run: somebody must be there to bring the rest home."""
         self._left_alone = True
-        if self._process is None or self._process.poll() is not None:
-            self._start()
+        try:
+            # Asked by its lock: a Popen that another thread waits for does not know that its process has died.
+            with hold(self._spool_dir / "courier.lock"):
+                pass
+        except Locked:
+            return
+        self._start()
 
     def reached(self, ends: list[Tail], seconds: float) -> bool:
         """Wait, bounded, until the server has everything up to `ends`."""

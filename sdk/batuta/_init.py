@@ -83,9 +83,7 @@ def connect(run: Run, mutable: Any, name: str | None) -> Any:
     if isinstance(mutable, Namespace):
         connected: Any = connect_namespace(mutable, name or ARGUMENTS, run.parameters, remote=remote)
     elif isinstance(mutable, dict):
-        connected = connect_dict(
-            _any(mutable), name or DEFAULT_SECTION, run.parameters, remote=remote
-        )
+        connected = connect_dict(_any(mutable), name or DEFAULT_SECTION, run.parameters, remote=remote)
     else:
         kind = type(mutable).__name__
         raise TypeError(f"task.connect() takes a dict, an ArgumentParser or a Namespace, not {kind}")
@@ -140,7 +138,7 @@ def close(run: Run) -> None:
             if trouble is not None:
                 _runtime.say(trouble)
         if run.server is not None:
-            run.server.close()
+            run.server.rest()
 
 
 def _watch_arguments(run: Run, wanted: bool | Mapping[str, bool]) -> None:
@@ -167,7 +165,7 @@ def _is_wanted(name: str, wanted: bool | Mapping[str, bool]) -> bool:
 def _rest(run: Run) -> None:
     """Close the channel again: none stays open while the script works."""
     if run.server is not None:
-        run.server.close()
+        run.server.rest()
 
 
 def _any(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from batuta._parameters import Key
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batuta_rpc.ids import Ids
 
 NAME = "sdk-python"
+_FORKS = 5
 _open: weakref.WeakSet[Server] = weakref.WeakSet()
 
 
@@ -32,12 +33,20 @@ class Server:
         self._tokens = tokens
         self._ids = ids
         self._channel: grpc.Channel | None = None
+        self._calls = 0
+        self._closed = 0
 
     def close(self) -> None:
         """Close the channel; the next call opens another."""
         channel, self._channel = self._channel, None
         if channel is not None:
+            self._closed += 1
             channel.close()
+
+    def rest(self) -> None:
+        """Close the channel unless another thread has a call under way: none is kept open while a script works."""
+        if self._calls == 0:
+            self.close()
 
     def prepare(self) -> None:
         """Import what calls need, and log in. Raises what the server answers."""
@@ -68,27 +77,35 @@ class Server:
         request = tasks.CreateTaskRequest(
             project_name=project, display_name=name, tags=tags, spec=spec, request_id=self._ids.request_id()
         )
-        return self._tasks().CreateTask(request).task
+        return self._task("CreateTask", request)
 
     def start(self, task_id: str, host: str) -> tasks.Task:
         """Begin a local run of a draft."""
         from batuta_proto.tasks import v1 as tasks
 
         request = tasks.StartTaskRequest(task_id=task_id, host=host, request_id=self._ids.request_id())
-        return self._tasks().StartTask(request).task
+        return self._task("StartTask", request)
+
+    def fail(self, task_id: str, attempt: int, message: str) -> None:
+        """End a local run that could not begin."""
+        from batuta_proto.tasks import v1 as tasks
+
+        request = tasks.FinishTaskRequest(task_id=task_id, attempt=attempt, reason="NO_SPOOL", message=message)
+        request.state = tasks.TASK_STATE_FAILED
+        self._call("FinishTask", request)
 
     def get(self, task_id: str) -> tasks.Task:
         """A task, whole."""
         from batuta_proto.tasks import v1 as tasks
 
-        return self._tasks().GetTask(tasks.GetTaskRequest(task_id=task_id)).task
+        return self._task("GetTask", tasks.GetTaskRequest(task_id=task_id))
 
     def newest(self, project: str | None, name: str | None, tags: Iterable[str]) -> tasks.Task | None:
         """The newest task that matches, without source and parameters."""
         from batuta_proto.tasks import v1 as tasks
 
         wanted = tasks.ListTasksRequest.Filter(project_name=project or "", display_name=name or "", tags=tags)
-        found = self._tasks().ListTasks(tasks.ListTasksRequest(filter=wanted, page_size=1)).tasks
+        found: Sequence[tasks.Task] = self._call("ListTasks", tasks.ListTasksRequest(filter=wanted, page_size=1)).tasks
         return found[0] if found else None
 
     def clone(self, task_id: str, name: str, comment: str, parent: str, project: str) -> tasks.Task:
@@ -103,7 +120,7 @@ class Server:
             project_name=project,
             request_id=self._ids.request_id(),
         )
-        return self._tasks().CloneTask(request).task
+        return self._task("CloneTask", request)
 
     def set_parameters(
         self, task_id: str, attempt: int, values: Mapping[Key, Parameter], timeout: float | None = None
@@ -130,7 +147,7 @@ class Server:
             attempt=attempt,
             request_id=self._ids.request_id(),
         )
-        return self._tasks().UpdateTask(request, timeout=timeout).task
+        return self._task("UpdateTask", request, timeout)
 
     def enqueue(
         self, task_id: str, queue_name: str, queue_id: str = "", attempt: int = 0, tails: Iterable[Tail] = ()
@@ -146,7 +163,7 @@ class Server:
             request.queue_id = queue_id
         else:
             request.queue_name = queue_name
-        return self._tasks().EnqueueTask(request).task
+        return self._task("EnqueueTask", request)
 
     def make_draft(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> tasks.Task:
         """End the caller's own local run by making its task a draft again; results stay."""
@@ -160,7 +177,7 @@ class Server:
             tails=proto_tails(list(tails)),
             request_id=self._ids.request_id(),
         )
-        return self._tasks().ResetTask(request).task
+        return self._task("ResetTask", request)
 
     def watch(self, task_id: str) -> Any:
         """The stream of a task's states; `cancel` ends it."""
@@ -176,10 +193,34 @@ class Server:
         for answer in stub.ReadScalars(metrics.ReadScalarsRequest(task_id=task_id)):
             yield from answer.columns
 
+    def _task(self, method: str, request: Any, timeout: float | None = None) -> tasks.Task:
+        """Make a unary call that answers with a task."""
+        found: tasks.Task = self._call(method, request, timeout).task
+        return found
+
     def _tasks(self) -> tasks.TaskServiceStub:
         from batuta_proto.tasks import v1 as tasks
 
         return tasks.TaskServiceStub(self._connect())
+
+    def _call(self, method: str, request: Any, timeout: float | None = None) -> Any:
+        """Make a unary call. Its error is raised bare: what gRPC says around it helps nobody.
+
+        A channel that a fork in another thread has closed meanwhile is opened again; every request may be repeated.
+        """
+        from batuta_rpc.errors import RpcError
+
+        for _ in range(_FORKS):
+            closed = self._closed
+            self._calls += 1
+            try:
+                return getattr(self._tasks(), method)(request, timeout=timeout)
+            except (RpcError, ValueError) as error:  # ValueError: gRPC's word for a closed channel
+                if self._closed == closed:
+                    raise error.with_traceback(None) from None
+            finally:
+                self._calls -= 1
+        raise RuntimeError(f"{method}: this process forks without end; the channel never lives long enough for a call")
 
     def _connect(self) -> grpc.Channel:
         if self._channel is None:

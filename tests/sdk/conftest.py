@@ -37,7 +37,7 @@ class Scripts:
         self.env["HOME"] = str(home)
         self.started: list[subprocess.Popen[str]] = []
 
-    def start(self, text: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
+    def start(self, text: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start it; `env` is added to its environment."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "train.py"
@@ -45,7 +45,7 @@ class Scripts:
         process = subprocess.Popen(
             [sys.executable, str(path), *arguments],
             cwd=self.folder,
-            env={**self.env, **env},
+            env={**self.env, **(env or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -54,9 +54,9 @@ class Scripts:
         self.started.append(process)
         return process
 
-    def run(self, text: str, *arguments: str, code: int = 0, **env: str) -> str:
+    def run(self, text: str, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> str:
         """Run it to its end and return what it printed, stdout before stderr."""
-        process = self.start(text, *arguments, **env)
+        process = self.start(text, *arguments, env=env)
         out, err = process.communicate(timeout=60)
         assert process.returncode == code, out + err
         return out + err

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,8 +55,9 @@ def capture(folder: Path, *command: str) -> Code:
 
     out = sh(folder, sys.executable, *(command or ("train.py",)))
     line = next(line for line in out.splitlines() if line.startswith("CODE "))
-    found = json.loads(line[5:])
-    return Code(**{**found, "requirements": tuple(found["requirements"]), "warnings": tuple(found["warnings"])})
+    found: Any = json.loads(line[5:])
+    found["requirements"], found["warnings"] = tuple(found["requirements"]), tuple(found["warnings"])
+    return Code(**found)
 
 
 def rebuilt(repo: Path, code: Code, tmp_path: Path) -> Path:
@@ -121,6 +123,13 @@ def test_a_module_is_named_as_it_was_started(repo: Path) -> None:
     assert code.entry_point == "-m pkg.go"
     assert "b/pkg/other.py" in code.diff
     assert "b/pkg/__init__.py" in code.diff
+
+
+@pytest.mark.parametrize("runner", ["cProfile", "trace", "pdb"])
+def test_a_script_under_a_profiler_is_itself(repo: Path, runner: str) -> None:
+    options = {"cProfile": [], "trace": ["--trackcalls"], "pdb": ["-c", "continue", "-c", "quit"]}[runner]
+    code = capture(repo, "-m", runner, *options, "train.py")
+    assert code.entry_point == "train.py"
 
 
 def test_without_a_remote_that_others_can_reach_the_whole_script_is_stored_with_a_warning(repo: Path) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_a_script_is_tracked_from_its_beginning_to_its_end(api: FakeApi, scripts
     assert log.endswith("hello\nand this\nsaid once\n")
     api.state.wait_for(
         lambda: any(
-            name.endswith(".text") and data == b"said quietly\n"
+            name.endswith(".text") and bytes(data) == b"said quietly\n"
             for name, data in api.state.run(task.id, 1).logs.items()
         )
     )
@@ -67,7 +67,7 @@ def test_however_a_script_ends_its_task_ends_so(
     api: FakeApi, scripts: Scripts, ending: str, code: int, state: str, reason: str, message: str
 ) -> None:
     scripts.run(HEAD + "task.get_logger().report_scalar('a', 'b', 1.0, 1)\nprint('last words')\n" + ending, code=code)
-    task = finished(api, tasks.TaskState.Value(f"TASK_STATE_{state}"))
+    task = finished(api, cast("tasks.TaskState", tasks.TaskState.Value(f"TASK_STATE_{state}")))
     assert task.status.reason == reason
     assert message in task.status.message
     api.state.wait_for(lambda: len(api.state.points(task.id)) == 1)

@@ -48,12 +48,12 @@ def test_without_a_server_one_line_says_what_to_do_and_everything_goes_to_disk(s
 
 
 def test_offline_mode_asks_no_server(scripts: Scripts) -> None:
-    out = scripts.run(SCRIPT, BATUTA_OFFLINE_MODE="1", BATUTA_CONFIG_FILE="/nonexistent")
+    out = scripts.run(SCRIPT, env={"BATUTA_OFFLINE_MODE": "1", "BATUTA_CONFIG_FILE": "/nonexistent"})
     assert "as BATUTA_OFFLINE_MODE asks" in out
     assert layout.read_run(only_spool(scripts.home)).mode == layout.OFFLINE
 
 
 def test_half_a_configuration_is_an_error(scripts: Scripts) -> None:
     (scripts.home / ".batuta" / "batuta.conf").unlink()
-    out = scripts.run(SCRIPT, code=1, BATUTA_API="http://127.0.0.1:1")
+    out = scripts.run(SCRIPT, code=1, env={"BATUTA_API": "http://127.0.0.1:1"})
     assert "BATUTA_ACCESS_KEY" in out

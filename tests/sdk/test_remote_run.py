@@ -128,7 +128,7 @@ def test_under_an_agent_the_same_script_runs_through_and_its_iterations_go_on(
         "assert not Task.running_locally()\n"
         "for at in range(3): task.get_logger().report_scalar('loss', 's', 1.0, at)\n"
         "print(task.id, task.get_initial_iteration(), task.get_last_iteration())\n",
-        **env,
+        env=env,
     )
     assert out == "t 5 7\n"
     assert spooled(env) == [("loss", 5), ("loss", 6), ("loss", 7)]
@@ -150,7 +150,7 @@ def test_a_process_that_a_remote_script_starts_has_the_same_offset(
         "    task.get_logger().report_scalar('parent', 's', 1.0, 9)\n"
         "    subprocess.run([sys.executable, __file__, 'child'], check=True)\n"
         "else: task.get_logger().report_scalar('child', 's', 1.0, 9)\n",
-        **env,
+        env=env,
     )
     assert out == ""
     assert spooled(env) == [("child", 9), ("parent", 9)]
@@ -177,7 +177,7 @@ def test_a_connected_dict_takes_the_servers_values_in_the_types_of_the_script(
         "conf = task.connect(own)\n"
         "print(dict(conf)); assert own == conf\n"
         "print(task.connect({'lr': 0.1}, name='Other'))\n",
-        **remote_env(task),
+        env=remote_env(task),
     )
     assert out.splitlines() == [
         "{'lr': 3.0, 'steps': 7, 'on': False, 'layers': (1, 2), 'deep': {'name': 'x'}, 'nothing': 5, 'new': 2}",
@@ -192,7 +192,7 @@ def task_now(api: FakeApi) -> tasks.Task:
 
 def test_a_value_that_does_not_fit_is_one_clear_error(api: FakeApi, scripts: Scripts, remote_env: RemoteEnv) -> None:
     task = task_with(api, General__lr=("fast", "STRING"))
-    out = scripts.run("from batuta import Task\nTask.init().connect({'lr': 0.1})\n", code=1, **remote_env(task))
+    out = scripts.run("from batuta import Task\nTask.init().connect({'lr': 0.1})\n", code=1, env=remote_env(task))
     assert "ValueError: parameter General/lr of the task: 'fast' is not a number" in out
 
 
@@ -241,7 +241,7 @@ def test_under_an_agent_the_command_line_is_the_servers_in_either_order(
     )
     lines = ["args = parser.parse_args()", "task = Task.init('p', 'n')"]
     text = PARSER + "\n".join(lines if order == "parse first" else lines[::-1]) + "\nprint(args)\n"
-    out = scripts.run(text, **remote_env(task))
+    out = scripts.run(text, env=remote_env(task))
     assert out == "Namespace(data='digits', lr=0.5, layers=[3, 4], fast=True, note=None)\n"
 
 
@@ -263,13 +263,13 @@ def test_sub_commands_go_to_the_agent_too(
     task = only_task()
     task.status.state, task.status.attempt_open = tasks.TASK_STATE_RUNNING, True
     task.status.attempt = 2
-    assert scripts.run(text, **remote_env(task, 2)) == "Namespace(command='train', lr=2.0)\n"
+    assert scripts.run(text, env=remote_env(task, 2)) == "Namespace(command='train', lr=2.0)\n"
 
 
 def test_a_remote_run_waits_for_a_server_that_is_away(api: FakeApi, scripts: Scripts, remote_env: RemoteEnv) -> None:
     env = remote_env(task_with(api))
     api.stop()
-    script = scripts.start("from batuta import Task\nprint(Task.init().id)\n", **env)
+    script = scripts.start("from batuta import Task\nprint(Task.init().id)\n", env=env)
     assert script.stderr is not None
     assert "waiting for the server" in script.stderr.readline()
     api.start()

@@ -35,6 +35,10 @@ def find_entry() -> Entry | None:
     if file is None or not os.path.isfile(file):
         return None
     script = Path(os.path.abspath(file))
+    if _is_installed(script):  # a runner such as cProfile or coverage: the program is what it was told to run
+        told = sys.argv[0] if sys.argv else ""
+        if told.endswith(".py") and os.path.isfile(told) and not _is_installed(Path(os.path.abspath(told))):
+            return Entry(Path(os.path.abspath(told)))
     if spec is None:
         return Entry(script)
     name = str(spec.name)
@@ -68,14 +72,21 @@ def _roots(entry: Entry) -> list[Path]:
         for _ in range(entry.module.count(".") + (entry.script.name == "__main__.py")):
             first = first.parent
     roots = [first, Path(os.getcwd())]
-    return [root for at, root in enumerate(roots) if root not in roots[:at]]
+    return [root for at, root in enumerate(roots) if root not in roots[:at] and not _is_installed(root / "x.py")]
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a file belongs to Python or to an installed package rather than to the user."""
+    library = Path(os.__file__).parent
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or library in path.parents
 
 
 def _packages_of(entry: Entry, roots: list[Path]) -> list[Path]:
     """The `__init__.py` files that run before the program does, when it was started by `-m`."""
     if not entry.module:
         return []
-    return [path for path in _module_files(roots[0], entry.module.split(".")) if path != entry.script]
+    parts = entry.module.split(".")
+    return [path for root in roots[:1] for path in _module_files(root, parts) if path != entry.script]
 
 
 def _imported(path: Path) -> set[str]:
@@ -105,6 +116,8 @@ def _own_files(name: str, roots: list[Path], importer: Path) -> list[Path]:
         folder = importer.parent
         for _ in range(dots - 1):
             folder = folder.parent
+        if _is_installed(importer):
+            return []
         package = [folder / "__init__.py"] if (folder / "__init__.py").is_file() else []
         return package + _module_files(folder, name[dots:].split(".") if name[dots:] else [])
     for root in roots:
