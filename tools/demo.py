@@ -310,7 +310,8 @@ def _listens(port: int) -> bool:
 def main() -> int:
     """Run the demo; 0 when the main job went as it should."""
     demo = Demo()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: started in the background, a shell has it ignored
+        signal.signal(number, signal.default_int_handler)
     code = 1
     try:
         demo.run()
@@ -320,6 +321,8 @@ def main() -> int:
     except KeyboardInterrupt:
         code = 130
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave processes behind
+            signal.signal(number, signal.SIG_IGN)
         left = demo.stop()
         demo.steps.done("everything stopped")
     if left and code == 0:

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple, cast
 
 from batuta_rpc.config import ConfigError, Connection, load_connection, parse_connection
 
-_EPILOG = """
-The credential comes from --join-token, --credentials, the environment (BATUTA_API, BATUTA_ACCESS_KEY,
-BATUTA_SECRET_KEY) or ~/.batuta/batuta.conf. Ctrl-C leaves running tasks alone: the next start finds them again.
-"""
+_EPILOG = """The credential comes from --join-token, --credentials, the environment (BATUTA_API,
+BATUTA_ACCESS_KEY, BATUTA_SECRET_KEY) or ~/.batuta/batuta.conf. Ctrl-C leaves running
+tasks alone: the next start finds them again.
+
+Example:
+  batuta agent start --queue default
+  batuta agent start --queue gpu --queue default --slots 2"""
 
 
 def start(subparsers: Any) -> None:
@@ -25,7 +28,13 @@ def start(subparsers: Any) -> None:
     add_arguments(
         cast(
             "argparse.ArgumentParser",
-            subparsers.add_parser("start", help="run tasks from queues on this machine", epilog=_EPILOG),
+            subparsers.add_parser(
+                "start",
+                help="run tasks from queues on this machine",
+                description="Run tasks from queues on this machine until Ctrl-C.",
+                epilog=_EPILOG,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            ),
         )
     )
 

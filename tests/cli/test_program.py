@@ -40,12 +40,24 @@ def actions(parser: Any) -> list[Any]:
 
 def test_every_command_explains_itself_with_an_example_that_parses() -> None:
     whole = program.build(make_context(), [], [])
+    assert explained(whole) >= 15
+
+
+@pytest.mark.parametrize("words", [["up"], ["agent", "start"]])
+def test_the_commands_of_the_extras_explain_themselves_too(words: list[str]) -> None:
+    found = [plugin for plugin in plugins.installed() if list(plugin.path) == words]
+    whole = program.build(make_context(), found, words)
+    assert explained(whole) >= 16
+
+
+def explained(whole: argparse.ArgumentParser) -> int:
+    """How many examples there are; each has been parsed."""
     seen = 0
     for parser in parsers(whole):
         assert parser.description, parser.prog
         assert parser.epilog is not None, parser.prog
-        assert parser.epilog.startswith("Example"), parser.prog
-        for line in parser.epilog.splitlines()[1:]:
+        assert "Example:\n" in parser.epilog, parser.prog
+        for line in parser.epilog.partition("Example:\n")[2].splitlines():
             words = line.split("#")[0].replace("'wrong data'", "wrong").split()
             assert words[0] == "batuta"
             if "COMMAND" not in words:
@@ -53,7 +65,7 @@ def test_every_command_explains_itself_with_an_example_that_parses() -> None:
                 seen += 1
         for action in actions(parser):
             assert action.help or isinstance(action.choices, dict), (parser.prog, action.dest)
-    assert seen >= 15
+    return seen
 
 
 def test_usage_errors_end_with_2(program: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,3 +17,8 @@ class CliError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+def sentences(*parts: str) -> str:
+    """Parts of a message as sentences of one line; parts that are empty are left out."""
+    return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in parts if part)

@@ -10,7 +10,7 @@ from batuta._cli import credentials
 from batuta._cli.arguments import SubParsers, command
 from batuta._cli.context import Context
 from batuta._cli.credentials import Login
-from batuta._cli.failures import CliError
+from batuta._cli.failures import CliError, sentences
 
 _VARIABLES = {"api": "BATUTA_API", "access_key": "BATUTA_ACCESS_KEY", "secret_key": "BATUTA_SECRET_KEY"}
 
@@ -78,7 +78,7 @@ def _check(context: Context, login: Login) -> tuple[str, str]:
     try:
         client = Client(login.api, login.access_key, login.secret_key, context.clock)
     except ValueError as error:
-        raise CliError(f"{error}. Nothing was written.") from None
+        raise CliError(sentences(str(error), "Nothing was written")) from None
     try:
         caller = client.users.GetCaller(users.GetCallerRequest())
     except errors.CredentialInvalid:
@@ -87,7 +87,7 @@ def _check(context: Context, login: Login) -> tuple[str, str]:
             "Copy the whole block again, or ask an admin for a new one. Nothing was written."
         ) from None
     except errors.RpcError as error:
-        raise CliError(f"{error.message} Nothing was written.") from None
+        raise CliError(sentences(error.message, "Nothing was written")) from None
     finally:
         client.close()
     return caller.subject, ", ".join(word(types.Role, role, "ROLE_").lower() for role in caller.roles)

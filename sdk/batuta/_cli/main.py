@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from batuta._cli import plugins, program
 from batuta._cli.context import Context
-from batuta._cli.failures import INTERRUPTED, OK, PIPE_CLOSED, CliError
+from batuta._cli.failures import INTERRUPTED, OK, PIPE_CLOSED, CliError, sentences
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def _explain(error: Exception, found: Sequence[plugins.Plugin], argv: Sequence[s
     if isinstance(error, ImportError) and called is not None:
         return plugins.unusable(called.name, error)
     if isinstance(error, RpcError):
-        return CliError(f"{error.message}{_next_step(error)}")
+        return CliError(sentences(error.message, _next_step(error)))
     if isinstance(error, (ValueError, OSError)):
         return CliError(str(error))
     raise error
@@ -67,8 +67,7 @@ def _next_step(error: Exception) -> str:
         errors.CredentialInvalid: "`batuta init` stores another credential.",
         errors.EtagMismatch: "Somebody else changed it meanwhile; look again and repeat.",
     }
-    step = steps.get(type(error))
-    return f" {step}" if step else ""
+    return steps.get(type(error), "")
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def show_task(context: Context, args: argparse.Namespace) -> None:
 
 def enqueue_task(context: Context, args: argparse.Namespace) -> None:
     """Put a task into a queue."""
-    from batuta._cli.failures import CliError
+    from batuta._cli.failures import CliError, sentences
     from batuta_proto.tasks import v1 as tasks
     from batuta_rpc.errors import QueueNotFound
 
@@ -163,7 +163,7 @@ def enqueue_task(context: Context, args: argparse.Namespace) -> None:
         try:
             answer = client.tasks.EnqueueTask(request)
         except QueueNotFound as error:
-            raise CliError(f"{error.message.rstrip('.')}. With --create-queue it is made.") from None
+            raise CliError(sentences(error.message, "With --create-queue it is made")) from None
     _say(context, args, answer.task, f"is in the queue {answer.task.status.queue_name!r}")
 
 
