@@ -183,6 +183,14 @@ async def test_a_running_task_stops_and_then_is_aborted(api: Any, member: Any) -
     assert (ended.status.reason, ended.status.message) == ("USER_ABORT", "enough")
 
 
+async def test_a_running_task_that_the_queue_service_has_forgotten_can_still_be_aborted(api: Any, member: Any) -> None:
+    task, entry = await on_agent(api, member)
+    del api.queue.service.entries[entry]  # its database was lost
+    await member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task.id))
+    ended = await member.until_state(task.id, ABORTED)
+    assert not ended.status.attempt_open
+
+
 async def test_a_local_run_is_told_to_stop_by_watching(api: Any, member: Any) -> None:
     started = await member.started()
     await member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=started.id))

@@ -175,6 +175,15 @@ def test_a_reset_without_results_forgets_the_iterations_but_not_the_number_of_at
     assert (dropped.attempt, dropped.reason, dropped.exit_code, dropped.state) == (2, "", None, TaskState.DRAFT)
 
 
+def test_a_run_that_is_to_stop_and_that_the_queue_service_has_forgotten_ends_here() -> None:
+    stopping = lifecycle.abort(in_state(TaskState.RUNNING), "enough", LATER)
+    ended = lifecycle.forgotten(stopping, "e0", LATER)
+    assert (ended.status.state, ended.status.message, ended.status.attempt_open) == (TaskState.ABORTED, "enough", False)
+    assert lifecycle.forgotten(stopping, "other", LATER) is stopping
+    running = in_state(TaskState.RUNNING)
+    assert lifecycle.forgotten(running, "e0", LATER) is running
+
+
 def test_a_stopping_local_run_without_a_courier_is_given_up() -> None:
     stopping = lifecycle.abort(lifecycle.start(a_task(), "laptop", LATER), "", LATER)
     ended = lifecycle.give_up(stopping, LATER)

@@ -78,7 +78,9 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     database = Database(settings.database_url, METADATA, clock)
     migrate(database.engine, Path(__file__).parent / "migrations")
     works: Works = SqlTransactor[Work](database, sql_work(hub, clock))
-    for path in await ensure_credentials(works, settings.data_dir, settings.endpoint, clock.now(), ids):
+    for path in await ensure_credentials(
+        works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
+    ):
         _log.info("first credential written", extra={"path": str(path)})
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"

@@ -77,4 +77,7 @@ class Delivery:
         asked = queues.WithdrawEntryRequest.FromString(row.payload)
         answer = await self._stub.WithdrawEntry(asked, timeout=_DEADLINE)
         now, attempt = self._clock.now(), answer.entry.attempt
+        if not answer.HasField("entry"):
+            await self._works.write(lambda work: queueing.forget(work, row.ordering_key, asked.entry_id, now))
+            return
         await self._works.write(lambda work: queueing.settle(work, row.ordering_key, asked.entry_id, attempt, now))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from google.rpc import error_details_pb2, status_pb2
 
 from batuta_api.moments import moment
@@ -62,7 +64,7 @@ def event(told: queues.EntryEvent) -> EntryEvent | None:
         exit_code=told.exit_code if told.HasField("exit_code") else None,
         signal=told.signal if told.HasField("signal") else None,
         tails=convert.tails(told.tails),
-        event_time=moment(told.event_time) if told.HasField("event_time") else None,
+        event_time=_event_time(told),
     )
 
 
@@ -76,6 +78,14 @@ def watch_after(known: Cursor | None) -> queues.WatchAttemptsRequest:
     if known is None:
         return queues.WatchAttemptsRequest()
     return queues.WatchAttemptsRequest(after=queues.Cursor(log_epoch=known.log_epoch, position=known.position))
+
+
+def _event_time(told: queues.EntryEvent) -> datetime | None:
+    """When it happened; None when the clock that saw it is beyond all dates."""
+    try:
+        return moment(told.event_time) if told.HasField("event_time") else None
+    except OverflowError:
+        return None
 
 
 def _why(status: status_pb2.Status) -> tuple[str, str]:

@@ -36,7 +36,11 @@ def apply_batch(work: Work, batch: Sequence[EntryEvent], known: Cursor | None, t
     if not work.cursor.advance(known, to):
         raise CursorMoved
     for event in batch:
-        _apply(work, event, now)
+        try:
+            _apply(work, event, now)
+        except (ValueError, TypeError, KeyError, OverflowError):
+            # A fault of ours; were it raised, every later event of every task would wait behind this one.
+            _log.exception("an event of the queue service is passed over: %r", event)
 
 
 def _apply(work: Work, event: EntryEvent, now: datetime) -> None:

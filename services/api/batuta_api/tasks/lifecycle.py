@@ -135,6 +135,15 @@ def settle(task: Task, entry_id: str, attempt: int, now: datetime) -> Task:
     return task.moved(now, settled=True, attempt=max(status.attempt, attempt))
 
 
+def forgotten(task: Task, entry_id: str, now: datetime) -> Task:
+    """The queue service does not know the entry that is to stop: no event will ever end the task, so this does."""
+    status = task.status
+    if status.entry_id != entry_id or status.state is not TaskState.STOPPING:
+        return task
+    said = status.message or "aborted; the queue service no longer knew of the run"
+    return task.moved(now, state=TaskState.ABORTED, message=said, attempt_open=False, end_time=now)
+
+
 def refuse(task: Task, reason: str, message: str, now: datetime) -> Task:
     """The queue service will never take the entry: the task has failed."""
     if task.status.state is not TaskState.QUEUED:

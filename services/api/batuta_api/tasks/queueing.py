@@ -89,6 +89,13 @@ def settle(work: Work, task_id: str, entry_id: str, attempt: int, now: datetime)
         _keep(work, task, lifecycle.settle(task, entry_id, attempt, now))
 
 
+def forget(work: Work, task_id: str, entry_id: str, now: datetime) -> None:
+    """The queue service does not know `entry_id`, which is to stop."""
+    task = work.tasks.get(task_id)
+    if task is not None:
+        _keep(work, task, lifecycle.forgotten(lifecycle.settle(task, entry_id, 0, now), entry_id, now))
+
+
 def refuse(work: Work, task_id: str, entry_id: str, reason: str, message: str, now: datetime) -> None:
     """The queue service will never take `entry_id`."""
     task = work.tasks.get(task_id)

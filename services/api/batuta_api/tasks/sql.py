@@ -82,7 +82,7 @@ class SqlTaskStore:
 
     def put_status(self, task: Task) -> None:
         """Keep a changed status and generation of a task that exists."""
-        fields = {"generation": task.generation, "update_time": task.update_time, **_status(task)}
+        fields: dict[str, Any] = {"generation": task.generation, "update_time": task.update_time, **_status(task)}
         for name in _MOMENTS & fields.keys():
             fields[name] = stored(fields[name])
         _PUT_STATUS.run(self._connection, {"task_id": task.id, **fields})
