@@ -25,7 +25,7 @@ PATIENCE = 24 * 3600.0
 """Seconds after a local run's end for which an absent server is tried; then the spool waits for a later courier."""
 _LOOK = 0.05
 _BEFORE_FINISH = 2.0
-"""Seconds for which the task's end waits for its last data; later data is still taken, up to the tails."""
+"""Seconds of an answering server for which the task's end waits for its last data; what comes later is taken too."""
 
 
 class Stubs(NamedTuple):
@@ -49,6 +49,7 @@ class Courier:
         self._logs = LogShipper(spool_dir, run, stubs.logs, self._ledger, clock, ids)
         self._scalars = ScalarShipper(spool_dir, run, stubs.metrics, self._ledger, clock, ids)
         self._watch = AbortWatch(run, stubs.tasks, clock, ids)
+        self._ledger.on_recovery += [self._logs.hurry, self._scalars.look]
         self._ordered_to_stop = threading.Event()
 
     def stop(self, *_: object) -> None:
@@ -86,7 +87,7 @@ class Courier:
         ends = tails.tails(self._spool_dir)
         self._scalars.look()
         if close.finish:
-            self._until_stored(ends, self._clock.monotonic() + _BEFORE_FINISH)
+            self._until_nearly_stored(ends, deadline)
             finish_task(
                 self._stubs.tasks, self._run, close, ends, self._clock, self._ids, deadline, self._ordered_to_stop
             )
@@ -125,6 +126,16 @@ class Courier:
                 return False
             self._ledger.wait(_LOOK)
         return True
+
+    def _until_nearly_stored(self, ends: list[tails.Tail], deadline: float | None) -> None:
+        """Wait until everything is stored, or has not come through a server that has answered for a while."""
+        closed = self._clock.monotonic()
+        while not self._until_stored(ends, self._clock.monotonic() + _LOOK):
+            now, up_since = self._clock.monotonic(), self._ledger.up_since()
+            if up_since is not None and now - max(closed, up_since) >= _BEFORE_FINISH:
+                return
+            if deadline is not None and now >= deadline:
+                return
 
     def _raise_trouble(self) -> None:
         error = self._logs.error or self._scalars.error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from batuta_courier import layout, tails
@@ -24,6 +25,10 @@ class Ledger:
         self._acks.done, self._acks.error = False, None
         self._written_at = -_EVERY
         self._dirty = False
+        self._down = False
+        self._up_since = clock.monotonic()
+        self.on_recovery: list[Callable[[], None]] = []
+        """Called, from any thread, when the server answers again after it did not."""
 
     def log(self, producer: str) -> int:
         """Bytes of this log that are stored."""
@@ -45,6 +50,26 @@ class Ledger:
             self._dirty = True
             self._lock.notify_all()
             self._write_if_due()
+
+    def answered(self) -> None:
+        """The server has answered a call."""
+        with self._lock:
+            if not self._down:
+                return
+            self._down = False
+            self._up_since = self._clock.monotonic()
+        for each in self.on_recovery:
+            each()
+
+    def failed(self) -> None:
+        """A call has failed in a way that passes."""
+        with self._lock:
+            self._down = True
+
+    def up_since(self) -> float | None:
+        """Since when (monotonic seconds) the server has answered; None while it does not."""
+        with self._lock:
+            return None if self._down else self._up_since
 
     def stored(self, ends: list[tails.Tail]) -> bool:
         """Whether everything up to `ends` is stored."""

@@ -57,6 +57,7 @@ class LogShipper:
         self._ids = ids
         self._logs: dict[str, _Log] = {}
         self._stopped = False
+        self._hurried = False
         self._inner, self._outer = os.pipe()
         os.set_blocking(self._inner, False)
         os.set_blocking(self._outer, False)
@@ -83,6 +84,11 @@ class LogShipper:
         self._stopped = True
         self._poke()
 
+    def hurry(self) -> None:
+        """Try at once what waits for its next try: the server is back. From any thread."""
+        self._hurried = True
+        self._poke()
+
     def _poke(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._outer, b"w")
@@ -97,6 +103,10 @@ class LogShipper:
     def _step(self) -> bool:
         """Look at every log once. True when something was sent or is waiting to be."""
         busy = False
+        if self._hurried:
+            self._hurried = False
+            for waiting in self._logs.values():
+                waiting.retry_at = 0.0
         for producer, path in layout.logs(self._spool_dir):
             log = self._logs.get(producer)
             if log is None:
@@ -124,6 +134,8 @@ class LogShipper:
         if stream.committed is not None:
             self._ledger.put(producer, tails.LOG, stream.committed)
             log.backoff.reset()
+            if not stream.ended:
+                self._ledger.answered()
         if not stream.ended:
             return
         log.stream = None
@@ -132,6 +144,7 @@ class LogShipper:
             self.error = stream.error
         elif stream.error is not None or stream.committed is None or stream.committed < stream.sent:
             log.retry_at = now + log.backoff.next()
+            self._ledger.failed()
 
     def _feed(self, log: _Log, stream: LogStream, size: int, now: float) -> bool:
         """Send what fits into the window. True while there is more, or more may follow at once."""

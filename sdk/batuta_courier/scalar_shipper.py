@@ -77,6 +77,7 @@ class ScalarShipper:
                 return 0.0
             if not troubles.passes(error):
                 raise
+            self._ledger.failed()
             return error.retry_delay or self._backoff.next()
         return _EVERY
 
@@ -93,6 +94,7 @@ class ScalarShipper:
                 return
             answer = self._stub.AppendScalars(request(self._run, folder.name, batch))
             self._backoff.reset()
+            self._ledger.answered()
             stored = answer.committed_sequence
             if stored < start:
                 raise SpoolDamaged(

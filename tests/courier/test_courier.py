@@ -288,3 +288,27 @@ def test_ack_json_is_what_its_readers_were_promised(api: FakeApi, spool: Path, s
         "error": None,
     }
     assert os.stat(spool / "ack.json").st_mode & 0o077 == 0
+
+
+def test_a_run_that_ended_while_the_server_was_away_ends_there_with_all_its_data(
+    api: FakeApi, home: Path, start_courier: StartCourier, start_script: StartScript
+) -> None:
+    script = start_script("input()")
+    spool = local_spool(home, api, script)
+    producer = ProducerSpool(spool, CLOCK, "x")
+    console(spool, b"one\n")
+    courier = start_courier(spool)
+    api.state.wait_for(lambda: api.state.log("t") == b"one\n")
+    api.stop()
+    for at in range(100):
+        producer.scalars.report("a", "b", 1.0, at)
+        console(spool, b"more\n")
+    layout.write_close(spool, layout.Close(True, "COMPLETED"))
+    CLOCK.sleep_blocking(3.0)  # longer than the end of a task waits for its data while a server answers
+    with api.state.changed:
+        api.state.task("t").status.state = tasks.TASK_STATE_RUNNING
+    api.start()
+    api.state.wait_for_state("t", tasks.TASK_STATE_COMPLETED)
+    assert len(api.state.points("t")) == 100
+    assert api.state.log("t") == b"one\n" + b"more\n" * 100
+    assert courier.wait(10) == 0
