@@ -11,6 +11,7 @@ work.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -62,7 +63,8 @@ def _parse_known_args(
         result = cast("Any", _parse)(self, args, namespace, **rest)
     finally:
         _depth.inside = False
-    watch.parsed(describe(self, result[0]))
+    with contextlib.suppress(Exception):  # parsers of others, with namespaces of their own making, are none of ours
+        watch.parsed(describe(self, result[0]))
     return result
 
 
@@ -100,6 +102,8 @@ def prepare(parser: argparse.ArgumentParser, args: Sequence[str] | None, paramet
         value = stored.get(action.dest)
         if value is None:
             continue
+        for group in parser._mutually_exclusive_groups:
+            group.required = False
         if isinstance(action, argparse._SubParsersAction):
             if value.text in cast("Any", action.choices):
                 commands.append(value.text)

@@ -74,7 +74,7 @@ class Run:
         """See to it that the run ends when this process does."""
         self._exits = ExitWatch(self._at_exit)
         self._exits.install()
-        if self.mode == layout.LOCAL:
+        if self.owns:
             self._exit_status = ExitStatus(self.spool_dir / "exit_status")
             self._exit_status.install()
 
@@ -105,9 +105,10 @@ class Run:
     def leave(self) -> None:
         """Stop watching: somebody else decides how the task goes on. The courier brings the rest home and ends."""
         self._release()
-        layout.write_close(self.spool_dir, layout.Close())
-        if self.keeper is not None:
-            self.keeper.ensure()
+        with contextlib.suppress(OSError):  # the task is queued already; a later courier finds what is left
+            layout.write_close(self.spool_dir, layout.Close())
+            if self.keeper is not None:
+                self.keeper.ensure()
 
     def end(self, ending: Ending, *, exiting: bool) -> None:
         """End the run: what is left to do is the courier's."""
