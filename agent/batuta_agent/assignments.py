@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from batuta_agent.attempt import Attempt
 from batuta_agent.folders import StateFolder
@@ -34,7 +35,8 @@ class Assignments:
             if folder.path.name not in known:
                 folder.remove()
         for held in self._shop.journal.held():
-            self._begin(held)
+            # What the broker said to the agent before us may no longer hold: what has not started waits for Welcome.
+            self._begin(replace(held, accepted=False))
 
     def held(self) -> list[agents.HeldAssignment]:
         """Everything in hand, ended but unacknowledged included."""
@@ -60,9 +62,6 @@ class Assignments:
             await self._reject(report)
             return
         await self._shop.journal.accept(assignment, report)
-        self._shop.printer.event(
-            "accepted", f"task {ref.task_id} (attempt {ref.attempt}) accepted", task_id=ref.task_id, attempt=ref.attempt
-        )
         self._begin(Held(ref, assignment))
 
     async def expect(self, expected: Iterable[agents.Assignment]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import traceback
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from batuta_agent.shims import RunningShim, ShimFailed, end_stray_processes
 from batuta_agent.workshop import Workshop
 from batuta_courier import layout
 from batuta_proto.agents import v1 as agents
+from batuta_rpc.backoff import Backoff
 
 _SLOW = 0.2
 """Seconds of preparation after which PREPARING is worth a report."""
@@ -30,6 +32,7 @@ _DRAIN_LIMIT = 30.0
 _DELIVERY_LIMIT = 24 * 3600.0
 """How long data that came too late for the report is still offered to the server."""
 _LOST_GRACE = 5.0
+_JOURNAL_TRIES = 500
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ class Attempt:
         self._cancel: agents.Cancel | None = None
         self._lost = asyncio.Event()
         self._stop_at = 0.0
+        self._renewed = asyncio.Event()
         self._shim: RunningShim | None = None
         self._console = AgentConsole(folder.spool)
         env = run_environment.courier(workshop.env, held.assignment.attempt_token)
@@ -87,6 +91,7 @@ class Attempt:
         left = lost_after * 0.99 - grace - 5.0
         if left >= 2 * heartbeat:
             self._stop_at = sent_at + left
+            self._renewed.set()
             if self._shim is not None:
                 self._shim.renew(self._stop_at)
 
@@ -142,7 +147,7 @@ class Attempt:
             if prepared is None:
                 return None
             try:
-                if await self._until(self._stop, self._permitted.wait()) is None:
+                if await self._until(self._stop, self._allowed()) is None:
                     return None
                 return await self._start(prepared)
             finally:
@@ -150,6 +155,14 @@ class Attempt:
         finally:
             slow.cancel()
             await asyncio.wait({slow})
+
+    async def _allowed(self) -> bool:
+        """Wait until the broker has stored ACCEPTED and the lease is alive: preparing may take long."""
+        await self._permitted.wait()
+        while 0 < self._stop_at <= self._shop.clock.boottime():
+            self._renewed.clear()
+            await self._renewed.wait()
+        return True
 
     async def _prepare(self) -> Prepared:
         spec = await self._shop.reader.read(self._assignment)
@@ -203,7 +216,7 @@ class Attempt:
         self._delivery.start(_COURIER_DELAY)
         if state.child_pid and not self._lost.is_set():
             await self._report(Phase.RUNNING)
-            self._tell("started", "runs")
+            self._tell("started", "accepted and running")
         ended = await shim.end()
         if ended is None:
             await asyncio.to_thread(end_stray_processes, self._folder.path)
@@ -245,8 +258,24 @@ class Attempt:
             status = ended.status()
             if status is not None:
                 message.reason.CopyFrom(status)
-            message.tails.extend(self._delivery.ends())
-        await self._shop.journal.report(message)
+            message.tails.extend(await asyncio.to_thread(self._delivery.ends))
+        await self._keep(message)
+
+    async def _keep(self, report: agents.AssignmentReport) -> None:
+        """Put it into the journal; a disk that is full or away is waited for."""
+        backoff = Backoff(self._shop.ids, first=0.5, limit=_JOURNAL_TRIES)
+        while not await self._try_to_keep(report, last=backoff.tries == _JOURNAL_TRIES):
+            await self._shop.clock.sleep(backoff.next())
+
+    async def _try_to_keep(self, report: agents.AssignmentReport, *, last: bool) -> bool:
+        try:
+            await self._shop.journal.report(report)
+        except sqlite3.OperationalError as error:
+            self._tell("journal", f"cannot be reported on: the journal cannot be written: {error}", "error")
+            if last:
+                raise
+            return False
+        return True
 
     def _tell(self, kind: str, text: str, level: str = "info", **facts: object) -> None:
         name = f"task {self.ref.task_id} (attempt {self.ref.attempt})"

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from batuta_agent.model import Held, Phase, Ref
 from batuta_proto.agents import v1 as agents
@@ -45,11 +45,14 @@ class Journal:
         self.journal_id = self._thread.submit(_fact, self._connection, "journal_id", ids.request_id()).result()
         self._held = self._thread.submit(_read_held, self._connection).result()
         self._reports = self._thread.submit(_read_reports, self._connection).result()
+        self._changes: set[asyncio.Future[None]] = set()
         self.on_report: Callable[[], None] = lambda: None
         """Called when a report has been kept and can be sent."""
 
     async def close(self) -> None:
         """Finish what is being written, and close."""
+        if self._changes:
+            await asyncio.wait(self._changes)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
         self._thread.shutdown()
 
@@ -67,6 +70,9 @@ class Journal:
 
     async def accept(self, assignment: agents.Assignment, report: agents.AssignmentReport) -> None:
         """Keep a new assignment and its ACCEPTED report, in one step."""
+        await self._whole(self._accept(assignment, report))
+
+    async def _accept(self, assignment: agents.Assignment, report: agents.AssignmentReport) -> None:
         held = Held(Ref.of(assignment.ref), assignment)
 
         def write() -> int:
@@ -82,6 +88,9 @@ class Journal:
 
     async def report(self, report: agents.AssignmentReport) -> None:
         """Keep a report, and the phase that it tells. Its number is set here."""
+        await self._whole(self._report(report))
+
+    async def _report(self, report: agents.AssignmentReport) -> None:
         ref, phase = Ref.of(report.ref), Phase(report.phase)
 
         def write() -> int:
@@ -126,7 +135,9 @@ class Journal:
 
     async def forget(self, ref: Ref) -> None:
         """Drop an assignment and its reports: it is over, or no longer ours."""
+        await self._whole(self._forget(ref))
 
+    async def _forget(self, ref: Ref) -> None:
         def write() -> None:
             self._connection.execute("DELETE FROM assignments WHERE task_id = ? AND attempt = ?", ref)
             self._connection.execute("DELETE FROM reports WHERE task_id = ? AND attempt = ?", ref)
@@ -140,10 +151,15 @@ class Journal:
         self._reports[number] = report
         self.on_report()
 
+    async def _whole(self, change: Coroutine[Any, Any, None]) -> None:
+        """Make a change on disk and in memory, both or none: also when the caller is cancelled meanwhile."""
+        making = asyncio.ensure_future(change)
+        self._changes.add(making)
+        making.add_done_callback(self._changes.discard)
+        await asyncio.shield(making)
+
     async def _commit(self, write: Callable[[], T]) -> T:
-        work = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, write)
-        # Shielded: a caller that is cancelled must not leave memory and disk with different stories.
-        return await asyncio.shield(work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, write)
 
     def _later(self, write: Callable[[], object]) -> None:
         self._thread.submit(self._transaction, write)

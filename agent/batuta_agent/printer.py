@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from typing import Protocol, TextIO
@@ -32,7 +33,8 @@ class HumanPrinter:
     def event(self, kind: str, text: str, level: str = "info", **facts: object) -> None:
         """Print one line."""
         time = self._clock.now().astimezone().strftime("%H:%M:%S")
-        self._console.print(Text.assemble((time, "dim"), "  ", (text, _STYLES.get(level, ""))))
+        with contextlib.suppress(OSError, ValueError):  # whoever read this is gone; the work goes on
+            self._console.print(Text.assemble((time, "dim"), "  ", (text, _STYLES.get(level, ""))))
 
 
 class JsonPrinter:
@@ -45,4 +47,5 @@ class JsonPrinter:
     def event(self, kind: str, text: str, level: str = "info", **facts: object) -> None:
         """Print one line."""
         record = {"time": self._clock.now().isoformat(), "level": level, "event": kind, "message": text, **facts}
-        print(json.dumps(record, default=str), file=self._stream, flush=True)
+        with contextlib.suppress(OSError, ValueError):
+            print(json.dumps(record, default=str), file=self._stream, flush=True)

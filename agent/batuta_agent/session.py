@@ -7,6 +7,7 @@ connection says it. Within a connection one task writes, so that a heartbeat nev
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -104,6 +105,9 @@ class Session:
             await self._first_of(self._write(call), self._read(call), self._beat(), self._measure(), self._listen())
         except (RpcError, SessionBroken) as error:
             self._outcome.error = error
+        except sqlite3.Error as error:  # what cannot be kept must not be promised
+            self._outcome.error = SessionBroken(f"the journal cannot be written: {error}")
+            self._outcome.lived = False
         finally:
             self._journal.on_report = self._assignments.on_change = lambda: None
             call.cancel()

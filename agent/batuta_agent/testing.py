@@ -198,7 +198,9 @@ class ScriptedBroker:
         """A token for the one credential `key`/`secret`."""
         if (request.access_key, request.secret_key) != ("key", "secret"):
             await _abort(context, RpcError.for_reason("CREDENTIAL_INVALID", "the credential is not valid"))
-        return users.IssueTokenResponse(token="token")
+        answer = users.IssueTokenResponse(token="token")
+        answer.expire_time.FromSeconds(SystemClock().unix_millis() // 1000 + 900)
+        return answer
 
     async def RedeemJoinToken(
         self, request: users.RedeemJoinTokenRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -270,10 +270,7 @@ async def test_what_the_broker_calls_lost_is_killed_and_never_reported_on_again(
     await until(lambda: not (agent.state / "attempts" / "task.1").exists())
     while (await session.take("heartbeat")).held:
         pass
-    assert {each.report.phase for each in session.received if each.HasField("report")} == {
-        Phase.ACCEPTED,
-        Phase.RUNNING,
-    }
+    assert not any(each.report.phase > Phase.RUNNING for each in session.received if each.HasField("report"))
 
 
 async def test_a_superseded_agent_ends_with_a_code_that_service_managers_do_not_restart(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -403,3 +404,74 @@ async def test_a_stopped_agent_says_goodbye_and_keeps_its_leases(bench: Bench, b
     assert (await session.take("goodbye")).keep_leases
     session.end()
     assert await asyncio.wait_for(asyncio.shield(bench.running), 20) == 0
+
+
+async def test_after_a_restart_nothing_starts_before_the_broker_expects_it_again(
+    tmp_path: Path, broker: ScriptedBroker
+) -> None:
+    first = Bench(tmp_path, broker, slots=2)
+    session, _ = await opened(broker)
+    session.welcome()
+    session.send(assignment=assignment())
+    report = await session.take_report(Phase.ACCEPTED)
+    session.acknowledge(report.report_number)
+    await until(lambda: first.journal.reports() == [])
+    session.end()
+    first.agent.stop()
+    await first.close()
+    second = Bench(tmp_path, broker, slots=2)
+    second.maker.ready.set()
+    mark = tmp_path / "started"
+    second.maker.code = f"open({str(mark)!r}, 'w').close()"
+    again, hello = await opened(broker)
+    assert [each.ref.task_id for each in hello.held] == ["task"]
+    await asyncio.sleep(0.3)
+    assert not mark.exists()
+    again.auto = True
+    again.welcome(expected=[assignment()])
+    await again.take_report(Phase.SUCCEEDED)
+    assert mark.exists()
+    await second.close()
+    end_everything_below(tmp_path)
+
+
+async def test_nothing_starts_on_a_lease_that_ran_out_while_it_was_prepared(
+    bench: Bench, broker: ScriptedBroker, tmp_path: Path
+) -> None:
+    mark = tmp_path / "started"
+    bench.maker.code = f"open({str(mark)!r}, 'w').close()"
+    session, _ = await opened(broker)
+    session.welcome(period=0.1)
+    terms = agents.LeaseTerms(kill_when_lost=True)
+    terms.lost_after.FromMilliseconds(6_400)  # 0.3 s after what is kept back for the kill
+    terms.kill_grace.FromMilliseconds(1_000)
+    session.send(assignment=assignment(lease=terms))
+    report = await session.take_report(Phase.ACCEPTED)
+    session.acknowledge(report.report_number)
+    await asyncio.sleep(0.6)
+    bench.maker.ready.set()
+    await asyncio.sleep(0.3)
+    assert not mark.exists()
+    session.auto = True  # heartbeats are acknowledged again: the lease lives
+    await session.take_report(Phase.SUCCEEDED)
+
+
+async def test_a_lease_is_renewed_from_the_sending_of_the_acknowledged_heartbeat(
+    bench: Bench, broker: ScriptedBroker, tmp_path: Path
+) -> None:
+    bench.maker.ready.set()
+    bench.maker.code = "import time\ntime.sleep(1000)"
+    session = await broker.welcomed(period=0.1)
+    terms = agents.LeaseTerms(kill_when_lost=True)
+    terms.lost_after.FromSeconds(1800)
+    terms.kill_grace.FromSeconds(30)
+    session.send(assignment=assignment(lease=terms))
+    await session.take_report(Phase.RUNNING)
+    file = tmp_path / "state" / "attempts" / "task.1" / "lease.json"
+    await until(file.exists)
+    stop_at = json.loads(file.read_text())["stop_at"]
+    left = stop_at - CLOCK.boottime()
+    assert 1800 * 0.99 - 30 - 5 - 5 < left <= 1800 * 0.99 - 30 - 5
+    await until(lambda: json.loads(file.read_text())["stop_at"] > stop_at)
+    session.send(cancel=agents.Cancel(ref=assignment().ref))
+    await session.take_report(Phase.CANCELLED)

@@ -63,7 +63,9 @@ class Sources:
         Raises `PreparationFailed` (a commit that is not there, a diff that does not apply, a path that leaves the
         folder) or `InfrastructureFailed` (a repository that does not answer).
         """
-        await asyncio.to_thread(_empty, work)
+        if not _made(work):  # an agent before this one had begun
+            await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
+            _made(work)
         if source.repository_url:
             await self._check_out(source, work, tools)
         elif source.script:
@@ -168,9 +170,13 @@ class Sources:
         return await tools.run([program, *safe, *argv], cwd=cwd, limit=limit, env=env, stdin=stdin, quiet=quiet)
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+def _made(folder: Path) -> bool:
+    """Make the folder; False when there is one."""
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _unreachable(url: str, output: str) -> PreparationFailed:

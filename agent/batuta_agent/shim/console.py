@@ -31,10 +31,11 @@ class Console:
 
     def write(self, data: bytes) -> None:
         """Append, and wake the courier."""
-        if self._size + len(data) > self._limit:
-            self._drop(len(data), f"the console is limited to {self._limit} bytes")
-        else:
-            self._append(data)
+        room = max(0, self._limit - self._size)
+        if room:
+            self._append(data[:room])
+        if len(data) > room:
+            self._drop(len(data) - room, f"the console is limited to {self._limit} bytes")
         self.wake()
 
     def wake(self) -> None:
