@@ -271,9 +271,12 @@ async def test_a_child_that_ended_for_good_is_left_alone(tmp_path: Path) -> None
 
 async def test_stopping_asks_the_child_to_end_and_waits(tmp_path: Path) -> None:
     ready, done = tmp_path / "ready", tmp_path / "done"
+    # A handler of its own: Python swallows a KeyboardInterrupt that falls into a destructor.
     polite = child(
-        "import time, sys\n"
-        f"try:\n  open({str(ready)!r}, 'w')\n  time.sleep(60)\nexcept KeyboardInterrupt:\n  open({str(done)!r}, 'w')"
+        "import os, signal, time\n"
+        f"signal.signal(signal.SIGINT, lambda *_: (open({str(done)!r}, 'w').close(), os._exit(0)))\n"
+        f"open({str(ready)!r}, 'w').close()\n"
+        "time.sleep(60)"
     )
     await polite.start()
     await until(ready.exists)
