@@ -6,6 +6,8 @@ by name: `stop` and `start` again on the same port, `lose_answers`.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Generator
 from concurrent import futures
@@ -16,8 +18,10 @@ from typing import Any, NoReturn
 
 import grpc
 
+from batuta_courier import process
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
+from batuta_rpc.clock import SystemClock
 from batuta_rpc.config import Connection, save_connection
 from batuta_rpc.error_status import DETAILS_KEY
 from batuta_rpc.errors import OtherTask, RpcError, StaleAttempt, TaskNotFound, to_status
@@ -177,6 +181,32 @@ def fake_api() -> Generator[FakeApi, None, None]:
         yield api
     finally:
         api.stop()
+
+
+def end_couriers(folder: Path, seconds: float = 10.0) -> None:
+    """Kill the couriers of all spools under `folder` and wait until they are gone: theirs is a server that no longer is.
+
+    Needs /proc, and finds couriers that their script has left behind. Raises AssertionError when one does not go.
+    """
+    clock = SystemClock()
+    until = clock.monotonic() + seconds
+    while True:
+        living = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_courier(pid, folder)]
+        if not living:
+            return
+        assert clock.monotonic() < until, f"couriers {living} do not go"
+        for pid in living:
+            process.signal_if_alive(pid, 0, signal.SIGKILL)
+        clock.sleep_blocking(0.005)
+
+
+def _is_courier(pid: int, folder: Path) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return False
+    ours = any("batuta_courier" in word for word in words) and any(word.startswith(f"{folder}/") for word in words)
+    return ours and process.alive(pid, 0)
 
 
 LOG, SCALARS = types.TAIL_KIND_LOG, types.TAIL_KIND_SCALARS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from batuta_courier import launch, layout
-from batuta_courier.testing import FakeApi, fake_api
+from batuta_courier.testing import FakeApi, end_couriers, fake_api
 
 
 @pytest.fixture
@@ -21,9 +21,11 @@ def api() -> Iterator[FakeApi]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, api: FakeApi) -> Path:
+def home(tmp_path: Path, api: FakeApi) -> Iterator[Path]:
+    """A home whose couriers end with the test: without their server they would go on for a day."""
     api.save_credentials(tmp_path / "home")
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    end_couriers(tmp_path)
 
 
 @pytest.fixture
