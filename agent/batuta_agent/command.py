@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from batuta_rpc.config import ConfigError, Connection, load_connection, parse_connection
+from batuta_rpc.config import ConfigError, Connection, load_connection, read_connection
 
-_EPILOG = """The credential comes from --join-token, --credentials, the environment (BATUTA_API,
-BATUTA_ACCESS_KEY, BATUTA_SECRET_KEY) or ~/.batuta/batuta.conf. Ctrl-C leaves running
-tasks alone: the next start finds them again.
+_EPILOG = """The credential comes from --credentials, from what an earlier start has kept in the state
+folder, from --join-token (`batuta agent join-token` makes one), from the environment
+(BATUTA_API, BATUTA_ACCESS_KEY, BATUTA_SECRET_KEY) or from ~/.batuta/batuta.conf. With an
+admin's credential the agent gets one of its own. Ctrl-C leaves running tasks alone: the
+next start finds them again.
 
 Example:
   batuta agent start --queue default
@@ -81,17 +83,27 @@ class _Home(NamedTuple):
     name: str
     state: Any
     connection: Connection
+    kept: bool
+    """Whether the connection is the one in the state folder."""
 
 
 async def _main(arguments: argparse.Namespace, env: Mapping[str, str]) -> int:
     from batuta_agent.agent import on_signals
     from batuta_agent.wiring import build
+    from batuta_rpc.errors import CredentialInvalid
 
     home = await _home(arguments, env)
     try:
         async with build(arguments, home.name, home.state, home.connection, env) as agent:
             on_signals(asyncio.get_running_loop(), agent.stop, (signal.SIGINT, signal.SIGTERM))
             return await agent.run(stop_tasks=arguments.stop_tasks_on_exit)
+    except CredentialInvalid as error:
+        if not home.kept:
+            raise
+        raise ConfigError(
+            f"{home.connection.api} refuses the credential in {home.state.credentials}: delete that file, and the "
+            "agent joins anew"
+        ) from error
     finally:
         home.state.close()
 
@@ -110,46 +122,41 @@ def _state(arguments: argparse.Namespace) -> tuple[str, Any]:
 
 async def _home(arguments: argparse.Namespace, env: Mapping[str, str]) -> _Home:
     """Lock the state folder, and find the credential. Raises `ConfigError`, `StateInUse`, `RpcError`."""
+    from batuta_agent.joining import kept_connection
+
     name, state = _state(arguments)
     try:
-        return _Home(name, state, await _connection(arguments, env, name, state.credentials))
+        connection = await _connection(arguments, env, name, state.credentials)
+        before = kept_connection(state.credentials)
+        kept = before is not None and before.access_key == connection.access_key
+        return _Home(name, state, connection, kept)
     except BaseException:
         state.close()
         raise
 
 
 async def _connection(arguments: argparse.Namespace, env: Mapping[str, str], name: str, kept: Path) -> Connection:
-    if arguments.credentials is not None:
-        return _with_api(_read(arguments.credentials), arguments.api)
-    before = _kept(kept)
-    if before is not None:  # a join token is spent once; what it brought stays
-        return _with_api(before, arguments.api)
-    token = arguments.join_token or env.get("BATUTA_JOIN_TOKEN", "")
-    if token:
-        from batuta_agent.joining import redeem
+    from batuta_agent.joining import join_as, kept_connection, redeem
+    from batuta_rpc.clock import SystemClock
 
+    login = None
+    if arguments.credentials is not None:
+        login = read_connection(arguments.credentials)
+    elif before := kept_connection(kept):  # a join token is spent once; what it brought stays
+        return _with_api(before, arguments.api)
+    elif token := arguments.join_token or env.get("BATUTA_JOIN_TOKEN", ""):
         api = arguments.api or env.get("BATUTA_API", "")
         if not api:
             raise ConfigError("a join token needs the server's address: give --api http://host:8480")
         return await redeem(api, token, name, kept)
-    found = load_connection(env)
-    if found is None:
+    else:
+        login = load_connection(env)
+    if login is None:
         raise ConfigError(
             "no server is configured: run `batuta init`, or give --credentials FILE, "
             "or --api URL and --join-token TOKEN"
         )
-    return _with_api(found, arguments.api)
-
-
-def _read(path: Path) -> Connection:
-    try:
-        return parse_connection(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-
-
-def _kept(path: Path) -> Connection | None:
-    return _read(path) if path.exists() else None
+    return await join_as(_with_api(login, arguments.api), name, kept, SystemClock())
 
 
 def _with_api(connection: Connection, api: str | None) -> Connection:
@@ -157,10 +164,9 @@ def _with_api(connection: Connection, api: str | None) -> Connection:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
+    return int(text)
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -6,10 +6,13 @@ import fcntl
 import os
 import re
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from batuta_agent.model import Ref
+from batuta_rpc.config import ConfigError
 
 
 class StateInUse(Exception):
@@ -23,13 +26,25 @@ def make_private(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def usable(path: Path, option: str) -> Generator[None]:
+    """Turns the `OSError` of a folder that cannot be made or written into a `ConfigError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot use the folder {path} ({error.strerror}): choose another one with {option}"
+        ) from error
+
+
 class StateFolder:
     """One agent's own folder, locked as long as its process lives."""
 
     def __init__(self, path: Path) -> None:
-        """Make and lock it. Raises `StateInUse`, which says who has it."""
-        self.path = make_private(path)
-        self._lock: IO[str] = open(path / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - open as long as we live
+        """Make and lock it. Raises `StateInUse`, which says who has it, and `ConfigError`."""
+        with usable(path, "--data"):
+            self.path = make_private(path)
+            self._lock: IO[str] = open(path / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - open as long as we live
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -97,9 +112,11 @@ class Caches:
     """What all agents of one user share: environments, repositories, wheels."""
 
     def __init__(self, root: Path) -> None:
-        self.environments = make_private(root / "venvs")
-        self.repositories = make_private(root / "git")
-        self.wheels = make_private(root / "wheels")
+        """Make them. Raises `ConfigError`."""
+        with usable(root, "--cache"):
+            self.environments = make_private(root / "venvs")
+            self.repositories = make_private(root / "git")
+            self.wheels = make_private(root / "wheels")
 
 
 def free_slot(agents: Path, host: str) -> tuple[str, StateFolder]:

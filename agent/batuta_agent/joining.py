@@ -9,10 +9,13 @@ import grpc.aio
 
 from batuta_proto.queues import v1 as queues
 from batuta_proto.system import v1 as system
+from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
+from batuta_rpc.auth import AioCredentialTokens
 from batuta_rpc.channel import open_aio
-from batuta_rpc.config import Connection, save_connection
-from batuta_rpc.errors import QueueNameTaken, QueueNotFound
+from batuta_rpc.clock import Clock
+from batuta_rpc.config import Connection, read_connection, save_connection
+from batuta_rpc.errors import QueueNameTaken, QueueNotFound, RoleMissing
 from batuta_rpc.ids import Ids
 
 CLIENT = "agent"
@@ -29,6 +32,35 @@ async def redeem(api: str, join_token: str, agent_id: str, keep: Path) -> Connec
     connection = Connection(api, answer.credential.access_key, answer.secret_key)
     save_connection(keep, connection)
     return connection
+
+
+def kept_connection(keep: Path) -> Connection | None:
+    """What an earlier start has kept in the file `keep`. Raises `ConfigError`."""
+    return read_connection(keep) if keep.exists() else None
+
+
+async def join_as(login: Connection, agent_id: str, keep: Path, clock: Clock) -> Connection:
+    """The agent's own credential, for whoever `login` is: an agent's is taken as it is, and an admin's makes one, kept
+    in the file `keep`, so that the agent never runs with an admin's rights. Raises `ConfigError`, `RpcError`."""
+    tokens = AioCredentialTokens(login.api, login.access_key, login.secret_key, clock, CLIENT)
+    channel = open_aio(login.api, tokens, CLIENT)
+    try:
+        stub = users.UserServiceStub(channel)
+        caller = await stub.GetCaller(users.GetCallerRequest())
+        if types.ROLE_AGENT in caller.roles:
+            return login
+        if types.ROLE_ADMIN not in caller.roles:
+            raise RoleMissing(
+                f"{login.api} knows you as {caller.subject}, who may not start agents: ask an admin for a token of "
+                "`batuta agent join-token`, and give it with --join-token"
+            )
+        before = kept_connection(keep)
+        if before is not None and before.api == login.api:
+            return before
+        token = (await stub.CreateJoinToken(users.CreateJoinTokenRequest(comment=f"agent {agent_id}"))).join_token
+    finally:
+        await channel.close()
+    return await redeem(login.api, token, agent_id, keep)
 
 
 async def dispatch_endpoint(channel: grpc.aio.Channel, api: str) -> str:

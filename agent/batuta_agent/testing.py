@@ -90,6 +90,8 @@ class ScriptedBroker:
         self.address = ""
         self.tasks: dict[str, tasks.Task] = {}
         self.queues = {"default": "q-default"}
+        self.join_tokens: list[str] = []
+        self.role = "ROLE_AGENT"
         self.logs: dict[tuple[str, int, str], bytearray] = defaultdict(bytearray)
         self._sessions: asyncio.Queue[Dialogue] = asyncio.Queue()
         self._server: grpc.aio.Server | None = None
@@ -112,6 +114,8 @@ class ScriptedBroker:
             _handler("queues.v1.QueueService", plain, self.CreateQueue, queues.CreateQueueRequest),
             _handler("system.v1.SystemService", plain, self.GetServerInfo, system.GetServerInfoRequest),
             _handler("users.v1.UserService", plain, self.IssueToken, users.IssueTokenRequest),
+            _handler("users.v1.UserService", plain, self.GetCaller, users.GetCallerRequest),
+            _handler("users.v1.UserService", plain, self.CreateJoinToken, users.CreateJoinTokenRequest),
             _handler("users.v1.UserService", plain, self.RedeemJoinToken, users.RedeemJoinTokenRequest),
         ]
 
@@ -201,6 +205,19 @@ class ScriptedBroker:
         answer = users.IssueTokenResponse(token="token")
         answer.expire_time.FromSeconds(SystemClock().unix_millis() // 1000 + 900)
         return answer
+
+    async def GetCaller(
+        self, request: users.GetCallerRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> users.GetCallerResponse:
+        """Whoever calls has the role of `self.role`."""
+        return users.GetCallerResponse(subject="somebody", roles=[self.role])
+
+    async def CreateJoinToken(
+        self, request: users.CreateJoinTokenRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> users.CreateJoinTokenResponse:
+        """The join token `join`."""
+        self.join_tokens.append(request.comment)
+        return users.CreateJoinTokenResponse(join_token="join")
 
     async def RedeemJoinToken(
         self, request: users.RedeemJoinTokenRequest, context: grpc.aio.ServicerContext[Any, Any]

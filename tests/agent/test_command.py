@@ -9,7 +9,7 @@ from batuta_agent.command import add_arguments
 from batuta_agent.folders import StateFolder, StateInUse, folder_name, free_slot
 from batuta_agent.model import Ref
 from batuta_agent.testing import ScriptedBroker
-from batuta_rpc.config import load_connection
+from batuta_rpc.config import Connection, load_connection, save_connection
 
 from .conftest import AgentProcess
 
@@ -71,6 +71,52 @@ async def test_a_join_token_becomes_a_private_credential_that_is_used_again(
     await process.start("--queue", "default", credentials=False)
     await (await broker.session()).take("hello")
     await process.kill()
+
+
+@pytest.mark.e2e
+async def test_an_admin_who_starts_an_agent_gives_it_a_credential_of_its_own(
+    broker: ScriptedBroker, tmp_path: Path
+) -> None:
+    broker.role = "ROLE_ADMIN"
+    process = AgentProcess(tmp_path, broker.address)
+    for _start in range(2):
+        await process.start("--queue", "default")
+        await (await broker.session()).take("hello")
+        await process.kill()
+    assert broker.join_tokens == ["agent tester"]
+    assert (process.state / "credentials").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.e2e
+async def test_one_who_may_not_start_agents_is_told_to_ask_for_a_join_token(
+    broker: ScriptedBroker, tmp_path: Path
+) -> None:
+    broker.role = "ROLE_MEMBER"
+    process = AgentProcess(tmp_path, broker.address)
+    await process.start("--queue", "default")
+    assert await process.wait() == 1
+    assert "ask an admin for a token of `batuta agent join-token`" in process.messages
+
+
+@pytest.mark.e2e
+async def test_a_kept_credential_that_is_refused_is_named(broker: ScriptedBroker, tmp_path: Path) -> None:
+    process = AgentProcess(tmp_path, broker.address)
+    kept = process.state / "credentials"
+    save_connection(kept, Connection(broker.address, "key", "old"))
+    await process.start("--queue", "default", credentials=False)
+    assert await process.wait() == 1
+    assert f"refuses the credential in {kept}: delete that file" in process.messages
+
+
+@pytest.mark.e2e
+async def test_a_folder_that_cannot_be_used_is_one_clear_error(broker: ScriptedBroker, tmp_path: Path) -> None:
+    process = AgentProcess(tmp_path, broker.address)
+    process.state = tmp_path / "file" / "state"
+    (tmp_path / "file").touch()
+    await process.start("--queue", "default")
+    assert await process.wait() == 1
+    assert f"cannot use the folder {process.state}" in process.messages
+    assert "--data" in process.messages
 
 
 @pytest.mark.e2e

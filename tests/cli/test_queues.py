@@ -1,4 +1,4 @@
-"""`batuta queue …` and `batuta agent list` against a server."""
+"""`batuta queue …` and `batuta agent …` against a server."""
 
 from __future__ import annotations
 
@@ -66,3 +66,23 @@ def test_agents_are_listed_with_what_they_do(batuta: Any, server: Any) -> None:
         assert part in lines[1]
     assert "OFFLINE" in lines[2]
     assert json.loads(batuta("agent", "list", "--json").out)["agents"][1]["id"] == "box:1"
+
+
+def test_a_join_token_is_printed_alone_and_its_use_beside_it(batuta: Any, server: Any) -> None:
+    done = batuta("agent", "join-token", "--minutes", "60", "--comment", "rack7")
+    assert (done.code, done.text) == (0, "bj_once\n")
+    assert f"batuta agent start --queue default --api {server.api} --join-token TOKEN" in done.err
+    assert "until 2026-02-02 02:40:00Z" in done.err
+    assert "bj_once" not in done.err
+    asked = server.state.asked[-1]
+    assert (asked.ttl.seconds, asked.comment) == (3600, "rack7")
+    assert json.loads(batuta("agent", "join-token", "--json").out) == {
+        "join_token": "bj_once",
+        "expire_time": "2026-02-02T02:40:00Z",
+    }
+
+
+@pytest.mark.parametrize("minutes", ["0", "1441", "x"])
+def test_a_join_token_lives_a_day_at_most(batuta: Any, minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert batuta("agent", "join-token", "--minutes", minutes).code == 2
+    assert "argument --minutes: must be " in capsys.readouterr().err

@@ -107,6 +107,16 @@ def parse_connection(text: str, source: str = "the text") -> Connection:
     return Connection(found["api"], found["access_key"], found["secret_key"])
 
 
+def read_connection(path: Path) -> Connection:
+    """The connection in the file at `path`. Raises `ConfigError`."""
+    try:
+        return parse_connection(path.expanduser().read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"cannot read {path}: it is not text") from error
+
+
 def _read(path: Path) -> dict[str, str]:
     try:
         return _parse(path.read_text(encoding="utf-8"), str(path))

@@ -1,4 +1,4 @@
-"""`batuta agent list`."""
+"""`batuta agent list|join-token`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from batuta._cli.arguments import SubParsers, add_json, command
+from batuta._cli.arguments import SubParsers, add_json, command, whole_number
 from batuta._cli.context import Context
 
 if TYPE_CHECKING:
@@ -14,10 +14,26 @@ if TYPE_CHECKING:
 
 
 def add(parent: SubParsers, context: Context) -> None:
-    """Add the command."""
+    """Add the commands."""
     parser = command(parent, "list", "list agents, those that are offline too", "batuta agent list")
     add_json(parser)
     parser.set_defaults(run=partial(list_agents, context))
+    token = command(
+        parent,
+        "join-token",
+        "make a token with which one agent may join, for admins",
+        "batuta agent join-token --minutes 60 --comment rack7",
+    )
+    token.add_argument(
+        "--minutes",
+        type=whole_number(1, 24 * 60),
+        default=15,
+        metavar="N",
+        help="how long it is good (15; 1440 at most)",
+    )
+    token.add_argument("--comment", default="", help="what it is for")
+    add_json(token)
+    token.set_defaults(run=partial(make_join_token, context))
 
 
 def list_agents(context: Context, args: argparse.Namespace) -> None:
@@ -40,6 +56,27 @@ def list_agents(context: Context, args: argparse.Namespace) -> None:
     context.print(
         tables.render(headers, rows, width=context.width, whole=("ID", "STATE"), right=("RUNS", "CPU", "MEMORY"))
     )
+
+
+def make_join_token(context: Context, args: argparse.Namespace) -> None:
+    """Make a join token. The table form prints it alone, so that a script can take it; how to use it is a note."""
+    from google.protobuf.duration_pb2 import Duration
+
+    from batuta._cli import render
+    from batuta_proto.users import v1 as users
+
+    request = users.CreateJoinTokenRequest(ttl=Duration(seconds=60 * args.minutes), comment=args.comment)
+    with context.connect() as client:
+        made = client.users.CreateJoinToken(request)
+        api = client.api
+    if args.json:
+        context.print(render.as_json(render.as_dict(made)))
+        return
+    context.note(
+        f"good for one agent, until {render.moment(made.expire_time)}; on its machine: "
+        f"`batuta agent start --queue default --api {api} --join-token TOKEN`"
+    )
+    context.print(made.join_token)
 
 
 def _row(agent: agents.Agent) -> tuple[object, ...]:

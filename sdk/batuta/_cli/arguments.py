@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -36,9 +37,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON with the contract's field names")
 
 
-def positive(text: str) -> int:
-    """An integer above zero, for argparse."""
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"must be greater than 0, not {value}")
-    return value
+def whole_number(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    """Reads a whole number from `low` to `high`, for argparse."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be {low} to {high}, not {value}")
+        return value
+
+    return read
+
+
+positive = whole_number(1)
+"""Reads a whole number above zero, for argparse."""

@@ -36,7 +36,7 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     task_metrics.add(tree["task",], context)
     tree["queue",] = noun(root, "queue", "queues: make, list, look into", "batuta queue list")
     queues.add(tree["queue",], context)
-    tree["agent",] = noun(root, "agent", "agents: list, start one", "batuta agent list")
+    tree["agent",] = noun(root, "agent", "agents: list, let one join, start one", "batuta agent list")
     agents.add(tree["agent",], context)
     plugins.attach(tree, found, argv)
     return parser

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batuta._cli.arguments import SubParsers, command, positive
 from batuta._cli.context import Context
+from batuta._cli.failures import CliError
 from batuta._cli.tasks import add_task, state
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def print_logs(context: Context, args: argparse.Namespace) -> None:
     from batuta_proto.tasks import v1 as tasks
 
     with context.connect() as client:
+        if args.attempt and not args.follow:  # who follows may wait for an attempt that is still to come
+            newest = client.tasks.GetTask(tasks.GetTaskRequest(task_id=args.task)).task.status.attempt
+            if args.attempt > newest:
+                raise CliError(f"task {args.task} has no attempt {args.attempt}; its newest is {newest}.")
 
         def open_stream(position: int) -> Iterable[logs.ReadLogResponse]:
             return client.logs.ReadLog(

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from batuta._cli.arguments import SubParsers, add_json, command, positive
+from batuta._cli.arguments import SubParsers, add_json, command, positive, whole_number
 from batuta._cli.context import Context
 
 if TYPE_CHECKING:
@@ -56,7 +56,13 @@ def _add_enqueue(parent: SubParsers, context: Context) -> None:
     add_task(parser)
     parser.add_argument("--queue", default="default", metavar="NAME", help="name of the queue (default)")
     parser.add_argument("--create-queue", action="store_true", help="make the queue when it is missing")
-    parser.add_argument("--priority", type=int, default=0, metavar="N", help="greater goes first inside the queue (0)")
+    parser.add_argument(
+        "--priority",
+        type=whole_number(-(2**31)),
+        default=0,
+        metavar="N",
+        help="greater goes first inside the queue (0)",
+    )
     add_json(parser)
     parser.set_defaults(run=partial(enqueue_task, context))
 
