@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import traceback
 from collections.abc import Coroutine
@@ -22,9 +23,12 @@ from batuta_agent.workshop import Workshop
 from batuta_courier import layout
 from batuta_proto.agents import v1 as agents
 from batuta_rpc.backoff import Backoff
+from batuta_rpc.clock import within
 
 _SLOW = 0.2
 """Seconds of preparation after which PREPARING is worth a report."""
+_HEAD_START = 0.03
+"""Seconds that a new process has the machine to itself, as far as we are concerned."""
 _COURIER_DELAY = 0.1
 """Seconds by which the courier is started after the user's process, which goes first."""
 _DRAIN_LIMIT = 30.0
@@ -214,14 +218,25 @@ class Attempt:
         elif self._cancel is not None:
             self.cancel(self._cancel)  # it came while the shim was started
         self._delivery.start(_COURIER_DELAY)
-        if state.child_pid and not self._lost.is_set():
-            await self._report(Phase.RUNNING)
-            self._tell("started", "accepted and running")
-        ended = await shim.end()
+        ending_of_shim = asyncio.ensure_future(shim.end())
+        try:
+            if state.child_pid:
+                await self._announce(state, ending_of_shim)
+            ended = await ending_of_shim
+        finally:
+            ending_of_shim.cancel()
         if ended is None:
             await asyncio.to_thread(end_stray_processes, self._folder.path)
         reason = self._cancel.reason if self._cancel is not None else shim.cancel_reason()
         return ending.of_state(ended, reason, self._console.last_words())
+
+    async def _announce(self, state: State, ending_of_shim: asyncio.Future[State | None]) -> None:
+        """Report RUNNING: a moment after the start, because what follows from the report would compete with it."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await within(self._shop.clock, _HEAD_START, asyncio.shield(ending_of_shim))
+        if not self._lost.is_set():
+            await self._report(Phase.RUNNING, at_millis=state.start_unix_millis)
+            self._tell("started", "accepted and running")
 
     async def _conclude(self, ended: Ending) -> None:
         """Let the data drain, then report."""
@@ -246,10 +261,10 @@ class Attempt:
         await self._report(Phase.PREPARING)
         self._tell("preparing", "is being prepared")
 
-    async def _report(self, phase: Phase, ended: Ending | None = None) -> None:
-        """Put a report into the journal; the session sends it."""
+    async def _report(self, phase: Phase, ended: Ending | None = None, at_millis: int = 0) -> None:
+        """Put a report into the journal; the session sends it. `at_millis`: when it happened; 0 is now."""
         message = agents.AssignmentReport(ref=self.ref.message(), phase=int(phase))  # type: ignore[arg-type]
-        message.event_time.FromDatetime(self._shop.clock.now())
+        message.event_time.FromMilliseconds(at_millis or self._shop.clock.unix_millis())
         if ended is not None:
             if ended.exit_code is not None:
                 message.exit_code = ended.exit_code
