@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batuta_chassis.tokens import Signer
+from batuta_proto.agents import v1 as agents
+from batuta_proto.types import v1 as types
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.broker import Broker
@@ -24,8 +27,10 @@ from batuta_queue.reports import Reports
 from batuta_queue.sessions import Session
 from batuta_queue.store import QueueStore
 from batuta_queue.testing import MemoryTransactor, make_agent, make_entry
+from batuta_queue.testing_agent import submit_request
 from batuta_queue.transitions import enter
-from batuta_rpc.testing import FakeClock, SeededIds
+from batuta_rpc.errors import SessionSuperseded
+from batuta_rpc.testing import FakeClock, SeededIds, settle, until
 
 
 def session(agent_id: str = "agent-1", queue_ids: Sequence[str] = ("default",), places: int = 1) -> Session:
@@ -184,5 +189,50 @@ async def test_a_broker_starts_on_any_store(tmp_path: Path) -> None:
     broker = Broker(transactor, Signer.load_or_create(tmp_path, "queue", clock, ids), clock, ids, Numbers())
     await broker.start()
     assert [queue.name for queue in await broker.queues.page("", 10)] == ["default", "services"]
+    await broker.drain()
+    await broker.stop()
+
+
+async def test_what_an_overtaken_stream_still_says_takes_nothing_away(tmp_path: Path) -> None:
+    clock, ids, stuck, slow = FakeClock(), SeededIds(), asyncio.Event(), asyncio.Event()
+    broker = Broker(MemoryTransactor(), Signer.load_or_create(tmp_path, "queue", clock, ids), clock, ids, Numbers())
+    await broker.start()
+    (queue, _) = await broker.queues.page("", 10)
+    hello = agents.Hello(
+        agent_id="a", instance_id="i", journal_id="j", boot_id="b", queue_ids=[queue.id], max_assignments=1
+    )
+    ref = agents.AssignmentRef(task_id="task-of-e1", attempt=1)
+    accepted = agents.AssignmentReport(report_number=1, ref=ref, phase=types.ATTEMPT_PHASE_ACCEPTED)
+    said: list[agents.SessionResponse] = []
+
+    async def old() -> AsyncIterator[agents.SessionRequest]:
+        yield agents.SessionRequest(hello=hello)
+        await slow.wait()
+        yield agents.SessionRequest(heartbeat=agents.Heartbeat(heartbeat_number=1))
+
+    async def new() -> AsyncIterator[agents.SessionRequest]:
+        yield agents.SessionRequest(hello=hello)
+        await until(lambda: any(each.HasField("assignment") for each in said))
+        yield agents.SessionRequest(report=accepted)
+        await until(lambda: any(each.HasField("report_ack") for each in said))
+        slow.set()
+        await settle()
+
+    async def not_read(_message: agents.SessionResponse) -> None:
+        await stuck.wait()  # the peer's window is full: the stream cannot even be told that it is over
+
+    async def read(message: agents.SessionResponse) -> None:
+        said.append(message)
+
+    first = asyncio.create_task(broker.streams.serve(old(), not_read))
+    await until(lambda: len(broker.registry) == 1)
+    second = asyncio.create_task(broker.streams.serve(new(), read))
+    await until(lambda: any(each.HasField("welcome") for each in said))
+    await broker.submitter.submit(submit_request("e1", queue.id))
+    await second
+    assert broker.book.get(Ref("task-of-e1", 1)) is not None
+    stuck.set()
+    with pytest.raises(SessionSuperseded):
+        await first
     await broker.drain()
     await broker.stop()

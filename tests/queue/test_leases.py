@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf import timestamp_pb2
 
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
@@ -186,3 +187,15 @@ async def test_a_silent_agent_is_offered_nothing(house: Any) -> None:
     assert entry.state == queues.ENTRY_STATE_WAITING
     await agent.beat()
     await agent.next("assignment")
+
+
+async def test_a_report_from_the_future_happened_now(house: Any) -> None:
+    agent = house.agent()
+    await agent.connect()
+    assignment = await house.running_task(agent)
+    future = timestamp_pb2.Timestamp(seconds=house.clock.unix_millis() // 1000 + 10 * 365 * 86_400)
+    await agent.report(assignment.ref, RUNNING, event_time=future)
+    async for event in house.watch():
+        if event.phase == RUNNING:
+            assert event.event_time.ToMilliseconds() == house.clock.unix_millis()
+            return

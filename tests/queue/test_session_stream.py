@@ -184,6 +184,37 @@ async def test_an_accepted_that_comes_too_late_is_acknowledged_and_told_lost(hou
     assert [ref.attempt for ref in ack.lost] == [1]
 
 
+async def test_an_accepted_that_comes_too_late_is_told_lost_before_it_is_acknowledged(house: Any) -> None:
+    # The acknowledgement is what lets user code start, and the task may be another agent's by now.
+    agent = house.agent()
+    await agent.connect()
+    await house.submit("e1")
+    late = await agent.next("assignment")
+    await house.clock.run_for(11)
+    await house.story("WAITING", "REJECTED")
+    await agent.send_report(1, late.ref, ACCEPTED)
+    kinds: list[str] = []
+    while "report_ack" not in kinds:
+        message = await agent.next_of_any_kind()
+        kinds.append(message.WhichOneof("message"))
+        if kinds[-1] == "heartbeat_ack":
+            assert [ref.attempt for ref in message.heartbeat_ack.lost] == [1]
+            assert message.heartbeat_ack.heartbeat_number == 0
+    assert kinds == ["heartbeat_ack", "report_ack"]
+
+
+async def test_an_agent_that_refuses_everything_is_asked_again_after_some_heartbeats(house: Any) -> None:
+    agent = house.agent()
+    await agent.connect()
+    await house.submit("e1")
+    for attempt in (1, 2, 3):
+        offered = await agent.next("assignment")
+        assert offered.ref.attempt == attempt
+        await agent.report(offered.ref, types.ATTEMPT_PHASE_REJECTED)
+        while await agent.nothing("assignment"):
+            pass
+
+
 async def test_an_offer_on_a_stream_that_breaks_goes_to_the_next_agent_at_once(house: Any) -> None:
     first, second = house.agent("agent-1"), house.agent("agent-2")
     await first.connect()

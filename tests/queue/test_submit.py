@@ -183,3 +183,11 @@ async def test_a_full_queue_refuses_more_until_something_ends(open_house: Any) -
             await house.submit("e3")
         await house.withdraw("e1")
         await house.submit("e3")
+
+
+async def test_an_entry_that_a_full_queue_holds_already_is_not_refused(open_house: Any) -> None:
+    async with open_house(max_queue_entries=1) as house:
+        first = await house.submit("e1")
+        assert await house.submit("e1") == first
+        with pytest.raises(QueueFull):
+            await house.submit("e2")

@@ -57,7 +57,7 @@ class Aftermath:
         elif step.new_attempt:
             session.opened(attempt.ref)
         else:
-            session.offers.discard(attempt.ref)
+            session.accepted(attempt.ref)
         self._board.refresh(session)
 
     def _wait(self, entry: Entry) -> None:

@@ -58,12 +58,13 @@ def ref_message(ref: Ref) -> agents.AssignmentRef:
 
 
 def report_of(report: agents.AssignmentReport, now: int) -> Report:
-    """What an agent reports; one without a time of its own happened now."""
+    """What an agent reports; one without a time of its own, or from the future, happened now: the log of events is
+    forgotten by their times, and a clock that is years ahead must not keep it for years."""
     return Report(
         number=report.report_number,
         ref=ref_of(report.ref),
         phase=AttemptPhase(report.phase),
-        event_millis=millis_of(report.event_time) if report.HasField("event_time") else now,
+        event_millis=min(millis_of(report.event_time), now) if report.HasField("event_time") else now,
         reason=reason_of(report.reason) if report.HasField("reason") else None,
         exit_code=report.exit_code if report.HasField("exit_code") else None,
         signal=report.signal if report.HasField("signal") else None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from batuta_proto.agents import v1 as agents
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.convert import duration
 from batuta_queue.convert_session import held_of, ref_message, report_of
 from batuta_queue.leases import AGENT_LEFT, STREAM_RESET, VANISHED, Leases
-from batuta_queue.model import AttemptPhase
+from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.reports import Reports
 from batuta_queue.sessions import Session
 from batuta_queue.telemetry import Telemetry
@@ -59,12 +61,7 @@ class Inbox:
         ]
         self._book.renew(held, now)
         session.beat(held, beat.free_assignments, beat.draining, now)
-        ack = agents.HeartbeatAck(
-            heartbeat_number=beat.heartbeat_number,
-            heartbeat_period=duration(session.period),
-            lost=[ref_message(ref) for ref in lost],
-        )
-        session.outgoing.put(agents.SessionResponse(heartbeat_ack=ack))
+        self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
         self._board.refresh(session)
 
@@ -73,9 +70,12 @@ class Inbox:
         if message.report_number > session.report_number:
             report = report_of(message, self._clock.unix_millis())
             if report.phase is AttemptPhase.REJECTED and report.ref in session.offers:
-                session.pause()
-            await self._reports.take(session.agent.journal_id, [report])
+                session.refused()
+            gone = await self._reports.take(session.agent.journal_id, [report])
             session.report_number = message.report_number
+            if gone:
+                # Ahead of the acknowledgement, which would else permit the start of what somebody else may have by now.
+                self._tell_lost(session, 0, gone)
         ack = agents.ReportAck(report_number=session.report_number)
         session.outgoing.put(agents.SessionResponse(report_ack=ack))
 
@@ -86,3 +86,12 @@ class Inbox:
         if not goodbye.keep_leases:
             await self._leases.lose(list(self._book.of(session.agent.journal_id)), AGENT_LEFT)
         session.outgoing.finish()
+
+    @staticmethod
+    def _tell_lost(session: Session, heartbeat_number: int, lost: Iterable[Ref]) -> None:
+        ack = agents.HeartbeatAck(
+            heartbeat_number=heartbeat_number,
+            heartbeat_period=duration(session.period),
+            lost=[ref_message(ref) for ref in lost],
+        )
+        session.outgoing.put(agents.SessionResponse(heartbeat_ack=ack))

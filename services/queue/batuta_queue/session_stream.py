@@ -141,6 +141,8 @@ class SessionStreams:
     async def _read(self, session: Session, messages: AsyncIterator[agents.SessionRequest]) -> None:
         try:
             async for message in messages:
+                if not session.open:
+                    return  # another session took over, or this one is being ended: its word no longer counts
                 await self._inbox.take(session, message)
             session.outgoing.finish()
         except Exception as error:

@@ -12,6 +12,8 @@ from batuta_queue.outgoing import Outgoing
 from batuta_rpc.errors import AgentNameTaken, RateLimited, RpcError, SessionSuperseded
 
 _REMEMBERED = 100_000
+_LONGEST_PAUSE = 64
+"""Heartbeats, at most, for which an agent that refuses whatever it is offered is left alone."""
 
 
 class Session:
@@ -39,7 +41,8 @@ class Session:
         """Offered on this very stream and not answered: they go back when it breaks."""
         self._book = book
         self._free = agent.max_assignments
-        self._paused = False
+        self._pause = 0
+        self._refusals = 0
 
     @property
     def open(self) -> bool:
@@ -49,19 +52,32 @@ class Session:
     @property
     def credit(self) -> int:
         """How many more assignments may be offered now."""
-        if self.draining or self._paused or not self.outgoing.open:
+        if self.draining or self._pause or not self.outgoing.open:
             return 0
         taken = len(self._book.of(self.agent.journal_id))
         return max(0, min(self.agent.max_assignments - taken, self._free) - self.reserved)
 
     def pause(self) -> None:
-        """Offer nothing before the next heartbeat: it just refused or ignored an offer."""
-        self._paused = True
+        """Offer nothing before the next heartbeat."""
+        self._pause = max(self._pause, 1)
+
+    def refused(self) -> None:
+        """It refused or ignored an offer: offer nothing before the next heartbeat, and twice as long each time that
+        this happens again before it has accepted something."""
+        if not self._pause:  # of several offers at once it refuses several, which is one refusal
+            self._refusals += 1
+            self._pause = min(2 ** (self._refusals - 1), _LONGEST_PAUSE)
 
     def opened(self, ref: Ref) -> None:
         """An attempt was given to this agent."""
         self._free -= 1
         self.offers.add(ref)
+
+    def accepted(self, ref: Ref) -> None:
+        """It took an offer, or goes on with what it took."""
+        if ref in self.offers:
+            self.offers.discard(ref)
+            self._refusals = 0
 
     def closed(self, ref: Ref) -> None:
         """An attempt of this agent ended or went elsewhere."""
@@ -76,7 +92,7 @@ class Session:
         """
         self.last_heard = now
         self.heartbeats += 1
-        self._paused = False
+        self._pause = max(0, self._pause - 1)
         self.draining = draining
         unseen = sum(1 for ref in self.offers if ref not in held)
         leaving = sum(1 for phase in held.values() if phase.ended)

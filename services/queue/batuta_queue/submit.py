@@ -19,6 +19,7 @@ from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import enter, next_attempt, offer, withdraw
 from batuta_rpc.clock import Clock
+from batuta_rpc.errors import QueueFull
 
 
 class Submitter:
@@ -52,7 +53,14 @@ class Submitter:
         Raises `QueueNotFound` and `QueueFull`.
         """
         queue = await self._queues.get(request.envelope.queue_id)
-        self._load.admit(queue)
+        try:
+            self._load.admit(queue)
+        except QueueFull:
+            # It may be one of those that fill the queue: its first answer was lost.
+            known = await self._transactor.read(lambda store: store.entry(request.entry_id))
+            if known is None:
+                raise
+            return known
         entry, payload = new_entry(request, queue.lease_policy, self._clock.unix_millis())
         # A caller who leaves must not leave a reserved credit behind.
         return await asyncio.shield(asyncio.ensure_future(self._submit(entry, payload)))

@@ -53,7 +53,7 @@ class Sweeper:
         for lease in late:
             session = self._registry.of_journal(lease.holder.journal_id)
             if session is not None:
-                session.pause()
+                session.refused()
         for session in self._registry.all():
             if not self._registry.online(session, now):
                 session.pause()

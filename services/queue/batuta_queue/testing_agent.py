@@ -94,6 +94,10 @@ class FakeAgent:
                 return getattr(message, kind)
             self._skipped.append(message)
 
+    async def next_of_any_kind(self) -> agents.SessionResponse:
+        """The next message, whatever it is. Raises as `next` does."""
+        return self._skipped.pop(0) if self._skipped else await within(self._clock, self._patience, self._read())
+
     async def nothing(self, kind: str) -> bool:
         """Whether no message of a kind is on its way: asks for a heartbeat's answer and looks what came before it."""
         await self.beat()
