@@ -7,7 +7,8 @@ driver and come from it as they are: types that convert (moments, JSON) are the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
@@ -17,10 +18,10 @@ from sqlalchemy.sql.expression import ClauseElement
 class Prepared:
     """One statement with bind parameters."""
 
-    def __init__(self, statement: ClauseElement, columns: list[str] | None = None) -> None:
+    def __init__(self, statement: ClauseElement, columns: Collection[str] | None = None) -> None:
         """`columns`: for INSERT and UPDATE, those that get values."""
         self._statement = statement
-        self._columns = columns
+        self._columns = None if columns is None else list(columns)
         self._compiled: dict[str, tuple[str, list[str]]] = {}
 
     def row(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -39,6 +40,21 @@ class Prepared:
             return int(cursor.rowcount)
         finally:
             cursor.close()
+
+    def run_all(self, connection: Connection, many: Sequence[Mapping[str, Any]]) -> None:
+        """Execute once for each set of values."""
+        if len(many) == 1:
+            self._execute(connection, many[0]).close()
+        elif many:
+            text, names = self._text(connection.dialect)
+            pick: Any = itemgetter(*names)
+            rows: list[Any] = [pick(values) for values in many]
+            cursor: Any = connection.connection.cursor()
+            try:
+                # Of one name a getter gives the bare value.
+                cursor.executemany(text, rows if len(names) > 1 else [(row,) for row in rows])
+            finally:
+                cursor.close()
 
     def _execute(self, connection: Connection, values: Mapping[str, Any]) -> Any:
         text, names = self._text(connection.dialect)

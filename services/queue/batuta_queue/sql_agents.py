@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from batuta_queue.driver import Prepared
+from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Agent, Gpu, Resources
 from batuta_queue.tables import agents, journals
 
@@ -63,7 +63,7 @@ class AgentRows:
 
     def save_report_number(self, journal_id: str, number: int) -> None:
         """See `QueueStore.save_report_number`."""
-        _RAISE.run(self._connection, [{"id": journal_id, "report_number": number}])
+        _RAISE.run(self._connection, {"id": journal_id, "report_number": number})
 
 
 def _agent(row: Row[Any]) -> Agent:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, select, update
 
-from batuta_queue.driver import Prepared
+from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Attempt, AttemptPhase, Entry, Holder, Ref
 from batuta_queue.sql_entries import ENTRY_COLUMNS, entry_of
 from batuta_queue.tables import attempts, entries
@@ -59,7 +59,7 @@ class AttemptRows:
     def add_attempts(self, new: Sequence[Attempt]) -> None:
         """See `QueueStore.add_attempts`."""
         if new:
-            _INSERT.run(self._connection, [_values(attempt) for attempt in new])
+            _INSERT.run_all(self._connection, [_values(attempt) for attempt in new])
 
     def save_attempts(self, changed: Sequence[Attempt]) -> None:
         """See `QueueStore.save_attempts`."""
@@ -75,7 +75,7 @@ class AttemptRows:
             }
             for attempt in changed
         ]
-        _UPDATE.run(self._connection, values)
+        _UPDATE.run_all(self._connection, values)
 
     def open_attempts(self, journal_id: str | None = None) -> list[tuple[Entry, Attempt]]:
         """See `QueueStore.open_attempts`."""

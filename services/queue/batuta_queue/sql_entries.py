@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from batuta_queue.driver import Prepared
+from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
 from batuta_queue.store import Outlook
 from batuta_queue.tables import attempts, entries
@@ -97,17 +97,17 @@ class EntryRows:
         """See `QueueStore.add_entry`."""
         values = _life(entry)
         values.update(_birth(entry), payload=payload.data, payload_media_type=payload.media_type)
-        _INSERT.run(self._connection, [values])
+        _INSERT.run(self._connection, values)
 
     def save_entries(self, changed: Sequence[Entry]) -> None:
         """See `QueueStore.save_entries`."""
         if changed:
-            _UPDATE.run(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
+            _UPDATE.run_all(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
 
     def outlook(self, entry: Entry) -> Outlook:
         """See `QueueStore.outlook`."""
         values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
-        row = _OUTLOOK.one(self._connection, values)
+        row = _OUTLOOK.row(self._connection, values)
         assert row is not None
         known, others_wait, last = row
         return Outlook(bool(known), bool(others_wait), last or 0)

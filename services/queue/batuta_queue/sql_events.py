@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, literal_column, select, update
 
-from batuta_queue.driver import Prepared
+from batuta_chassis.prepared import Prepared
 from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
 from batuta_queue.store import LogBounds
 from batuta_queue.tables import agents, attempts, entries, events, journals, log
@@ -43,7 +43,7 @@ class EventRows:
 
     def next_positions(self, count: int) -> int:
         """See `QueueStore.next_positions`."""
-        row = _NEXT.one(self._connection, {"count": count})
+        row = _NEXT.row(self._connection, {"count": count})
         assert row is not None, "the log was not opened"
         head: int = row[0]
         return head - count + 1
@@ -51,7 +51,7 @@ class EventRows:
     def add_events(self, new: Sequence[Event]) -> None:
         """See `QueueStore.add_events`."""
         if new:
-            _INSERT.run(self._connection, [_values(event) for event in new])
+            _INSERT.run_all(self._connection, [_values(event) for event in new])
 
     def events(self, after: int, limit: int) -> list[Event]:
         """See `QueueStore.events`."""
