@@ -17,6 +17,7 @@ from batuta._parameters import Key, Parameters
 from batuta._values import Parameter
 from batuta_courier import layout
 from batuta_courier.producer import ProducerSpool
+from batuta_courier.scalars import RECORDS
 from batuta_courier.tails import Tail, tails
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 30.0
 """How long `close` and `execute_remotely` wait for the server to have everything."""
 _AT_EXIT_SECONDS = 1.0
+_CHILD_RECORDS = 4_096
+"""Records of a segment in a child: there may be thousands of them, and a segment takes its place on disk at once."""
 
 
 class Run:
@@ -136,7 +139,9 @@ class Run:
 
     def _new_producer(self) -> ProducerSpool:
         process = _runtime.process
-        return ProducerSpool(self.spool_dir, process.clock, process.ids.new_id()[-6:], notify=_runtime.say)
+        nonce = process.ids.new_id()[-6:]
+        records = _CHILD_RECORDS if self.child else RECORDS
+        return ProducerSpool(self.spool_dir, process.clock, nonce, records=records, notify=_runtime.say)
 
     def _push_parameters(self, values: Mapping[Key, Parameter]) -> None:
         if self.server is not None:

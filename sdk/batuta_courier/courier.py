@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 from pathlib import Path
@@ -87,17 +88,21 @@ class Courier:
         ends = tails.tails(self._spool_dir)
         self._scalars.look()
         if close.finish:
-            self._until_nearly_stored(ends, deadline)
+            with contextlib.suppress(SpoolDamaged):  # the task ends all the same; said below
+                self._until_nearly_stored(ends, deadline)
             finish_task(
                 self._stubs.tasks, self._run, close, ends, self._clock, self._ids, deadline, self._ordered_to_stop
             )
         if not self._until_stored(ends, deadline):
             raise Unfinished("the server could not be reached; a later courier goes on")
+        if isinstance(self._scalars.error, SpoolDamaged):
+            raise self._scalars.error  # what cannot be read is not among `ends`
 
     def _until_closed(self) -> layout.Close:
         """Wait for the end of the run's data. Raises what does not pass, or Unfinished."""
         while not self._ordered_to_stop.wait(_LOOK):
-            self._raise_trouble()
+            with contextlib.suppress(SpoolDamaged):  # the console goes on, and so does the watch over the script
+                self._raise_trouble()
             if self._run.mode == layout.LOCAL and self._watch.aborted.is_set():
                 self._watch.drive()
             close = layout.read_close(self._spool_dir)
@@ -128,7 +133,10 @@ class Courier:
         return True
 
     def _until_nearly_stored(self, ends: list[tails.Tail], deadline: float | None) -> None:
-        """Wait until everything is stored, or has not come through a server that has answered for a while."""
+        """Wait until everything is stored, or has not come through a server that has answered for a while.
+
+        Raises what does not pass.
+        """
         closed = self._clock.monotonic()
         while not self._until_stored(ends, self._clock.monotonic() + _LOOK):
             now, up_since = self._clock.monotonic(), self._ledger.up_since()
@@ -138,6 +146,7 @@ class Courier:
                 return
 
     def _raise_trouble(self) -> None:
+        """Raise what ended a shipper: a refusal of the server, or SpoolDamaged."""
         error = self._logs.error or self._scalars.error
         if error is not None:
             raise error

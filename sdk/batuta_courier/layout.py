@@ -118,10 +118,10 @@ def write_close(spool_dir: Path, close: Close) -> None:
 
 
 def read_close(spool_dir: Path) -> Close | None:
-    """Read close.json; None before there is one."""
+    """Read close.json; None before there is one, and for one that a power cut has damaged: the process says more."""
     try:
         return _build(Close, spool_dir / "close.json")
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
 
 

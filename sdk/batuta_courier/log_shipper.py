@@ -67,7 +67,10 @@ class LogShipper:
         """Ship until `stop` or an error that does not pass."""
         try:
             while not self._stopped and self.error is None:
-                busy = self._step()
+                try:
+                    busy = self._step()
+                except OSError:  # this machine's trouble (too many open files, a disk that is away) passes
+                    busy = False
                 self._ledger.flush()
                 self._wait(_SOON if busy else _LATER)
         finally:

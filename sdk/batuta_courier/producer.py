@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batuta_courier import layout
-from batuta_courier.scalars import ScalarWriter
+from batuta_courier.scalars import RECORDS, ScalarWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,9 +105,10 @@ class ProducerSpool:
         nonce: str,
         *,
         limit_bytes: int = layout.DEFAULT_LIMIT_BYTES,
+        records: int = RECORDS,
         notify: Callable[[str], object] = str,
     ) -> None:
-        """`nonce` tells this process from an earlier one with the same pid."""
+        """`nonce` tells this process from an earlier one with the same pid; `records` is the size of a segment."""
         self.name = f"{os.getpid()}-{nonce}"
         self.spool_dir = spool_dir
         self._limit_bytes = limit_bytes
@@ -115,7 +116,7 @@ class ProducerSpool:
         folder = spool_dir / self.name
         self._folder = folder
         self.scalars = ScalarWriter(
-            folder, clock.unix_millis, make_folder=self._make_folder, room=self.has_room, notify=notify
+            folder, clock.unix_millis, make_folder=self._make_folder, room=self.has_room, notify=notify, records=records
         )
         self.console = LogWriter(spool_dir / "console.log", self._wakener, self.has_room)
         self._text = LogWriter(folder / "text.log", self._wakener, self.has_room)

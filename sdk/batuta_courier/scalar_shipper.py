@@ -51,7 +51,7 @@ class ScalarShipper:
             while not self._stop.is_set():
                 self._look.wait(self._pass())
                 self._look.clear()
-        except (RpcError, SpoolDamaged, OSError) as error:
+        except (RpcError, SpoolDamaged) as error:
             self.error = error
         finally:
             for reader in self._readers.values():
@@ -79,6 +79,8 @@ class ScalarShipper:
                 raise
             self._ledger.failed()
             return error.retry_delay or self._backoff.next()
+        except OSError:  # this machine's trouble (too many open files, a disk that is away) passes too
+            return self._backoff.next()
         return _EVERY
 
     def _ship(self, folder: Path) -> None:
@@ -91,6 +93,7 @@ class ScalarShipper:
             start = reader.start()
             batch = reader.read(max(after, start), self._batch)
             if batch is None:
+                reader.close()  # a run may have forked thousands of processes: their files are not kept open
                 return
             answer = self._stub.AppendScalars(request(self._run, folder.name, batch))
             self._backoff.reset()

@@ -82,6 +82,7 @@ class ScalarWriter:
         self._view: Any = None
         self._place = self._end = HEADER_BYTES + records * RECORD_BYTES
         self._missed = 0
+        self._unnamed = False
         self._greatest = _NONE
         self._pack = BODY.pack_into
 
@@ -91,6 +92,8 @@ class ScalarWriter:
             number = self._numbers[title, series]
         except (KeyError, TypeError):
             number = self._number(title, series)
+            if not number:
+                return
         millis = self._millis()
         with self._lock:
             if self._inside:  # a signal handler or a finaliser has interrupted this very code in this very thread
@@ -189,7 +192,7 @@ class ScalarWriter:
         return True
 
     def _number(self, title: str, series: str) -> int:
-        """Give a series its number, on disk before its first record is."""
+        """Give a series its number, on disk before its first record is. 0, and the record is dropped: no room there."""
         metric, variant = _name(title), _name(series)
         with self._lock:
             known = self._numbers.get((metric, variant))
@@ -199,13 +202,23 @@ class ScalarWriter:
                 raise ValueError(f"a run may report at most {SERIES} series; {metric!r}/{variant!r} would be one more")
             # One step, and before it is written: a number is never given twice, whatever interrupts this.
             number = next(self._next_number)
-            line = json.dumps([number, metric, variant])
-            with contextlib.suppress(OSError):  # a full disk: the series is numbered, its records will be dropped
-                self._make_folder()
-                with open(self._folder / "series", "ab", buffering=0) as file:
-                    file.write(f"\n{line}\n".encode("ascii"))
-                self._numbers[metric, variant] = number
+            if not self._write_name(f"\n{json.dumps([number, metric, variant])}\n".encode("ascii")):
+                self.dropped += 1
+                if not self._unnamed:
+                    self._unnamed = True
+                    self._notify("the spool's disk is full: new series are dropped until there is room again")
+                return 0
+            self._numbers[metric, variant] = number
             return number
+
+    def _write_name(self, line: bytes) -> bool:
+        """Whether it is there as a whole. Half a line harms nothing: the next one begins with a line feed."""
+        try:
+            self._make_folder()
+            with open(self._folder / "series", "ab", buffering=0) as file:
+                return file.write(line) == len(line)
+        except OSError:
+            return False
 
 
 def _map_new(path: Path, size: int) -> mmap.mmap:

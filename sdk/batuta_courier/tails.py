@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 from batuta_courier import layout
-from batuta_courier.scalars_reader import ScalarReader
+from batuta_courier.scalars_reader import ScalarReader, SpoolDamaged
 
 LOG, SCALARS = "log", "scalars"
 
@@ -20,12 +21,13 @@ class Tail(NamedTuple):
 
 
 def tails(spool_dir: Path) -> list[Tail]:
-    """Every stream of the spool that has anything in it. Raises SpoolDamaged and OSError."""
+    """Every stream of the spool that has anything in it, damaged ones left out. Raises OSError."""
     found = [Tail(producer, LOG, path.stat().st_size) for producer, path in layout.logs(spool_dir)]
     for folder in layout.producers(spool_dir):
         reader = ScalarReader(folder)
         try:
-            found.append(Tail(folder.name, SCALARS, reader.end()))
+            with contextlib.suppress(SpoolDamaged):
+                found.append(Tail(folder.name, SCALARS, reader.end()))
         finally:
             reader.close()
     return [tail for tail in found if tail.end > 0]

@@ -184,7 +184,7 @@ def fake_api() -> Generator[FakeApi, None, None]:
 
 
 def end_couriers(folder: Path, seconds: float = 10.0) -> None:
-    """Kill the couriers of all spools under `folder` and wait until they are gone: theirs is a server that no longer is.
+    """Kill the couriers of all spools under `folder`, and wait until they are gone: their server no longer is.
 
     Needs /proc, and finds couriers that their script has left behind. Raises AssertionError when one does not go.
     """

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -226,6 +227,51 @@ def test_the_exit_code_has_the_last_word_on_a_local_run(
     task = api.state.wait_for_state("t", state)
     assert (task.status.exit_code if task.status.HasField("exit_code") else None) == code
     assert courier.wait(10) == 0
+
+
+def test_a_damaged_producer_costs_neither_the_console_nor_the_tasks_end(
+    api: FakeApi, home: Path, start_courier: StartCourier, start_script: StartScript
+) -> None:
+    script = start_script("input()")
+    spool = local_spool(home, api, script)
+    (spool / "1-x").mkdir()
+    (spool / "1-x" / "scalars.0").write_bytes(b"something else altogether" * 10)
+    courier = start_courier(spool)
+    console(spool, b"before\n")
+    api.state.wait_for(lambda: api.state.log("t") == b"before\n")
+    console(spool, b"after\n")
+    api.state.wait_for(lambda: api.state.log("t") == b"before\nafter\n")
+    layout.write_close(spool, layout.Close(True, "COMPLETED"))
+    api.state.wait_for_state("t", tasks.TASK_STATE_COMPLETED)
+    assert courier.wait(10) == 1
+    assert "scalars.0" in (layout.read_acks(spool).error or "")
+
+
+def test_thousands_of_forked_reporters_do_not_use_up_the_couriers_files(
+    api: FakeApi, spool: Path, start_courier: StartCourier
+) -> None:
+    for number in range(60):
+        ProducerSpool(spool, CLOCK, f"x{number}", records=8).scalars.report("a", "b", 1.0, number)
+    courier = start_courier(spool)
+    api.state.wait_for(lambda: len(api.state.points("t")) == 60)
+    until = CLOCK.monotonic() + 10
+    while len([path for path in open_files(courier.pid) if "scalars." in path]) > 1:
+        assert CLOCK.monotonic() < until
+    layout.write_close(spool, layout.Close())
+    assert courier.wait(10) == 0
+
+
+def open_files(pid: int) -> list[str]:
+    found: list[str] = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(os.readlink(each))
+    return found
+
+
+def test_a_damaged_word_of_the_end_is_none(spool: Path) -> None:
+    (spool / "close.json").write_bytes(b"")
+    assert layout.read_close(spool) is None
 
 
 def test_an_aborted_local_script_is_interrupted_and_the_task_ends_aborted(

@@ -276,6 +276,23 @@ def test_a_damaged_segment_is_named(tmp_path: Path) -> None:
         ScalarReader(tmp_path).read(0, 10)
 
 
+def test_a_series_that_finds_no_place_for_its_name_is_dropped_and_harms_no_other(tmp_path: Path) -> None:
+    said: list[str] = []
+    writer = ScalarWriter(tmp_path, Ticks(), notify=said.append)
+    writer.report("a", "b", 0.0, 1)
+    (tmp_path / "series").rename(tmp_path / "kept")
+    (tmp_path / "series").mkdir()  # as on a full disk: the segment has its blocks, the names have none
+    writer.report("new", "b", 0.0, 2)
+    writer.report("new", "b", 0.0, 3)
+    writer.report("a", "b", 0.0, 4)
+    (tmp_path / "series").rmdir()
+    (tmp_path / "kept").rename(tmp_path / "series")
+    writer.report("new", "b", 0.0, 5)
+    assert [(point[0], point[2]) for point in read_all(tmp_path)] == [("a", 1), ("a", 4), ("new", 5)]
+    assert writer.dropped == 2
+    assert len(said) == 1
+
+
 def test_segments_that_the_server_has_are_deleted_but_never_the_newest(tmp_path: Path) -> None:
     writer = ScalarWriter(tmp_path, Ticks(), records=10)
     for at in range(25):
