@@ -6,9 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -106,16 +108,24 @@ async def test_two_on_one_folder_refuse_clearly(tmp_path: Path) -> None:
     await first.stop(0)
 
 
-async def test_a_port_that_is_taken_stops_everything_and_frees_the_folder(tmp_path: Path) -> None:
+async def test_a_port_that_is_taken_starts_nothing_and_frees_the_folder(tmp_path: Path) -> None:
     other = deployment(tmp_path / "other", Steps())
     await other.start()
     steps = Steps()
     taken = int(other.endpoints["api"].rsplit(":", 1)[1])
     with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{taken}"):
         await deployment(tmp_path / "mine", steps, port=taken).start()
-    assert steps.order[-1] == "queue ends"
+    assert steps.order == []
     DataFolder(tmp_path / "mine").close()
     await other.stop(0)
+
+
+async def test_a_service_that_cannot_start_stops_the_others_and_frees_the_folder(tmp_path: Path) -> None:
+    steps = Steps()
+    with pytest.raises(SettingsError, match=r"cannot read .*no\.key"):
+        await deployment(tmp_path, steps, tls_cert=str(tmp_path / "no.pem"), tls_key=str(tmp_path / "no.key")).start()
+    assert steps.order == ["queue starts", "queue ends"]
+    DataFolder(tmp_path).close()
 
 
 async def test_a_credential_block_follows_the_address_of_the_api(tmp_path: Path) -> None:
@@ -303,3 +313,24 @@ asyncio.run(main())
     assert parent.stdout.read() == ""  # ends when the last holder of the pipe, the child, has ended
     parent.wait(10)
     assert not Path(f"/proc/{pid}/cmdline").exists() or Path(f"/proc/{pid}/cmdline").read_bytes() == b""
+
+
+async def test_what_stands_in_the_way_of_up_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"data": tmp_path / "file" / "data"}, "cannot use the folder .*--data"),
+            ({"port": taken.getsockname()[1]}, "the api service cannot listen on 127.0.0.1:[0-9]+: the port is taken"),
+            ({"host": "192.0.2.1", "allow_plaintext": True}, "cannot listen on 192.0.2.1:.*another host or port"),
+        ]
+        for number, (chosen, words) in enumerate(cases):
+            options = replace(Options(tmp_path / str(number), port=0, queue_port=0, agent=False), **chosen)
+            with pytest.raises(SettingsError, match=words):
+                await Deployment(options, SystemClock(), SystemIds()).start()
+
+
+async def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "api.db").write_bytes(b"anything else" * 500)
+    options = Options(tmp_path, port=0, queue_port=0, agent=False)
+    with pytest.raises(SettingsError, match=r"cannot use the database .*api.db \(file is not a database\)"):
+        await Deployment(options, SystemClock(), SystemIds()).start()

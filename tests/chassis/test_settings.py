@@ -50,5 +50,5 @@ def test_folders_are_made_for_their_owner_only(tmp_path: Path) -> None:
 def test_a_free_port_is_chosen_before_the_service_is_built(tmp_path: Path) -> None:
     settings = Settings("api", tmp_path).with_port()
     assert settings.port > 0
-    assert settings.with_port() is settings
+    assert settings.with_port() == settings
     assert settings.endpoint == f"http://127.0.0.1:{settings.port}"

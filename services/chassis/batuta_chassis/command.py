@@ -29,11 +29,12 @@ def up(subparsers: Any) -> None:
     parser.add_argument("--data", type=Path, default=folder, metavar="DIR", help=f"data folder (default {folder})")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument(
-        "--port", type=int, default=API_PORT, help=f"port of the API (default {API_PORT}; 0: a free one)"
+        "--port", type=int, default=API_PORT, metavar="N", help=f"port of the API (default {API_PORT}; 0: a free one)"
     )
     parser.add_argument(
         "--queue-port",
         type=int,
+        metavar="N",
         default=DISPATCH_PORT,
         help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
     )
@@ -47,13 +48,20 @@ def up(subparsers: Any) -> None:
     parser.add_argument(
         "--agent-slots", type=int, default=1, metavar="N", help="tasks at once on this machine (default 1)"
     )
-    parser.add_argument("--queue", action="append", metavar="NAME", help="queue of the agent (default: default)")
-    parser.add_argument("--log-level", default="WARNING", help="DEBUG, INFO, WARNING or ERROR, on standard error")
+    parser.add_argument(
+        "--queue", action="append", metavar="NAME", help="queue of the agent, made if missing (default: default)"
+    )
+    parser.add_argument(
+        "--log-level",
+        default="WARNING",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="what is logged on standard error (default WARNING)",
+    )
     parser.set_defaults(run=serve)
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Serve until stopped; the exit status is 2 when something stands in the way."""
+    """Serve until stopped; the exit status is 1 when something stands in the way."""
     # The server's libraries are imported here: the command's help must stay quick.
     from batuta_chassis import launcher
     from batuta_chassis.logs import configure
@@ -61,8 +69,12 @@ def serve(args: argparse.Namespace) -> int:
     from batuta_rpc.clock import SystemClock
     from batuta_rpc.ids import SystemIds
 
-    configure(args.log_level, access=args.log_level.upper() in ("DEBUG", "INFO"))
+    configure(args.log_level, access=args.log_level in ("DEBUG", "INFO"))
     try:
+        if args.agent_slots < 1:
+            raise SettingsError(
+                f"--agent-slots is 1 or more, not {args.agent_slots}. Without an agent here: --no-agent"
+            )
         options = launcher.Options(
             data=args.data.expanduser().absolute(),
             host=args.host,
@@ -79,7 +91,7 @@ def serve(args: argparse.Namespace) -> int:
         asyncio.run(launcher.run(options, SystemClock(), SystemIds(), say))
     except SettingsError as error:
         print(f"batuta up: {error}", file=sys.stderr)
-        return 2
+        return 1
     return 0
 
 

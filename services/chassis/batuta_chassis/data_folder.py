@@ -20,11 +20,17 @@ class DataFolder:
     """An open data folder, locked until `close`. The lock dies with its process, however that ends."""
 
     def __init__(self, path: Path) -> None:
-        """Make the folder (mode 0700) if it is missing, and lock it. Raises `SettingsError` when it is in use."""
+        """Make the folder (mode 0700) if it is missing, and lock it. Raises `SettingsError` when it is in use
+        or cannot be used."""
         self.path = path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
-        self._lock = os.open(path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.chmod(0o700)
+            self._lock = os.open(path / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot use the folder {path} ({error.strerror}). Choose another one with --data"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -175,7 +175,13 @@ class Deployment:
         command = [sys.executable, "-m", "batuta_agent", "start"]
         for queue in self._options.queues:
             command += ["--queue", queue]
-        command += ["--slots", str(self._options.agent_slots), "--credentials", str(folder.agent_credentials)]
+        command += [
+            "--create-queue",
+            "--slots",
+            str(self._options.agent_slots),
+            "--credentials",
+            str(folder.agent_credentials),
+        ]
         command += ["--data", str(folder.path / "agent")]
         # The agent's own credential counts, not that of the person who started this.
         kept = {key: value for key, value in self._options.environment.items() if key not in _PERSONAL}

@@ -12,16 +12,30 @@ from pathlib import Path
 
 from alembic import command, context
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy.exc import DatabaseError
+
+from batuta_chassis.settings import SettingsError
 
 
 def migrate(engine: Engine, script_location: str | Path, revision: str = "head") -> None:
-    """Bring the schema to `revision` in one transaction: either all of it arrives or none."""
+    """Bring the schema to `revision` in one transaction: either all of it arrives or none.
+
+    Raises `SettingsError` for a database that cannot be used: no database, damaged, locked, or of a newer release.
+    """
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except (DatabaseError, CommandError) as error:
+        cause = error.orig if isinstance(error, DatabaseError) else error
+        raise SettingsError(
+            f"cannot use the database {engine.url.render_as_string(hide_password=True)} ({cause}). Is it of this "
+            "release, whole, and nobody else's? A copy of it can be put back in its place"
+        ) from error
 
 
 def run_env(metadata: MetaData) -> None:

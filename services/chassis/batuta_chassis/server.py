@@ -6,8 +6,8 @@ import asyncio
 import inspect
 import logging
 import signal
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -83,6 +83,8 @@ class ServiceProcess:
             self._open_port(self._server)
             await self._server.start()
         except BaseException:
+            if self._server is not None:  # gRPC ends what was never started only when it is told to
+                await self._server.stop(0)
             await self._run(hooks(self._service.on_stop))
             raise
         self._record_address()
@@ -125,8 +127,7 @@ class ServiceProcess:
         address = f"{settings.host}:{settings.port}"
         try:
             if settings.tls_cert:
-                pair = (Path(settings.tls_key).read_bytes(), Path(settings.tls_cert).read_bytes())
-                server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+                server.add_secure_port(address, grpc.ssl_server_credentials([settings.read_certificate()]))
             else:
                 server.add_insecure_port(address)
         except (RuntimeError, OSError) as error:
@@ -169,6 +170,6 @@ def run(service: str, build: Build, argv: Sequence[str] | None = None) -> int:
         configure(settings.log_level)
         asyncio.run(serve(build, settings, SystemClock(), SystemIds()))
     except SettingsError as error:
-        print(f"batuta-{service}: {error}", flush=True)
+        print(f"batuta-{service}: {error}", file=sys.stderr, flush=True)
         return 2
     return 0

@@ -6,6 +6,7 @@ Flag `--data-dir` of the queue service is the variable `BATUTA_QUEUE_DATA_DIR`, 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -87,13 +88,31 @@ class Settings:
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
 
     def with_port(self) -> Settings:
-        """The same with a free port where the port was 0, so that a service knows its address while it is built."""
-        if self.port:
-            return self
+        """The same with a free port where the port was 0, so that a service knows its address while it is built.
+
+        Raises `SettingsError` when nothing can listen there.
+        """
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind((self.host.strip("[]"), 0))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host.strip("[]"), self.port))
+            except OSError as error:
+                raise SettingsError(self._cannot_listen(error)) from error
             return replace(self, port=int(probe.getsockname()[1]))
+
+    def _cannot_listen(self, error: OSError) -> str:
+        where = f"the {self.service} service cannot listen on {self.host}:{self.port}"
+        if error.errno == errno.EADDRINUSE:
+            return f"{where}: the port is taken. Stop what has it, or choose another port (0: a free one)"
+        return f"{where} ({error.strerror}). Choose another host or port"
+
+    def read_certificate(self) -> tuple[bytes, bytes]:
+        """Key and certificate chain, PEM. Raises `SettingsError`."""
+        try:
+            return Path(self.tls_key).read_bytes(), Path(self.tls_cert).read_bytes()
+        except OSError as error:
+            raise SettingsError(f"cannot read {error.filename} ({error.strerror}): see tls_cert and tls_key") from error
 
     def prepare(self) -> None:
         """Make the folders, open to their owner only."""

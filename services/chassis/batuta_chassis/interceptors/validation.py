@@ -12,6 +12,17 @@ from batuta_rpc.errors import FieldViolation
 
 _validator = protovalidate.Validator()
 
+PATTERNS = {
+    r"^[^/\x00-\x1f]+(/[^/\x00-\x1f]+)*$": "no part between the slashes may be empty or hold control characters",
+    r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$": (
+        "must not begin or end with a blank, or hold control characters"
+    ),
+    r"^[^\x00-\x1f\x7f]+$": "must not hold control characters",
+    r"^[0-9a-f]*$": "must be hexadecimal, in small letters",
+    r"^([0-9]+\.[0-9]+(\.[0-9]+)?)?$": "must be a version, as in 3.11",
+}
+"""What the patterns of the contract mean."""
+
 
 def check(rule: Rule, raw: bytes) -> None:
     """Check one serialized request against the rules of its fields.
@@ -36,13 +47,24 @@ def unreadable(rule: Rule) -> FieldViolation:
 
 
 def violations(message: Message) -> list[tuple[str, str]]:
-    """(field path, what is wrong) for each rule that `message` breaks."""
-    return [_describe(violation.proto) for violation in _validator.collect_violations(message)]
+    """(field path, what is wrong) for each field that breaks a rule; of several rules, the first."""
+    found: dict[str, str] = {}
+    for violation in _validator.collect_violations(message):
+        found.setdefault(*_describe(violation.proto))
+    return list(found.items())
 
 
 def _describe(violation: Any) -> tuple[str, str]:
     path = ".".join(_element(element) for element in violation.field.elements) if violation.field else ""
-    return path or "(request)", violation.message or violation.rule_id
+    return path or "(request)", _words(violation.message) or violation.rule_id
+
+
+def _words(message: str) -> str:
+    """The validator's message for people: no "1 characters", no regular expressions."""
+    if message == "must be at least 1 characters":
+        return "must not be empty"
+    before, _, pattern = message.partition("does not match regex pattern `")
+    return PATTERNS.get(pattern[:-1], message) if not before and pattern else message
 
 
 def _element(element: Any) -> str:
