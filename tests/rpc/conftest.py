@@ -32,6 +32,7 @@ class Script:
     seen: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     """The metadata of each call."""
     deadlines: list[float | None] = field(default_factory=list[Any])
+    request_ids: list[str] = field(default_factory=list[str])
     last_words: RpcError | None = None
     """What a stream of answers ends with, after its answers."""
     issued: int = 0
@@ -80,6 +81,7 @@ class Queues(queues.QueueServiceServicer):
         self.script = script
 
     async def CreateQueue(self, request: Any, context: Context) -> queues.CreateQueueResponse:
+        self.script.request_ids.append(request.request_id)
         await self.script.enter(context)
         return queues.CreateQueueResponse()
 

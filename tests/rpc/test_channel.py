@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import uuid
 from typing import TYPE_CHECKING
 
 import grpc
@@ -59,11 +60,35 @@ async def test_a_read_is_repeated_until_the_server_is_back(address: str, script:
     assert len(script.seen) == 3
 
 
-async def test_a_write_with_a_request_id_is_repeated(address: str, script: Script) -> None:
+async def test_a_write_with_a_request_id_is_repeated_under_it(address: str, script: Script) -> None:
     script.failures = [grpc.StatusCode.UNAVAILABLE]
     async with channel.open_aio(address, None, "test") as opened:
-        await queues.QueueServiceStub(opened).CreateQueue(queues.CreateQueueRequest(display_name="q"))
-    assert len(script.seen) == 2
+        asked = queues.CreateQueueRequest(display_name="q", request_id="1e7f2a52-4b39-4b6e-8d2a-3a7b8f1c9d10")
+        await queues.QueueServiceStub(opened).CreateQueue(asked)
+    assert script.request_ids == [asked.request_id, asked.request_id]
+
+
+async def test_a_write_whose_caller_gave_no_request_id_is_repeated_under_one_all_the_same(
+    address: str, script: Script
+) -> None:
+    script.failures = [grpc.StatusCode.UNAVAILABLE]
+    async with channel.open_aio(address, None, "test") as opened:
+        asked = queues.CreateQueueRequest(display_name="q")
+        await queues.QueueServiceStub(opened).CreateQueue(asked)
+        await queues.QueueServiceStub(opened).CreateQueue(asked)
+    first, again, another = script.request_ids
+    assert uuid.UUID(first) == uuid.UUID(again) != uuid.UUID(another)
+    assert not asked.request_id  # the caller's own message is left alone
+
+
+def test_blocking_writes_get_a_request_id_too(far_address: str, script: Script) -> None:
+    script.failures = [grpc.StatusCode.UNAVAILABLE]
+    with channel.open_sync(far_address, None, "test") as opened:
+        stub = queues.QueueServiceStub(opened)
+        stub.CreateQueue(queues.CreateQueueRequest(display_name="q"))
+        stub.CreateQueue.future(queues.CreateQueueRequest(display_name="q")).result(10)
+    first, again, another = script.request_ids
+    assert uuid.UUID(first) == uuid.UUID(again) != uuid.UUID(another)
 
 
 async def test_a_write_that_would_act_twice_is_not_repeated(address: str, script: Script) -> None:

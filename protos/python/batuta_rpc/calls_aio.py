@@ -9,9 +9,10 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 
-from batuta_rpc import auth
+from batuta_rpc import auth, retries
 from batuta_rpc.auth import AioTokenSource, TokenSource
 from batuta_rpc.errors import RpcError, from_grpc
+from batuta_rpc.ids import Ids
 
 Metadata = tuple[tuple[str, Any], ...]
 
@@ -25,11 +26,13 @@ class Caller:
         tokens: TokenSource | AioTokenSource | None,
         common: Callable[[], Metadata],
         deadline: float,
+        ids: Ids,
     ) -> None:
         self.address = address
         self.tokens = tokens
         self._common = common
         self.deadline = deadline
+        self.ids = ids
 
     def at_once(self) -> str | None:
         """The token, if no waiting is needed for it; empty if calls carry none."""
@@ -59,6 +62,7 @@ class _Unary:
     async def __call__(self, request: Any, timeout: float | None = None, metadata: Any = None, **rest: Any) -> Any:
         caller = self._caller
         deadline = caller.deadline if timeout is None else timeout
+        request = retries.recognisable(request, caller.ids)
         for last in (False, True):
             token = await caller.token()
             try:
@@ -228,9 +232,10 @@ class Channel(grpc.aio.Channel):
         tokens: TokenSource | AioTokenSource | None,
         common: Callable[[], Metadata],
         deadline: float,
+        ids: Ids,
     ) -> None:
         self._raw = cast("Any", raw)
-        self._caller = Caller(address, tokens, common, deadline)
+        self._caller = Caller(address, tokens, common, deadline, ids)
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A call with one request and one response."""

@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import grpc
 
-from batuta_rpc import auth
+from batuta_rpc import auth, retries
 from batuta_rpc.auth import TokenSource
 from batuta_rpc.errors import from_grpc
+from batuta_rpc.ids import Ids
 
 Metadata = tuple[tuple[str, Any], ...]
 
@@ -21,12 +22,13 @@ class Caller:
     """What every call of one channel shares."""
 
     def __init__(
-        self, address: str, tokens: TokenSource | None, common: Callable[[], Metadata], deadline: float
+        self, address: str, tokens: TokenSource | None, common: Callable[[], Metadata], deadline: float, ids: Ids
     ) -> None:
         self.address = address
         self.tokens = tokens
         self.common = common
         self.deadline = deadline
+        self.ids = ids
 
     def prepare(self, metadata: Any) -> tuple[str, Metadata]:
         """The token of a call and all its metadata."""
@@ -38,6 +40,7 @@ class Caller:
 
     def unary(self, call: Callable[..., Any], request: Any, timeout: float | None, metadata: Any, rest: Any) -> Any:
         """Make a call that ends with one response; once more with a new token if the old one had just expired."""
+        request = retries.recognisable(request, self.ids)
         for last in (False, True):
             token, all_metadata = self.prepare(metadata)
             try:
@@ -69,6 +72,7 @@ class _Unary:
         """A `grpc.Future`. Its errors are gRPC's own: hand them to `batuta_rpc.errors.from_grpc`."""
         _, all_metadata = self._caller.prepare(metadata)
         deadline = self._caller.deadline if timeout is None else timeout
+        request = retries.recognisable(request, self._caller.ids)
         return self._inner.future(request, timeout=deadline, metadata=all_metadata, **rest)
 
 
@@ -117,9 +121,10 @@ class Channel(grpc.Channel):
         tokens: TokenSource | None,
         common: Callable[[], Metadata],
         deadline: float,
+        ids: Ids,
     ) -> None:
         self._raw = cast("Any", raw)
-        self._caller = Caller(address, tokens, common, deadline)
+        self._caller = Caller(address, tokens, common, deadline, ids)
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """A call with one request and one response."""

@@ -15,12 +15,15 @@ import grpc.aio
 
 from batuta_rpc import calls_aio, calls_sync, retries, target
 from batuta_rpc.auth import AioTokenSource, TokenSource
+from batuta_rpc.ids import SystemIds
 from batuta_rpc.version import VERSION
 
 MESSAGE_BYTES = 16 * 1024 * 1024
 """The largest message that anybody of us receives."""
 DEADLINE = 20.0
 """Seconds that a unary call may take when its caller did not say."""
+
+_IDS = SystemIds()
 
 trace_parent: ContextVar[str | None] = ContextVar("batuta_trace_parent", default=None)
 """W3C `traceparent` of what runs now; calls made meanwhile carry it. The variable TRACEPARENT is the fallback."""
@@ -62,7 +65,7 @@ def open_sync(endpoint: str, tokens: TokenSource | None, client_name: str, *, di
         if where.tls
         else grpc.insecure_channel(where.address, options=options(dispatch=dispatch))
     )
-    return calls_sync.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE)
+    return calls_sync.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
 
 
 def open_aio(
@@ -76,7 +79,7 @@ def open_aio(
     """The same for an event loop. Must be called, used and closed in one loop."""
     where = target.parse(endpoint, _default_port(dispatch))
     raw = open_raw_aio(endpoint, dispatch=dispatch, retries=retries)
-    return calls_aio.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE)
+    return calls_aio.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
 
 
 def open_raw_aio(endpoint: str, *, dispatch: bool = False, retries: bool = True) -> grpc.aio.Channel:

@@ -1,8 +1,8 @@
 """Which calls gRPC may repeat by itself: read from the contract, never written by hand.
 
 A unary call may be repeated when the method has no side effects or is marked idempotent, or when its request carries a
-`request_id`, by
-which the server recognises a repetition.
+`request_id`, by which the server recognises a repetition. A request whose caller left that empty gets one here: what is
+repeated without it acts twice.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Iterator
+from typing import Any
 
 from google.protobuf import descriptor, descriptor_pb2
 
 import batuta_proto
+from batuta_rpc.ids import Ids
 
 _POLICY = {
     "maxAttempts": 5,
@@ -59,3 +61,13 @@ def may_repeat(method: descriptor.MethodDescriptor) -> bool:
     if options.idempotency_level != descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN:
         return True
     return "request_id" in method.input_type.fields_by_name
+
+
+def recognisable(request: Any, ids: Ids) -> Any:
+    """The request, with a `request_id` where it has room for one and none is set. The caller's own stays as it is."""
+    if getattr(request, "request_id", None) != "":
+        return request
+    filled = type(request)()
+    filled.CopyFrom(request)
+    filled.request_id = ids.request_id()
+    return filled
