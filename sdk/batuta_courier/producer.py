@@ -116,7 +116,7 @@ class ProducerSpool:
         folder = spool_dir / self.name
         self._folder = folder
         self.scalars = ScalarWriter(
-            folder, clock.unix_millis, make_folder=self._make_folder, room=self.has_room, notify=notify, records=records
+            folder, clock.unix_nanos, make_folder=self._make_folder, room=self.has_room, notify=notify, records=records
         )
         self.console = LogWriter(spool_dir / "console.log", self._wakener, self.has_room)
         self._text = LogWriter(folder / "text.log", self._wakener, self.has_room)

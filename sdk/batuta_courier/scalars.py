@@ -58,7 +58,7 @@ class ScalarWriter:
     def __init__(
         self,
         folder: Path,
-        unix_millis: Callable[[], int],
+        unix_nanos: Callable[[], int],
         *,
         make_folder: Callable[[], None] = lambda: None,
         room: Callable[[], bool] = lambda: True,
@@ -69,7 +69,7 @@ class ScalarWriter:
         self.offset = 0
         """Added to every iteration: where a continued task goes on."""
         self._folder = folder
-        self._millis = unix_millis
+        self._nanos = unix_nanos  # not milliseconds: a function of the interpreter itself, 50 ns quicker
         self._make_folder = make_folder
         self._room = room
         self._notify = notify
@@ -96,7 +96,7 @@ class ScalarWriter:
             number = self._number(title, series)
             if not number:
                 return
-        millis = self._millis()
+        millis = self._nanos() // 1_000_000
         with self._lock:
             if self._inside:  # a signal handler or a finaliser has interrupted this very code in this very thread
                 self._deferred.append((number, _iteration(iteration) + self.offset, millis, _value(value)))

@@ -43,14 +43,14 @@ def of(batch: Batch) -> list[tuple[str, str, int, int, float]]:
 
 
 class Ticks:
-    """A clock that counts its readings."""
+    """A clock that counts its readings, each a millisecond after the last."""
 
     def __init__(self) -> None:
         self.now = 0
 
     def __call__(self) -> int:
         self.now += 1
-        return self.now
+        return self.now * 1_000_000
 
 
 def test_what_was_reported_reads_back_exactly(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ class FakeClock:
         """`now()` in milliseconds since 1970-01-01T00:00:00Z."""
         return round(self.now().timestamp() * 1000)
 
+    def unix_nanos(self) -> int:
+        """`unix_millis()` in nanoseconds."""
+        return self.unix_millis() * 1_000_000
+
     def monotonic(self) -> float:
         """Seconds advanced so far."""
         return self._elapsed
