@@ -76,12 +76,16 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
     database = Database(settings.database_url, METADATA, clock)
-    migrate(database.engine, Path(__file__).parent / "migrations")
-    works: Works = SqlTransactor[Work](database, sql_work(hub, clock))
-    for path in await ensure_credentials(
-        works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
-    ):
-        _log.info("first credential written", extra={"path": str(path)})
+    try:
+        migrate(database.engine, Path(__file__).parent / "migrations")
+        works: Works = SqlTransactor[Work](database, sql_work(hub, clock))
+        for path in await ensure_credentials(
+            works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
+        ):
+            _log.info("first credential written", extra={"path": str(path)})
+    except BaseException:
+        await database.close()
+        raise
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
     queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)

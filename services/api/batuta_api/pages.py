@@ -51,7 +51,7 @@ def moment(part: str | int) -> datetime:
     """The moment that `micros` wrote. Raises `FieldViolation`."""
     try:
         return _EPOCH + timedelta(microseconds=int(part))
-    except (ValueError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         raise _wrong() from None
 
 

@@ -82,6 +82,7 @@ class FakeQueue(queues.QueueServiceServicer):
         self.events: list[queues.EntryEvent] = []
         self.epoch = "epoch-1"
         self.refuse_submit: RpcError | None = None
+        self.refuse_withdraw: RpcError | None = None
         self.calls: list[str] = []
         self.tokens: list[str] = []
         self._changed = asyncio.Event()
@@ -171,6 +172,8 @@ class FakeQueue(queues.QueueServiceServicer):
         """Note a withdrawal; what becomes of it is the test's to tell."""
         self._note(context)
         self.withdrawals.append(request.entry_id)
+        if self.refuse_withdraw is not None:
+            await abort(context, self.refuse_withdraw)
         self._wake()
         return queues.WithdrawEntryResponse(entry=self.entries.get(request.entry_id))
 

@@ -14,7 +14,7 @@ from batuta_api.work import Works
 from batuta_chassis.outbox import OutboxRow
 from batuta_proto.queues import v1 as queues
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import QueueFull, QueueNotFound, RpcError, Unavailable
+from batuta_rpc.errors import QueueFull, QueueNotFound, RpcError, Unavailable, UpstreamUnavailable
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -59,7 +59,10 @@ class Delivery:
             raise RpcError.for_reason(error.reason, error.message, code=grpc.StatusCode.FAILED_PRECONDITION) from error
 
     async def refused(self, row: OutboxRow, error: RpcError) -> None:
-        """The task of a submission that is refused for good has failed; an entry nobody knows needs no withdrawal."""
+        """The task of a submission that is refused for good has failed; an entry nobody knows needs no withdrawal.
+
+        Where the queue service broke on a submission, nobody knows whether it has the entry: it is told to drop it.
+        """
         now = self._clock.now()
         if row.topic == topics.WITHDRAW:
             entry_id = queues.WithdrawEntryRequest.FromString(row.payload).entry_id
@@ -70,14 +73,28 @@ class Delivery:
             self._names.forget(asked.envelope.queue_id)
         text = f"the queue service did not take the task: {error.message}"
         await self._works.write(
-            lambda work: queueing.refuse(work, row.ordering_key, asked.entry_id, error.reason, text, now)
+            lambda work: queueing.refuse(
+                work, row.ordering_key, asked.entry_id, error.reason, text, now, unsure=_is_fault(error)
+            )
         )
 
     async def _withdraw(self, row: OutboxRow) -> None:
         asked = queues.WithdrawEntryRequest.FromString(row.payload)
-        answer = await self._stub.WithdrawEntry(asked, timeout=_DEADLINE)
+        try:
+            answer = await self._stub.WithdrawEntry(asked, timeout=_DEADLINE)
+        except RpcError as error:
+            if not _is_fault(error):
+                raise
+            # Not counted as a fault of this message: an abort was promised, and is tried until it has arrived.
+            raise UpstreamUnavailable(
+                f"the queue service breaks on the withdrawal of {asked.entry_id}: {error.message}", service="queue"
+            ) from error
         now, attempt = self._clock.now(), answer.entry.attempt
         if not answer.HasField("entry"):
             await self._works.write(lambda work: queueing.forget(work, row.ordering_key, asked.entry_id, now))
             return
         await self._works.write(lambda work: queueing.settle(work, row.ordering_key, asked.entry_id, attempt, now))
+
+
+def _is_fault(error: RpcError) -> bool:
+    return error.code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)

@@ -96,8 +96,12 @@ def forget(work: Work, task_id: str, entry_id: str, now: datetime) -> None:
         _keep(work, task, lifecycle.forgotten(lifecycle.settle(task, entry_id, 0, now), entry_id, now))
 
 
-def refuse(work: Work, task_id: str, entry_id: str, reason: str, message: str, now: datetime) -> None:
-    """The queue service will never take `entry_id`."""
+def refuse(
+    work: Work, task_id: str, entry_id: str, reason: str, message: str, now: datetime, unsure: bool = False
+) -> None:
+    """The queue service will never take `entry_id`. `unsure`: it may have taken it all the same, and must not keep it."""
+    if unsure:
+        work.outbox.add(topics.WITHDRAW, task_id, entries.withdrawal(entry_id))
     task = work.tasks.get(task_id)
     if task is not None and task.status.entry_id == entry_id:
         _keep(work, task, lifecycle.refuse(task, reason, message, now))
