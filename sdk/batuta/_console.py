@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
@@ -21,13 +22,15 @@ class Tee:
         self._sink = sink
         self._buffer: Any = None
         self._half = ""
+        self._lock = threading.RLock()  # a signal handler may print, too
 
     def write(self, text: str) -> int:
         """Write to both."""
         written = self._stream.write(text)
-        self._half += text
-        if "\n" in text or "\r" in text or len(self._half) >= _HALF_LINE:
-            self.hand_over()
+        with self._lock:
+            self._half += text
+            if "\n" in text or "\r" in text or len(self._half) >= _HALF_LINE:
+                self.hand_over()
         return written
 
     def flush(self) -> None:
@@ -37,13 +40,15 @@ class Tee:
 
     def hand_over(self) -> None:
         """Give the sink what it has not got yet."""
-        line, self._half = self._half, ""
-        if line:
-            self._sink(line.encode("utf-8", "replace"))
+        with self._lock:
+            line, self._half = self._half, ""
+            if line:
+                self._sink(line.encode("utf-8", "replace"))
 
     def forget(self) -> None:
-        """Drop half a line: in a forked child it is the parent's."""
+        """Drop half a line: in a forked child it is the parent's. So is a lock that another thread held."""
         self._half = ""
+        self._lock = threading.RLock()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write to both."""

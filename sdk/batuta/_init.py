@@ -126,10 +126,13 @@ def close(run: Run) -> None:
     from batuta._begin import PARENT
 
     with _runtime.lock:
+        if run.owns and run is not _runtime.process.run:
+            return  # closed by another of its Task objects
         run.end(Ending("COMPLETED"), exiting=False)
         if run.owns:
             os.environ.pop(PARENT, None)
             _runtime.process.run = None
+            watch.on_parsed = None
         else:
             run.parameters.push_calmly()
             run.drain()

@@ -17,6 +17,8 @@ Key = tuple[str, str]
 """(section, name)"""
 _GAP = 1.0
 """Seconds between two pushes while a script writes again and again; the last write is never left out."""
+_GAP_AFTER_FAILURE = 60.0
+"""The same while the server does not take them: each try may hold the script for a second or two."""
 
 
 def split(full_name: str) -> Key:
@@ -41,7 +43,8 @@ class Parameters:
         self._lock = threading.RLock()
         self._values: dict[Key, Parameter] = {}
         self._dirty = False
-        self._pushed_at = -_GAP
+        self._push_at = 0.0
+        self._stopped = False
 
     def load(self, values: Mapping[Key, Parameter]) -> None:
         """Take what the server has as the truth."""
@@ -75,7 +78,7 @@ class Parameters:
 
     def push_soon(self) -> None:
         """Push, unless that was done a moment ago: then the next call, or the end of the run, does it. Never raises."""
-        if self._clock.monotonic() - self._pushed_at >= _GAP:
+        if self._clock.monotonic() >= self._push_at:
             self.push_calmly()
 
     def push_calmly(self) -> None:
@@ -88,11 +91,20 @@ class Parameters:
     def push(self) -> None:
         """Push what has changed. Raises what the server answers; the change is then still to be pushed."""
         with self._lock:
-            if not self._dirty:
+            if not self._dirty or self._stopped:
                 return
-            self._pushed_at = self._clock.monotonic()
+            self._push_at = self._clock.monotonic() + _GAP_AFTER_FAILURE
             self._push(dict(self._values))
+            self._push_at = self._clock.monotonic() + _GAP
             self._dirty = False
+
+    def stop(self) -> None:
+        """The run is over: nothing is pushed any more."""
+        self._stopped = True
+
+    def become_child(self) -> None:
+        """After a fork, in the child: another thread of the parent may have held the lock for ever."""
+        self._lock = threading.RLock()
 
     def override(self, section: str, name: str, own: Any) -> Any:
         """The server's value in the type of the script's own; the own one where the server has none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -21,8 +22,7 @@ def send(run: Run, server: Server, queue_name: str | None) -> tasks.Task:
     """
     _check(run)
     run.parameters.push()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     if run.console is not None:
         run.console.remove()  # what is printed from here on is not the task's
     try:
@@ -49,15 +49,24 @@ def send_clone(run: Run, server: Server, queue_name: str | None) -> tasks.Task:
 
 def leave(task_id: str, queue_name: str | None) -> NoReturn:
     """Say so and end this process, as if it had never gone further: no `finally`, no exit handler runs."""
-    if queue_name is not None:
-        _runtime.say(f"Switching to remote execution, follow it with `batuta task logs -f {task_id}`")
-    else:
-        _runtime.say(f"Task {task_id} is left as a draft; send it with `batuta task enqueue {task_id} --queue QUEUE`")
-    _runtime.say("Terminating local execution process - continuing execution remotely")
+    try:
+        if queue_name is not None:
+            _runtime.say(f"Switching to remote execution, follow it with `batuta task logs -f {task_id}`")
+        else:
+            _runtime.say(
+                f"Task {task_id} is left as a draft; send it with `batuta task enqueue {task_id} --queue QUEUE`"
+            )
+        _runtime.say("Terminating local execution process - continuing execution remotely")
+        _flush()
+    finally:  # nobody may listen any more, and the task must not run in two places
+        os._exit(0)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
-    os._exit(0)
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it is closed
+                stream.flush()
 
 
 def _check(run: Run) -> None:

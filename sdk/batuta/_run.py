@@ -89,6 +89,7 @@ class Run:
     def become_child(self) -> None:
         """After a fork, in the child: a producer of its own, and no say over the run's end."""
         self.child = True
+        self.parameters.become_child()
         if self._exit_status is not None:
             self._exit_status.disown()
         if self.console is not None:
@@ -119,6 +120,7 @@ class Run:
             return
         self._timeout = _AT_EXIT_SECONDS if exiting else None
         self.parameters.push_calmly()
+        self.parameters.stop()
         self._release()
         close = layout.Close(True, ending.state, ending.reason, ending.message, None, exiting)
         with contextlib.suppress(OSError):  # a full disk: the courier sees the process go

@@ -60,6 +60,8 @@ process = _Process()
 
 
 def _after_fork_in_child() -> None:
+    global lock
+    lock = threading.RLock()  # another thread of the parent may have held the old one
     if process.run is not None:
         process.run.become_child()
 

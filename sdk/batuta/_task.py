@@ -41,6 +41,7 @@ class Task:
         self._id = task_id
         self._run = run
         self._known = known
+        self._closed = False
 
     # Beginning, finding, copying
 
@@ -301,11 +302,16 @@ class Task:
         self._known = wait_for_status(self._server(), self._id, status, raise_on_status or (), check_interval_sec)
 
     def close(self) -> None:
-        """End this process's task as completed, and wait (at most 30 seconds) until the server has everything."""
+        """End this process's task as completed, and wait (at most 30 seconds) until the server has everything.
+
+        A second time it does nothing.
+        """
         from batuta import _init
 
+        if self._closed:
+            return
         _init.close(self._own_run("close"))
-        self._run = None
+        self._run, self._closed = None, True
 
     def __repr__(self) -> str:
         """For people."""

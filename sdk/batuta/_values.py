@@ -38,7 +38,10 @@ def encode(value: Any, description: str = "") -> Parameter:
     if isinstance(value, float):
         return Parameter(repr(float(value)), FLOAT, description)
     if isinstance(value, (list, tuple, dict)):
-        return Parameter(json.dumps(value, default=_plain), JSON, description)
+        try:
+            return Parameter(json.dumps(value, default=_plain), JSON, description)
+        except (TypeError, ValueError):  # keys that JSON has not, a list that holds itself
+            return Parameter(str(value), STRING, description)
     if isinstance(value, (str, PurePath)):
         return Parameter(str(value), STRING, description)
     item = getattr(value, "item", None)
@@ -67,7 +70,7 @@ def cast(text: str, like: Any) -> Any:
         return None
     try:
         if isinstance(like, int):
-            return int(text) if not _is_float(text) else int(float(text))
+            return _whole(text)
         if isinstance(like, float):
             return float(text)
     except (ValueError, OverflowError):
@@ -125,8 +128,15 @@ def _enum(text: str, like: Enum) -> Enum:
         raise CastError(f"{text!r} is none of {names}") from None
 
 
-def _is_float(text: str) -> bool:
-    return any(mark in text.lower() for mark in (".", "e", "n", "inf"))
+def _whole(text: str) -> int:
+    """`3`, `1e3`, `3.0`; not `0.5`, which a script that counts would take for nothing at all. Raises ValueError."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+    if number != int(number):
+        raise ValueError
+    return int(number)
 
 
 def _plain(value: Any) -> Any:

@@ -174,6 +174,54 @@ def test_init_twice_is_the_same_task_and_close_ends_it_so_that_another_may_begin
     assert [task.display_name for task in api.state.tasks.values()] == ["first", "second"]
 
 
+def test_what_is_left_of_a_closed_run_disturbs_neither_the_script_nor_the_next_run(
+    api: FakeApi, scripts: Scripts
+) -> None:
+    out = scripts.run(
+        HEAD
+        + "import argparse\n"
+        + "again = Task.init('digits', 'first')\n"
+        + "tied = task.connect({'lr': 1})\n"
+        + "task.close()\n"
+        + "task.close()\n"
+        + "tied['lr'] = 2\n"
+        + "argparse.ArgumentParser().parse_args([])\n"
+        + "second = Task.init('digits', 'second')\n"
+        + "again.close()\n"
+        + "assert Task.current_task().id == second.id\n"
+        + "second.get_logger().report_scalar('a', 'b', 1.0, 1)\n"
+    )
+    assert "could not be stored" not in out
+    api.state.wait_for(lambda: len(api.state.tasks) == 2)
+    api.state.wait_for(
+        lambda: all(task.status.state == tasks.TASK_STATE_COMPLETED for task in api.state.tasks.values())
+    )
+
+
+def test_a_child_forked_while_a_thread_pushes_parameters_does_not_wait_for_it(api: FakeApi, scripts: Scripts) -> None:
+    scripts.run(
+        HEAD
+        + "import os, signal, threading\n"
+        + "from batuta import _runtime\n"
+        + "tied = task.connect({'lr': 1})\n"
+        + "held, done = threading.Event(), threading.Event()\n"
+        + "def push():\n"
+        + "    with _runtime.lock, _runtime.process.run.parameters._lock:\n"
+        + "        held.set()\n"
+        + "        done.wait()\n"
+        + "threading.Thread(target=push).start()\n"
+        + "held.wait()\n"
+        + "pid = os.fork()\n"
+        + "if pid == 0:\n"
+        + "    signal.alarm(10)\n"
+        + "    tied['lr'] = 2\n"
+        + "    assert Task.init().id == task.id\n"
+        + "    os._exit(0)\n"
+        + "assert os.waitpid(pid, 0)[1] == 0\n"
+        + "done.set()\n"
+    )
+
+
 def test_a_courier_that_was_killed_is_replaced(api: FakeApi, scripts: Scripts, only_task: OnlyTask) -> None:
     script = scripts.start(
         HEAD

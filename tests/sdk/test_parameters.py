@@ -123,6 +123,39 @@ def test_a_push_that_fails_does_not_disturb_the_script_and_is_made_up_for() -> N
     assert len(pushes.pushed) == 1
 
 
+def test_a_server_that_is_away_does_not_hold_the_script_at_every_write() -> None:
+    pushes = Pushes()
+    tied = connect_dict({"lr": 0.1}, "General", pushes.parameters, remote=False)
+    pushes.broken = True
+    for step in range(50):
+        tied["lr"] = step
+        pushes.clock.advance(1.0)
+    assert len(pushes.complaints) == 1
+    pushes.broken = False
+    pushes.clock.advance(10.0)
+    tied["lr"] = 50
+    assert pushes.pushed == [{("General", "lr"): "50"}]
+
+
+def test_a_run_that_is_over_pushes_nothing() -> None:
+    pushes = Pushes()
+    tied = connect_dict({"lr": 0.1}, "General", pushes.parameters, remote=False)
+    pushes.parameters.stop()
+    tied["lr"] = 0.2
+    assert not pushes.pushed
+
+
+@pytest.mark.parametrize("value", [[{(1, 2): 3}], {"a": {(1, 2): 3}}])
+def test_what_json_cannot_hold_is_written_as_python_would(value: Any) -> None:
+    assert encode(value).text == str(value)
+
+
+def test_half_a_number_is_no_count() -> None:
+    assert [cast(text, 10) for text in ("3", "3.0", "1e3")] == [3, 3, 1000]
+    with pytest.raises(CastError, match=r"'0\.5' is not a whole number"):
+        cast("0.5", 10)
+
+
 def test_a_connected_dict_is_a_dict_and_its_copies_are_plain() -> None:
     tied = connect_dict({"a": {"b": [1]}}, "General", Pushes().parameters, remote=False)
     assert isinstance(tied, dict)

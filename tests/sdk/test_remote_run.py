@@ -86,6 +86,25 @@ def test_execute_remotely_without_a_queue_leaves_a_draft(api: FakeApi, scripts: 
     assert only_task().status.state == tasks.TASK_STATE_DRAFT
 
 
+def test_a_task_that_was_sent_does_not_go_on_here_when_nobody_listens(
+    api: FakeApi, scripts: Scripts, only_task: OnlyTask
+) -> None:
+    out = scripts.run(
+        "from batuta import Task\n"
+        "import os\n"
+        "task = Task.init('p', 'n')\n"
+        "reading, writing = os.pipe()\n"
+        "os.dup2(writing, 2)\n"
+        "os.close(reading)\n"
+        "try:\n"
+        "    task.execute_remotely('default')\n"
+        "finally:\n"
+        "    print('never')\n"
+    )
+    assert "never" not in out
+    assert only_task().status.state == tasks.TASK_STATE_QUEUED
+
+
 def test_an_unknown_queue_is_an_error_that_lists_the_queues_and_the_script_goes_on(
     api: FakeApi, scripts: Scripts, only_task: OnlyTask
 ) -> None:

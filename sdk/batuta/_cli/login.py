@@ -41,14 +41,23 @@ def init(context: Context, args: argparse.Namespace) -> None:
     login = _gather(context, args)
     if login.missing:
         names = " and ".join(name.replace("_", " ") for name in login.missing)
-        raise CliError(f"the {names} is missing. Give --file BLOCK.ini, or --{login.missing[0].replace('_', '-')}.")
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in login.missing)
+        raise CliError(
+            f"missing: {names}. Give --file BLOCK.ini (`batuta up` prints the path of one; - is stdin), or {flags}."
+        )
     subject, roles = _check(context, login)
-    config.save_connection(context.config_path, config.Connection(login.api, login.access_key, login.secret_key))
+    try:
+        config.save_connection(context.config_path, config.Connection(login.api, login.access_key, login.secret_key))
+    except OSError as error:
+        raise CliError(
+            f"cannot keep the login in {context.config_path} ({error.strerror}). "
+            f"{config.FILE_VARIABLE} names another file."
+        ) from None
     context.print(f"Logged in to {login.api} as {subject} ({roles}). Kept in {context.config_path}.")
 
 
 def _gather(context: Context, args: argparse.Namespace) -> Login:
-    login = Login(args.api, args.access_key, args.secret_key)
+    login = Login(args.api.strip(), args.access_key.strip(), args.secret_key.strip())
     if args.file:
         login = login.over(_from_file(context, args.file))
     login = login.over(Login(*(context.env.get(_VARIABLES[name], "") for name in credentials.NAMES)))
@@ -63,8 +72,10 @@ def _from_file(context: Context, name: str) -> Login:
         return credentials.parse(context.stdin.read(), "stdin")
     try:
         return credentials.parse(Path(name).expanduser().read_text("utf-8"), name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}.") from None
+    except OSError as error:
+        raise CliError(f"cannot read {name}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise CliError(f"cannot read {name}: it is not text. {credentials.expected()}") from None
 
 
 def _check(context: Context, login: Login) -> tuple[str, str]:
@@ -85,6 +96,11 @@ def _check(context: Context, login: Login) -> tuple[str, str]:
         raise CliError(
             f"{login.api} refuses the credential {login.access_key!r}: unknown, revoked, or a wrong secret key. "
             "Copy the whole block again, or ask an admin for a new one. Nothing was written."
+        ) from None
+    except errors.Unimplemented as error:
+        raise CliError(
+            f"{login.api} is not the address of a Batuta API ({error.message}): is it the port of `batuta up` that is "
+            "printed as API? Nothing was written."
         ) from None
     except errors.RpcError as error:
         raise CliError(sentences(error.message, "Nothing was written")) from None

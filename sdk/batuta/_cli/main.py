@@ -8,18 +8,36 @@ from collections.abc import Sequence
 
 from batuta._cli import plugins, program
 from batuta._cli.context import Context
-from batuta._cli.failures import INTERRUPTED, OK, PIPE_CLOSED, CliError, sentences
+from batuta._cli.failures import FAILED, INTERRUPTED, OK, PIPE_CLOSED, CliError, sentences
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 141 (nobody reads the output any more)."""
+    _open_streams()
     context = Context.of_this_process()
     try:
-        return run(context, sys.argv[1:] if argv is None else argv)
+        code = run(context, sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
     except BrokenPipeError:
-        # Python would complain once more when it flushes stdout at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+        code = PIPE_CLOSED
+    except OSError:  # of a full disk; where it was `run` that met it, the line is told already
+        code = FAILED
+    else:
+        return code
+    _discard_stdout()
+    return code
+
+
+def _open_streams() -> None:
+    """Streams that the caller has closed lead nowhere; Python leaves None in their places."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _discard_stdout() -> None:
+    """Python would complain once more when it flushes stdout at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(context: Context, argv: Sequence[str]) -> int:
@@ -53,6 +71,10 @@ def _explain(error: Exception, found: Sequence[plugins.Plugin], argv: Sequence[s
         return plugins.unusable(called.name, error)
     if isinstance(error, RpcError):
         return CliError(sentences(error.message, _next_step(error)))
+    if isinstance(error, UnicodeEncodeError):
+        return CliError("an argument is not UTF-8 text.")
+    if isinstance(error, OSError) and error.strerror:
+        return CliError(sentences(f"{error.filename}: {error.strerror}" if error.filename else error.strerror))
     if isinstance(error, (ValueError, OSError)):
         return CliError(str(error))
     raise error
