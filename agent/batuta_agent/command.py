@@ -46,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--queue", action="append", required=True, metavar="NAME", help="queue to serve; repeat for more, first first")
     add("--create-queue", action="store_true", help="make queues that do not exist")
-    add("--name", metavar="NAME", help="this agent's name (default: <host>:<slot>)")
+    add(
+        "--name",
+        metavar="NAME",
+        help="this agent's name (default: <host>:<slot>, with --data <host>:<name of the folder>)",
+    )
     add("--slots", type=_positive, default=1, metavar="N", help="tasks at once (default: 1)")
     add("--api", metavar="URL", help="the server's address")
     add("--join-token", metavar="TOKEN", help="join with a single-use token; better: BATUTA_JOIN_TOKEN")
@@ -116,7 +120,8 @@ def _state(arguments: argparse.Namespace) -> tuple[str, Any]:
     agents = Path("~/.batuta/agents").expanduser()
     if not arguments.name and not arguments.data:
         return free_slot(agents, host_name())
-    name = arguments.name or f"{host_name()}:0"
+    # Slots are counted by the folders under `agents`; one who has a folder of his own must not take a slot's name.
+    name = arguments.name or f"{host_name()}:{arguments.data.absolute().name}"
     return name, StateFolder(arguments.data or agents / folder_name(name))
 
 

@@ -75,7 +75,8 @@ def test_no_server_is_told_in_one_line_with_its_address(program: Any) -> None:
 def test_what_is_missing_is_named(program: Any) -> None:
     done = program("init", "--api", "http://127.0.0.1:1")
     assert (done.code, done.out) == (1, b"")
-    assert "the access key and secret key is missing" in done.err or "missing" in done.err
+    assert done.err.startswith("batuta: missing: access key and secret key. Give --file BLOCK.ini (")
+    assert done.err.endswith("or --access-key and --secret-key.\n")
 
 
 def test_text_that_is_no_block_is_refused_and_the_form_is_shown(program: Any) -> None:
@@ -94,3 +95,17 @@ def test_an_address_that_cannot_be_read_is_refused(program: Any) -> None:
     done = program("init", "--api", "ftp://host", "--access-key", "KEY", "--secret-key", "x")
     assert done.code == 1
     assert "begins with http:// or https://" in done.err
+
+
+def test_a_login_that_cannot_be_kept_names_the_file(program: Any, server: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    program.env["BATUTA_CONFIG_FILE"] = str(tmp_path / "file" / "batuta.conf")
+    done = program("init", "--api", server.api, "--access-key", "KEY", "--secret-key", "s3cret%")
+    assert done.code == 1
+    assert done.err.startswith(f"batuta: cannot keep the login in {tmp_path}/file/batuta.conf (")
+
+
+def test_a_file_that_is_not_text_is_refused(program: Any, tmp_path: Path) -> None:
+    (tmp_path / "block").write_bytes(b"\xb0\xff")
+    done = program("init", "--file", str(tmp_path / "block"))
+    assert (done.code, done.err.partition(". ")[0]) == (1, f"batuta: cannot read {tmp_path}/block: it is not text")

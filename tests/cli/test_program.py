@@ -118,8 +118,13 @@ def test_a_missing_extra_says_what_to_install(name: str, words: str, extra: str)
     assert caught.value.message == f"{words} needs the {extra}: pip install 'batuta[{extra}]' (missing: x)"
 
 
-def batuta(*argv: str, **more: Any) -> subprocess.Popen[Any]:
+def started(*argv: str, **more: Any) -> subprocess.Popen[Any]:
     return subprocess.Popen([sys.executable, "-m", "batuta", *argv], **more)
+
+
+def logged_in(server: Any, folder: Any) -> dict[str, str]:
+    login = {"BATUTA_API": server.api, "BATUTA_ACCESS_KEY": "KEY", "BATUTA_SECRET_KEY": "s3cret%"}
+    return {**os.environ, **login, "BATUTA_CONFIG_FILE": str(folder / "none")}
 
 
 def test_help_is_quick_and_loads_neither_grpc_nor_a_plugin() -> None:
@@ -143,17 +148,32 @@ def test_help_is_quick_and_loads_neither_grpc_nor_a_plugin() -> None:
 def test_a_closed_pipe_ends_quietly(server: Any, tmp_path: Any) -> None:
     read, write = os.pipe()
     os.close(read)
-    env = {
-        **os.environ,
-        "BATUTA_API": server.api,
-        "BATUTA_ACCESS_KEY": "KEY",
-        "BATUTA_SECRET_KEY": "s3cret%",
-        "BATUTA_CONFIG_FILE": str(tmp_path / "none"),
-    }
-    process = batuta("queue", "list", stdout=write, stderr=subprocess.PIPE, env=env)
+    process = started("queue", "list", stdout=write, stderr=subprocess.PIPE, env=logged_in(server, tmp_path))
     os.close(write)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (141, b"")
+
+
+def test_an_output_that_cannot_be_written_is_one_line(server: Any, tmp_path: Any) -> None:
+    with open("/dev/full", "wb") as full:
+        process = started("queue", "list", stdout=full, stderr=subprocess.PIPE, env=logged_in(server, tmp_path))
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, b"batuta: No space left on device.\n")
+
+
+def test_streams_that_the_caller_has_closed_do_no_harm() -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m batuta --version <&- >&-', sys.executable],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_argument_that_is_not_text_is_one_line(batuta: Any) -> None:
+    done = batuta("queue", "create", os.fsdecode(b"\xff"))
+    assert (done.code, done.err) == (1, "batuta: an argument is not UTF-8 text.\n")
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback() -> None:

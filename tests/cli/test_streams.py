@@ -37,6 +37,13 @@ def test_following_goes_on_where_the_connection_was_lost(batuta: Any, server: An
     assert done.err.endswith(f"batuta: task {ID} is COMPLETED\n")
 
 
+def test_an_attempt_that_is_not_there_is_an_error(batuta: Any, task: tasks.Task) -> None:
+    task.status.attempt = 2
+    done = batuta("task", "logs", "--attempt", "3", ID)
+    assert (done.code, done.err) == (1, f"batuta: task {ID} has no attempt 3; its newest is 2.\n")
+    assert batuta("task", "logs", "--attempt", "2", ID).code == 0
+
+
 def test_not_following_a_lost_connection_is_an_error(batuta: Any, server: Any) -> None:
     server.state.log = [b"1", b"2"]
     server.state.cut_log_after = [1]
