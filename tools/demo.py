@@ -281,8 +281,10 @@ class Demo:
 
 
 def _marked(process: psutil.Process, mark: str) -> bool:
+    """Whether it is ours: by its environment, or, as couriers have their own, by a folder of ours in its arguments."""
     try:
-        return process.pid != os.getpid() and process.environ().get(MARK) == mark
+        named = any(word.startswith(f"{FOLDER}/") for word in process.cmdline())
+        return process.pid != os.getpid() and (named or process.environ().get(MARK) == mark)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

@@ -100,24 +100,28 @@ def run(
     )
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """All living processes that carry `mark` in their environment, ours excepted."""
+def marked(mark: str, folder: Path) -> list[psutil.Process]:
+    """All living processes that carry `mark` in their environment or `folder` in their arguments, ours excepted.
+
+    Couriers have an environment of their own, and the folder of a spool among their arguments.
+    """
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
-            ours = process.pid != os.getpid() and process.environ().get(MARK) == mark
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+            named = any(word.startswith(f"{folder}/") for word in process.cmdline())
+            ours = named or process.environ().get(MARK) == mark
+            if process.pid != os.getpid() and ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
 
 
-def kill_marked(mark: str) -> list[str]:
-    """Kill what is left of `mark`, each by its pid, and say what it was."""
+def kill_marked(mark: str, folder: Path) -> list[str]:
+    """Kill what is left of a deployment, each by its pid, and say what it was."""
     names: list[str] = []
     for _ in range(5):  # a process may start another one while it is being looked at
-        left = marked(mark)
+        left = marked(mark, folder)
         if not left:
             break
         for process in left:

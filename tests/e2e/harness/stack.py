@@ -100,7 +100,7 @@ class Deployment:
             remote.close()
         for process in reversed(self.processes):
             process.stop()
-        return processes.kill_marked(self.mark)
+        return processes.kill_marked(self.mark, self.folder)
 
     def logs(self) -> str:
         """The ends of all logs, for a test that failed."""
