@@ -85,6 +85,35 @@ async def test_a_summary_is_known_without_reading(member: Any) -> None:
     assert (loss.min_value, loss.min_iteration, loss.max_value, loss.max_iteration) == (0.1, 3, 0.7, 4)
 
 
+async def test_series_come_page_by_page_and_each_once(member: Any) -> None:
+    task = await member.started()
+    longest = "\N{MUSICAL SYMBOL G CLEF}" * 500
+    names = sorted((metric, variant) for metric in ("a", "b", longest) for variant in ("train", "val"))
+    await committed(
+        member, batch(task.id, 1, *(column([1.0], metric=metric, variant=variant) for metric, variant in names))
+    )
+    found: list[tuple[str, str]] = []
+    token, sizes = "", []
+    while token or not sizes:
+        request = metrics.ListScalarsRequest(task_id=task.id, page_size=4, page_token=token)
+        answer = await member.metrics.ListScalars(request)
+        found += [(each.metric, each.variant) for each in answer.scalars]
+        token = answer.next_page_token
+        sizes.append(len(answer.scalars))
+    assert (found, sizes) == (names, [4, 2])
+
+
+async def test_a_page_token_of_another_tasks_series_is_refused(member: Any) -> None:
+    tokens: list[str] = []
+    for _ in range(2):
+        task = await member.started()
+        await committed(member, batch(task.id, 1, column([1.0], metric="a"), column([1.0], metric="b")))
+        request = metrics.ListScalarsRequest(task_id=task.id, page_size=1)
+        tokens.append((await member.metrics.ListScalars(request)).next_page_token)
+    with pytest.raises(FieldViolation, match="page_token"):
+        await member.metrics.ListScalars(metrics.ListScalarsRequest(task_id=task.id, page_token=tokens[0]))
+
+
 @pytest.mark.parametrize(
     ("request_fields", "field"),
     [

@@ -40,12 +40,17 @@ def print_metrics(context: Context, args: argparse.Namespace) -> None:
     if args.follow:
         _print_points(context, args)
         return
-    from batuta._cli import render, tables
+    from batuta._cli import pages, render, tables
     from batuta_proto.metrics import v1 as metrics
 
     with context.connect() as client:
-        answer = client.metrics.ListScalars(metrics.ListScalarsRequest(task_id=args.task))
-    found = [each for each in answer.scalars if _wanted(each, args)]
+
+        def fetch(page_size: int, page_token: str) -> tuple[list[metrics.ScalarSummary], str]:
+            request = metrics.ListScalarsRequest(task_id=args.task, page_size=page_size, page_token=page_token)
+            answer = client.metrics.ListScalars(request)
+            return list(answer.scalars), answer.next_page_token
+
+        found = [each for each in pages.gather(fetch) if _wanted(each, args)]
     if args.json:
         context.print(render.listed("scalars", found))
         return

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from batuta_api import pages
 from batuta_api.metrics.appending import Batch
 from batuta_api.metrics.model import Column, Producer, Summary
 from batuta_proto.metrics import v1 as metrics
 from batuta_rpc.errors import FieldViolation
+
+_SERIES_PAGE = 1000
+"""Series in one answer at most: with the longest names about 4 MiB."""
 
 
 def batch(request: metrics.AppendScalarsRequest) -> Batch:
@@ -45,8 +50,31 @@ def render_page(columns: Sequence[Column], position: int, synced: bool) -> metri
     return metrics.ReadScalarsResponse(columns=shown.values(), position=position, synced=synced)
 
 
-def render_summaries(summaries: Iterable[Summary]) -> metrics.ListScalarsResponse:
-    """All series."""
+@dataclass(frozen=True)
+class SeriesQuery:
+    """A page of a task's series that is asked for: those after one, by metric and variant."""
+
+    task_id: str
+    after: tuple[str, str] | None
+    size: int
+
+
+def series_query(request: metrics.ListScalarsRequest) -> SeriesQuery:
+    """What a request asks for. Raises `FieldViolation` for a page token that is not this task's."""
+    place = pages.unseal(request.page_token, _list_of(request.task_id), None, 2)
+    after = None if place is None else (str(place[0]), str(place[1]))
+    return SeriesQuery(request.task_id, after, min(request.page_size or _SERIES_PAGE, _SERIES_PAGE))
+
+
+def render_summaries(asked: SeriesQuery, found: Sequence[Summary]) -> metrics.ListScalarsResponse:
+    """One page of series, and the token of the next one when more were found than asked for."""
     names = Summary.__dataclass_fields__
-    shown = [metrics.ScalarSummary(**{name: getattr(each, name) for name in names}) for each in summaries]
-    return metrics.ListScalarsResponse(scalars=shown)
+    page, token = found[: asked.size], ""
+    if len(found) > asked.size:
+        token = pages.seal(_list_of(asked.task_id), None, [page[-1].metric, page[-1].variant])
+    shown = [metrics.ScalarSummary(**{name: getattr(each, name) for name in names}) for each in page]
+    return metrics.ListScalarsResponse(scalars=shown, next_page_token=token)
+
+
+def _list_of(task_id: str) -> str:
+    return f"scalars:{task_id}"

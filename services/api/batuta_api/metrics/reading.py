@@ -9,7 +9,7 @@ from datetime import datetime
 from batuta_api import topics
 from batuta_api.calls import Calls
 from batuta_api.closing import Closing
-from batuta_api.metrics.convert import render_page
+from batuta_api.metrics.convert import SeriesQuery, render_page
 from batuta_api.metrics.model import Column, Producer, Summary
 from batuta_api.metrics.store import Wanted
 from batuta_api.tasks import admission, ending
@@ -98,7 +98,7 @@ def read_page(work: Work, caller: Caller, task_id: str, wanted: Wanted, after: i
     return Page([], after, ending.over(task, 0), complete)
 
 
-def summaries(work: Work, caller: Caller, task_id: str) -> list[Summary]:
-    """All series of a task. Raises `OtherTask`, `TaskNotFound`."""
-    admission.find(work, caller, task_id)
-    return work.scalars.summaries(task_id)
+def summaries(work: Work, caller: Caller, asked: SeriesQuery) -> list[Summary]:
+    """The page of a task's series, and one more if there are more. Raises `OtherTask`, `TaskNotFound`."""
+    admission.find(work, caller, asked.task_id)
+    return work.scalars.summaries(asked.task_id, asked.after, asked.size + 1)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from batuta_api.calls import Calls, Context
 from batuta_api.closing import Closing
 from batuta_api.metrics import appending, reading
-from batuta_api.metrics.convert import batch, render_summaries
+from batuta_api.metrics.convert import batch, render_summaries, series_query
 from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller
 from batuta_chassis.hub import Hub
@@ -37,10 +37,10 @@ class MetricServicer(metrics.MetricServiceServicer):
         return await self._calls.change("AppendScalars", request, append)
 
     async def ListScalars(self, request: metrics.ListScalarsRequest, context: Context) -> metrics.ListScalarsResponse:
-        """All series of a task."""
-        return render_summaries(
-            await self._calls.ask("ListScalars", lambda work, caller: reading.summaries(work, caller, request.task_id))
-        )
+        """One page of a task's series."""
+        asked = series_query(request)
+        found = await self._calls.ask("ListScalars", lambda work, caller: reading.summaries(work, caller, asked))
+        return render_summaries(asked, found)
 
     async def ReadScalars(
         self, request: metrics.ReadScalarsRequest, context: Context

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields as fields_of
 from typing import Any
 
-from sqlalchemy import Connection, Executable, RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Executable, RowMapping, bindparam, delete, insert, select, tuple_, update
 
 from batuta_api.metrics.model import NAN, Column, Producer, Summary
 from batuta_api.metrics.packing import pack, unpack
@@ -114,10 +114,12 @@ class SqlScalarStore:
         else:
             self._connection.execute(_MOVE_PRODUCER, {**_key(producer), "end": last_sequence})
 
-    def summaries(self, task_id: str) -> list[Summary]:
-        """All series of a task by metric and variant."""
+    def summaries(self, task_id: str, after: tuple[str, str] | None = None, limit: int | None = None) -> list[Summary]:
+        """The series of a task by metric and variant: those after one, at most `limit`; else all."""
         order = (scalar_series.c.metric, scalar_series.c.variant)
-        query = select(scalar_series).where(scalar_series.c.task_id == task_id).order_by(*order)
+        query = select(scalar_series).where(scalar_series.c.task_id == task_id).order_by(*order).limit(limit)
+        if after is not None:
+            query = query.where(tuple_(*order) > after)
         return [_summary(row) for row in self._connection.execute(query).mappings()]
 
     def read(self, task_id: str, wanted: Wanted, after: int, limit_points: int) -> Page:

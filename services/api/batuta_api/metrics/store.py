@@ -40,8 +40,8 @@ class ScalarStore(Protocol):
         """Keep the columns of one batch, their summaries, and where the producer stands after it."""
         ...
 
-    def summaries(self, task_id: str) -> list[Summary]:
-        """All series of a task by metric and variant."""
+    def summaries(self, task_id: str, after: tuple[str, str] | None = None, limit: int | None = None) -> list[Summary]:
+        """The series of a task by metric and variant: those after one, at most `limit`; else all."""
         ...
 
     def read(self, task_id: str, wanted: Wanted, after: int, limit_points: int) -> Page:

@@ -37,9 +37,10 @@ class MemoryScalarStore:
             self._summaries[key] = self._summaries.get(key, Summary(column.metric, column.variant)).plus(column)
         self._committed[producer] = last_sequence
 
-    def summaries(self, task_id: str) -> list[Summary]:
-        """All series of a task by metric and variant."""
-        return [self._summaries[key] for key in sorted(self._summaries) if key[0] == task_id]
+    def summaries(self, task_id: str, after: tuple[str, str] | None = None, limit: int | None = None) -> list[Summary]:
+        """The series of a task by metric and variant: those after one, at most `limit`; else all."""
+        keys = [key for key in sorted(self._summaries) if key[0] == task_id and (after is None or key[1:] > after)]
+        return [self._summaries[key] for key in keys[:limit]]
 
     def read(self, task_id: str, wanted: Wanted, after: int, limit_points: int) -> Page:
         """The next points after a position."""

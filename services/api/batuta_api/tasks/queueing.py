@@ -99,7 +99,7 @@ def forget(work: Work, task_id: str, entry_id: str, now: datetime) -> None:
 def refuse(
     work: Work, task_id: str, entry_id: str, reason: str, message: str, now: datetime, unsure: bool = False
 ) -> None:
-    """The queue service will never take `entry_id`. `unsure`: it may have taken it all the same, and must not keep it."""
+    """The queue service will never take `entry_id`; `unsure`: it may have it all the same, and must not keep it."""
     if unsure:
         work.outbox.add(topics.WITHDRAW, task_id, entries.withdrawal(entry_id))
     task = work.tasks.get(task_id)

@@ -16,7 +16,7 @@ from batuta_proto.metrics.v1 import scalar_pb2 as batuta_dot_metrics_dot_v1_dot_
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&batuta/metrics/v1/metric_service.proto\x12\x11\x62\x61tuta.metrics.v1\x1a\x1e\x62\x61tuta/metrics/v1/scalar.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\xec\x01\n\x14\x41ppendScalarsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x03R\x07\x61ttempt\x12\x1a\n\x08producer\x18\x03 \x01(\tR\x08producer\x12%\n\x0e\x66irst_sequence\x18\x04 \x01(\x03R\rfirstSequence\x12#\n\rlast_sequence\x18\x05 \x01(\x03R\x0clastSequence\x12\x39\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x1f.batuta.metrics.v1.ScalarColumnR\x07\x63olumns\"F\n\x15\x41ppendScalarsResponse\x12-\n\x12\x63ommitted_sequence\x18\x01 \x01(\x03R\x11\x63ommittedSequence\"-\n\x12ListScalarsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"Q\n\x13ListScalarsResponse\x12:\n\x07scalars\x18\x01 \x03(\x0b\x32 .batuta.metrics.v1.ScalarSummaryR\x07scalars\"\x9e\x01\n\x12ReadScalarsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n\x06metric\x18\x02 \x01(\tR\x06metric\x12\x18\n\x07variant\x18\x03 \x01(\tR\x07variant\x12\x16\n\x06\x66ollow\x18\x04 \x01(\x08R\x06\x66ollow\x12%\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03R\rafterPosition\"\x84\x01\n\x13ReadScalarsResponse\x12\x39\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x1f.batuta.metrics.v1.ScalarColumnR\x07\x63olumns\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x16\n\x06synced\x18\x03 \x01(\x08R\x06synced2\xd8\x02\n\rMetricService\x12o\n\rAppendScalars\x12\'.batuta.metrics.v1.AppendScalarsRequest\x1a(.batuta.metrics.v1.AppendScalarsResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x02\x06\x12i\n\x0bListScalars\x12%.batuta.metrics.v1.ListScalarsRequest\x1a&.batuta.metrics.v1.ListScalarsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x12k\n\x0bReadScalars\x12%.batuta.metrics.v1.ReadScalarsRequest\x1a&.batuta.metrics.v1.ReadScalarsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&batuta/metrics/v1/metric_service.proto\x12\x11\x62\x61tuta.metrics.v1\x1a\x1e\x62\x61tuta/metrics/v1/scalar.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\xec\x01\n\x14\x41ppendScalarsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x18\n\x07\x61ttempt\x18\x02 \x01(\x03R\x07\x61ttempt\x12\x1a\n\x08producer\x18\x03 \x01(\tR\x08producer\x12%\n\x0e\x66irst_sequence\x18\x04 \x01(\x03R\rfirstSequence\x12#\n\rlast_sequence\x18\x05 \x01(\x03R\x0clastSequence\x12\x39\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x1f.batuta.metrics.v1.ScalarColumnR\x07\x63olumns\"F\n\x15\x41ppendScalarsResponse\x12-\n\x12\x63ommitted_sequence\x18\x01 \x01(\x03R\x11\x63ommittedSequence\"i\n\x12ListScalarsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"y\n\x13ListScalarsResponse\x12:\n\x07scalars\x18\x01 \x03(\x0b\x32 .batuta.metrics.v1.ScalarSummaryR\x07scalars\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9e\x01\n\x12ReadScalarsRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12\x16\n\x06metric\x18\x02 \x01(\tR\x06metric\x12\x18\n\x07variant\x18\x03 \x01(\tR\x07variant\x12\x16\n\x06\x66ollow\x18\x04 \x01(\x08R\x06\x66ollow\x12%\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03R\rafterPosition\"\x84\x01\n\x13ReadScalarsResponse\x12\x39\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x1f.batuta.metrics.v1.ScalarColumnR\x07\x63olumns\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position\x12\x16\n\x06synced\x18\x03 \x01(\x08R\x06synced2\xd8\x02\n\rMetricService\x12o\n\rAppendScalars\x12\'.batuta.metrics.v1.AppendScalarsRequest\x1a(.batuta.metrics.v1.AppendScalarsResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x02\x06\x12i\n\x0bListScalars\x12%.batuta.metrics.v1.ListScalarsRequest\x1a&.batuta.metrics.v1.ListScalarsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x12k\n\x0bReadScalars\x12%.batuta.metrics.v1.ReadScalarsRequest\x1a&.batuta.metrics.v1.ReadScalarsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_APPENDSCALARSRESPONSE']._serialized_start=362
   _globals['_APPENDSCALARSRESPONSE']._serialized_end=432
   _globals['_LISTSCALARSREQUEST']._serialized_start=434
-  _globals['_LISTSCALARSREQUEST']._serialized_end=479
-  _globals['_LISTSCALARSRESPONSE']._serialized_start=481
-  _globals['_LISTSCALARSRESPONSE']._serialized_end=562
-  _globals['_READSCALARSREQUEST']._serialized_start=565
-  _globals['_READSCALARSREQUEST']._serialized_end=723
-  _globals['_READSCALARSRESPONSE']._serialized_start=726
-  _globals['_READSCALARSRESPONSE']._serialized_end=858
-  _globals['_METRICSERVICE']._serialized_start=861
-  _globals['_METRICSERVICE']._serialized_end=1205
+  _globals['_LISTSCALARSREQUEST']._serialized_end=539
+  _globals['_LISTSCALARSRESPONSE']._serialized_start=541
+  _globals['_LISTSCALARSRESPONSE']._serialized_end=662
+  _globals['_READSCALARSREQUEST']._serialized_start=665
+  _globals['_READSCALARSREQUEST']._serialized_end=823
+  _globals['_READSCALARSRESPONSE']._serialized_start=826
+  _globals['_READSCALARSRESPONSE']._serialized_end=958
+  _globals['_METRICSERVICE']._serialized_start=961
+  _globals['_METRICSERVICE']._serialized_end=1305
 # @@protoc_insertion_point(module_scope)

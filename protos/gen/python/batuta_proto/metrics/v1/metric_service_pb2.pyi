@@ -30,16 +30,22 @@ class AppendScalarsResponse(_message.Message):
     def __init__(self, committed_sequence: _Optional[int] = ...) -> None: ...
 
 class ListScalarsRequest(_message.Message):
-    __slots__ = ("task_id",)
+    __slots__ = ("task_id", "page_size", "page_token")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     task_id: str
-    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, task_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListScalarsResponse(_message.Message):
-    __slots__ = ("scalars",)
+    __slots__ = ("scalars", "next_page_token")
     SCALARS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     scalars: _containers.RepeatedCompositeFieldContainer[_scalar_pb2.ScalarSummary]
-    def __init__(self, scalars: _Optional[_Iterable[_Union[_scalar_pb2.ScalarSummary, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, scalars: _Optional[_Iterable[_Union[_scalar_pb2.ScalarSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ReadScalarsRequest(_message.Message):
     __slots__ = ("task_id", "metric", "variant", "follow", "after_position")
