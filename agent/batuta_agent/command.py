@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"batuta agent: {error}", file=sys.stderr)
     except sqlite3.DatabaseError as error:
         print(f"batuta agent: the journal cannot be used: {error}", file=sys.stderr)
+    except KeyboardInterrupt:  # before the agent listens to signals itself
+        return 130
     return 1
 
 
