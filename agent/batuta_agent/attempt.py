@@ -240,7 +240,6 @@ class Attempt:
 
     async def _conclude(self, ended: Ending) -> None:
         """Let the data drain, then report."""
-        self._delivery.close_spool()
         await self._until(self._lost, self._delivery.finished(_DRAIN_LIMIT))
         if not self._lost.is_set():
             await self._report(ended.phase, ended)
@@ -250,7 +249,6 @@ class Attempt:
     async def _deliver_rest(self) -> None:
         """Until the broker has stored the end and the server the data, or neither wants them any more."""
         if self._folder.spool.is_dir():
-            self._delivery.close_spool()
             await self._until(self._lost, self._delivery.finished(_DELIVERY_LIMIT))
         await self._until(self._lost, self._settled.wait())
 

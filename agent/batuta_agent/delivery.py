@@ -36,17 +36,31 @@ class Delivery:
         if self._task is None:
             self._task = asyncio.ensure_future(self._keep_running(delay))
 
-    def close_spool(self) -> None:
-        """Say that no more data comes: the courier ends once everything is stored."""
-        layout.write_close(self._spool, layout.Close(finish=False))
-
     async def finished(self, limit: float) -> bool:
-        """Wait until everything is stored, or the server has refused it, at most `limit` seconds. Whether it was."""
+        """Say that no more data comes, and wait until everything is stored, or the server has refused it.
+
+        At most `limit` seconds. Returns whether it was. A disk that is full is waited for.
+        """
         self.start()
-        assert self._task is not None
         with contextlib.suppress(asyncio.TimeoutError):
-            await within(self._clock, limit, asyncio.shield(self._task))
+            await within(self._clock, limit, self._close_and_wait())
         return self._over()
+
+    async def _close_and_wait(self) -> None:
+        backoff = Backoff(self._ids, first=0.5)
+        while not self._try_to_close():
+            await self._clock.sleep(backoff.next())
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+    def _try_to_close(self) -> bool:
+        try:
+            layout.write_close(self._spool, layout.Close(finish=False))
+        except FileNotFoundError:
+            return True  # somebody has deleted the spool
+        except OSError:
+            return False
+        return True
 
     def refusal(self) -> str:
         """Why the server takes no more of this spool; empty when it does."""
@@ -90,4 +104,4 @@ class Delivery:
 
     def _over(self) -> bool:
         acks = layout.read_acks(self._spool)
-        return acks.done or bool(acks.error)
+        return acks.done or bool(acks.error) or not self._spool.is_dir()

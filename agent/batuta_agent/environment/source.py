@@ -107,7 +107,7 @@ class Sources:
             await self._git(tools, ["init", "--quiet", "--bare", "--", str(mirror)], self._mirrors)
         if await self._has(mirror, commit, tools):
             return
-        tools.say(f"fetching {url}")
+        tools.say(f"fetching {_shown(url)}")
         everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
         try:
             await self._git(tools, ["fetch", "--quiet", "--no-auto-gc", "--", url, *everything], mirror, _FETCH_LIMIT)
@@ -119,7 +119,7 @@ class Sources:
             await self._git(tools, ["fetch", "--quiet", "--no-auto-gc", "--", url, commit], mirror, _FETCH_LIMIT)
         except ToolFailed as error:
             raise PreparationFailed(
-                f"commit {commit} is not in {url}: push it, or enqueue the task again from a commit that is pushed"
+                f"commit {commit} is not in {_shown(url)}: push it, or enqueue the task again from one that is pushed"
             ) from error
 
     async def _has(self, mirror: Path, commit: str, tools: Tools) -> bool:
@@ -164,7 +164,9 @@ class Sources:
         env = dict(_GIT_ENV)
         if self._allow_local:
             env["GIT_ALLOW_PROTOCOL"] += ":file"
-        env.setdefault("GIT_SSH_COMMAND", tools.env.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes"))
+        # A master connection that ssh leaves behind would hold git's output open, and us with it.
+        ssh = "ssh -oBatchMode=yes -oControlMaster=no"
+        env.setdefault("GIT_SSH_COMMAND", tools.env.get("GIT_SSH_COMMAND", ssh))
         safe = ["-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", "-c", "core.fsmonitor=false"]
         safe += ["-c", "submodule.recurse=false", "-c", "gc.auto=0", "-c", "safe.directory=*"]
         return await tools.run([program, *safe, *argv], cwd=cwd, limit=limit, env=env, stdin=stdin, quiet=quiet)
@@ -180,8 +182,13 @@ def _made(folder: Path) -> bool:
 
 
 def _unreachable(url: str, output: str) -> PreparationFailed:
-    text = f"the repository {url} cannot be fetched: {last_line(output)}"
+    text = f"the repository {_shown(url)} cannot be fetched: {last_line(output).replace(url, _shown(url))}"
     return InfrastructureFailed(text) if _TRANSIENT.search(output) else PreparationFailed(text)
+
+
+def _shown(url: str) -> str:
+    """An address as it may stand in a log: without a password or token before its host."""
+    return re.sub(r"://[^/@]*@", "://", url)
 
 
 def _write_script(source: tasks.Source, work: Path) -> None:

@@ -85,7 +85,8 @@ class Tools:
             while part := await process.stdout.read(1 << 16):
                 kept += part
                 del kept[:-_KEPT]
-                *whole, line = (line + part[:_KEPT]).split(b"\n")
+                *whole, line = (line + part).split(b"\n")
+                line = line[-_KEPT:]  # a program need not end its lines
                 for each in whole if not quiet else ():
                     self.say(each.decode(errors="replace").rstrip())
             if line and not quiet:

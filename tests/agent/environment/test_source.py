@@ -153,6 +153,15 @@ async def test_a_server_that_is_away_is_infrastructure(sources: Sources, tools: 
         await sources.get(source, tmp_path / "work", tools)
 
 
+async def test_a_password_in_an_address_is_not_told(
+    sources: Sources, tools: Tools, said: list[str], tmp_path: Path
+) -> None:
+    source = tasks.Source(repository_url="http://me:hidden@127.0.0.1:9/x.git", commit="a" * 40, entry_point="a")
+    with pytest.raises(InfrastructureFailed, match=r"http://127\.0\.0\.1:9/x\.git cannot be fetched") as failure:
+        await sources.get(source, tmp_path / "work", tools)
+    assert "hidden" not in f"{failure.value}{said}"
+
+
 @pytest.mark.parametrize(
     "url",
     [
