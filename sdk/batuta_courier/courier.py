@@ -24,6 +24,8 @@ from batuta_rpc.ids import Ids
 
 PATIENCE = 24 * 3600.0
 """Seconds after a local run's end for which an absent server is tried; then the spool waits for a later courier."""
+IDLE_LIMIT = 3600.0
+"""Seconds with nothing to ship after which an agent's courier ends."""
 _LOOK = 0.05
 _BEFORE_FINISH = 2.0
 """Seconds of an answering server for which the task's end waits for its last data; what comes later is taken too."""
@@ -40,12 +42,21 @@ class Stubs(NamedTuple):
 class Courier:
     """Ships one spool. `run` returns None when everything is stored, else why it gave up."""
 
-    def __init__(self, spool_dir: Path, run: layout.RunInfo, stubs: Stubs, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        spool_dir: Path,
+        run: layout.RunInfo,
+        stubs: Stubs,
+        clock: Clock,
+        ids: Ids,
+        idle_limit: float = IDLE_LIMIT,
+    ) -> None:
         self._spool_dir = spool_dir
         self._run = run
         self._stubs = stubs
         self._clock = clock
         self._ids = ids
+        self._idle_limit = idle_limit
         self._ledger = Ledger(spool_dir, clock)
         self._logs = LogShipper(spool_dir, run, stubs.logs, self._ledger, clock, ids)
         self._scalars = ScalarShipper(spool_dir, run, stubs.metrics, self._ledger, clock, ids)
@@ -108,10 +119,19 @@ class Courier:
             close = layout.read_close(self._spool_dir)
             if close is not None:
                 return close
+            if self._run.mode == layout.AGENT:
+                self._raise_if_forgotten()
             if self._run.mode == layout.LOCAL and not self._script_lives():
                 # Read again: it may have been written between the two looks.
                 return layout.read_close(self._spool_dir) or layout.Close(finish=True, exiting=True)
         raise Unfinished("told to stop")
+
+    def _raise_if_forgotten(self) -> None:
+        """An agent that is there starts its couriers again: nobody else's are to stay for ever."""
+        if not self._spool_dir.is_dir():
+            raise Unfinished("the spool is gone")
+        if self._ledger.idle_seconds() > self._idle_limit:
+            raise Unfinished("nothing to ship for a long time")
 
     def _settle(self, close: layout.Close) -> layout.Close:
         """The true end of a local run, once its process is gone."""

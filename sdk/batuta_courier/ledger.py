@@ -27,6 +27,7 @@ class Ledger:
         self._dirty = False
         self._down = False
         self._up_since = clock.monotonic()
+        self._changed_at = clock.monotonic()
         self.on_recovery: list[Callable[[], None]] = []
         """Called, from any thread, when the server answers again after it did not."""
 
@@ -48,6 +49,7 @@ class Ledger:
                 return
             entry[kind] = end
             self._dirty = True
+            self._changed_at = self._clock.monotonic()
             self._lock.notify_all()
             self._write_if_due()
 
@@ -70,6 +72,11 @@ class Ledger:
         """Since when (monotonic seconds) the server has answered; None while it does not."""
         with self._lock:
             return None if self._down else self._up_since
+
+    def idle_seconds(self) -> float:
+        """For how long nothing has been stored."""
+        with self._lock:
+            return self._clock.monotonic() - self._changed_at
 
     def stored(self, ends: list[tails.Tail]) -> bool:
         """Whether everything up to `ends` is stored."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -11,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from batuta_courier import layout
+from batuta_courier.courier import Courier, Stubs
 from batuta_courier.producer import ProducerSpool
 from batuta_courier.tails import stored, tails
 from batuta_courier.testing import FakeApi
+from batuta_proto.logs import v1 as logs
+from batuta_proto.metrics import v1 as metrics
 from batuta_proto.tasks import v1 as tasks
+from batuta_rpc.auth import StaticToken
+from batuta_rpc.channel import open_sync
 from batuta_rpc.clock import SystemClock
+from batuta_rpc.ids import SystemIds
 
 StartCourier = Callable[[Path], "subprocess.Popen[bytes]"]
 StartScript = Callable[[str], "subprocess.Popen[str]"]
@@ -267,6 +274,27 @@ def open_files(pid: int) -> list[str]:
         with contextlib.suppress(FileNotFoundError):
             found.append(os.readlink(each))
     return found
+
+
+def test_a_courier_whose_agents_folder_is_deleted_ends(api: FakeApi, spool: Path, start_courier: StartCourier) -> None:
+    courier = start_courier(spool)
+    console(spool, b"line\n")
+    api.state.wait_for(lambda: api.state.log("t") == b"line\n")
+    shutil.rmtree(spool)
+    assert courier.wait(10) == 1
+
+
+def test_a_courier_that_an_agent_has_forgotten_ends(api: FakeApi, spool: Path) -> None:
+    run = layout.read_run(spool)
+    channel = open_sync(run.api, StaticToken("attempt-token"), "courier-test")
+    try:
+        stubs = Stubs(tasks.TaskServiceStub(channel), metrics.MetricServiceStub(channel), logs.LogServiceStub(channel))
+        assert Courier(spool, run, stubs, CLOCK, SystemIds(), idle_limit=0.2).run() == "nothing to ship for a long time"
+    finally:
+        channel.close()
+    acks = layout.read_acks(spool)
+    assert not acks.done
+    assert acks.error is None
 
 
 def test_a_damaged_word_of_the_end_is_none(spool: Path) -> None:
