@@ -146,6 +146,7 @@ async def test_agents_are_told_a_name_that_other_machines_can_dial(tmp_path: Pat
     port = steps.settings["queue"].port
     assert steps.settings["api"].dispatch_endpoint == f"gpu1.example.org:{port}"
     assert steps.settings["api"].api_endpoint.startswith("http://gpu1.example.org:")
+    assert up.api == steps.settings["api"].api_endpoint
     assert steps.settings["queue"].host == "0.0.0.0"
     await up.stop(0)
 
@@ -209,7 +210,7 @@ def write_certificate(cert: Path, key: Path) -> None:
 
 
 def test_people_are_told_where_everything_is_and_what_comes_next(tmp_path: Path) -> None:
-    lines = "\n".join(welcome(Options(tmp_path), {"api": "http://127.0.0.1:8480"}))
+    lines = "\n".join(welcome(Options(tmp_path), "http://127.0.0.1:8480"))
     assert "http://127.0.0.1:8480" in lines
     assert f"batuta init --file {tmp_path}/admin.credentials" in lines
 

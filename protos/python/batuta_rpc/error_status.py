@@ -113,8 +113,18 @@ def from_grpc(error: grpc.RpcError, target: str = "") -> RpcError:
     return CODE_CLASSES.get(code, RpcError)(_explain(code, text, target))
 
 
+_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
+
+
 def _explain(code: grpc.StatusCode, text: str, target: str) -> str:
     server = f"the server at {target}" if target else "the server"
+    if code is grpc.StatusCode.UNAVAILABLE and "WRONG_VERSION_NUMBER" in text:
+        return f"{server} does not speak TLS: dial it with http:// instead of https://"
+    if code is grpc.StatusCode.UNAVAILABLE and any(words in text for words in _UNTRUSTED):
+        return (
+            f"{server} has a certificate that no authority known here has signed for this name: check the name, or set "
+            f"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to the file of its authority ({text})"
+        )
     if code is grpc.StatusCode.UNAVAILABLE:
         return f"{server} does not answer: is `batuta up` running there, and is the address right? ({text})"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -11,12 +11,19 @@ from batuta._cli.context import Context
 from batuta._cli.failures import FAILED, INTERRUPTED, OK, PIPE_CLOSED, CliError, sentences
 
 
+_CLIENTS = ("init", "task", "queue")
+"""Commands that only ask a server."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 (failure), 2 (usage), 130 (Ctrl-C) or 141 (nobody reads the output any more)."""
     _open_streams()
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in _CLIENTS:  # gRPC's own lines stand beside ours otherwise, and nothing inherits this
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     context = Context.of_this_process()
     try:
-        code = run(context, sys.argv[1:] if argv is None else argv)
+        code = run(context, words)
         sys.stdout.flush()
     except BrokenPipeError:
         code = PIPE_CLOSED

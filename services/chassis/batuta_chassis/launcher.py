@@ -83,6 +83,11 @@ class Deployment:
         return {name: process.settings.endpoint for name, process in self._processes.items()}
 
     @property
+    def api(self) -> str:
+        """The address of the API as people write it: under TLS the certificate's name."""
+        return self._processes["api"].settings.api_endpoint if "api" in self._processes else "not installed"
+
+    @property
     def agent(self) -> Child | None:
         """The agent on this machine, if one was asked for."""
         return self._agent
@@ -217,7 +222,7 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
         loop.add_signal_handler(number, on_signal)
     deployment = Deployment(options, clock, ids)
     await deployment.start()
-    for line in welcome(options, deployment.endpoints):
+    for line in welcome(options, deployment.api):
         say(line)
     await ended.wait()
     say("Stopping. Tasks that run go on; the next `batuta up` takes them up again.")
@@ -232,13 +237,13 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
     await stopping
 
 
-def welcome(options: Options, endpoints: Mapping[str, str]) -> list[str]:
+def welcome(options: Options, api: str) -> list[str]:
     """What people read when everything is up."""
     credentials = options.data / CREDENTIALS
     here = f"this machine, queue {', '.join(options.queues)}"
     return [
         "Batuta is up.",
-        f"  API          {endpoints.get('api', 'not installed')}",
+        f"  API          {api}",
         f"  agent        {here if options.agent else 'none (start one: batuta agent start)'}",
         f"  credentials  {credentials}",
         f"  data         {options.data}",
