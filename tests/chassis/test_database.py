@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from batuta_chassis.database import Database, sqlite_url
 from batuta_chassis.unit import after_commit, unit_of
 from batuta_rpc.clock import SystemClock
-from batuta_rpc.errors import RateLimited, ShuttingDown
+from batuta_rpc.errors import RateLimited, ShuttingDown, StorageFailed
 
 if TYPE_CHECKING:
     from tests.chassis.conftest import Notes
@@ -51,6 +51,28 @@ async def test_a_use_case_that_fails_undoes_itself_and_nobody_else(database: Dat
     ended = await asyncio.gather(*results, return_exceptions=True)
     assert [type(each) for each in ended] == [type(None), LookupError, type(None), IntegrityError]
     assert await database.read(lambda c: notes(c).all()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("company", [0, 3])
+async def test_a_full_disk_is_told_as_such_changes_nothing_and_passes(
+    database: Database, notes: type[Notes], company: int
+) -> None:
+    await database.write(lambda c: notes(c).add("before"))
+    await database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1"))  # SQLite takes what there is now
+    gate = hold(database)
+    writes = [asyncio.create_task(database.write(lambda c: notes(c).add("x" * 1_000_000)))]
+    writes += [asyncio.create_task(database.write(lambda c, n=n: notes(c).add(f"{n}"))) for n in range(company)]
+    await asyncio.sleep(0)
+    gate.set()
+    ended = await asyncio.gather(*writes, return_exceptions=True)
+    await asyncio.gather(*_holding, return_exceptions=True)  # it may have shared their transaction
+    assert isinstance(ended[0], StorageFailed)
+    assert all(each is None or isinstance(each, StorageFailed) for each in ended)
+    stored = [f"{n}" for n in range(company) if ended[n + 1] is None]
+    assert await database.read(lambda c: notes(c).all()) == ["before", *stored]
+    await database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000"))
+    await database.write(lambda c: notes(c).add("after"))
+    assert await database.read(lambda c: notes(c).all()) == ["before", *stored, "after"]
 
 
 async def test_those_who_wait_together_are_committed_together(database: Database, notes: type[Notes]) -> None:

@@ -197,6 +197,12 @@ class UpstreamUnavailable(Unavailable):
     reason = "UPSTREAM_UNAVAILABLE"
 
 
+class StorageFailed(Unavailable):
+    """The service cannot write to its disk now; nothing was changed."""
+
+    reason = "STORAGE_FAILED"
+
+
 class Unimplemented(RpcError):
     """The peer cannot do this."""
 

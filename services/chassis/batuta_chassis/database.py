@@ -57,7 +57,8 @@ class Database:
         """Run `use_case` in the writer and return its result once it is durable.
 
         If it raises, only its own changes are undone and the error is raised here. Raises `RateLimited` when too many
-        use cases wait already. Cancelling the caller does not undo a use case that has begun.
+        use cases wait already, and `StorageFailed` when the disk is full or fails. Cancelling the caller does not undo
+        a use case that has begun.
         """
         return await self._writer.run(use_case)
 

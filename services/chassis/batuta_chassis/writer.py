@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from batuta_chassis.unit import Unit, enter
-from batuta_rpc.errors import RateLimited, ShuttingDown
+from batuta_rpc.errors import RateLimited, ShuttingDown, StorageFailed
 
 if TYPE_CHECKING:
     from batuta_chassis.database import Database
@@ -22,6 +24,16 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _GROUP = 256
 """Use cases in one commit at most: what waits behind them should not wait long."""
+_OF_THE_DISK = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
 
 
 class _Job:
@@ -99,10 +111,11 @@ class Writer:
                     self._commit(connection, group)
                 except BaseException as error:
                     # The transaction itself failed (disk full, I/O error): nobody's change is durable.
+                    _log.error("%d changes could not be stored: %s", len(group), error)
                     _discard(connection)
                     connection = None
                     for job in group:
-                        job.error = job.error or error
+                        job.error = job.error or (_storage_failed(error) if isinstance(error, DBAPIError) else error)
                 self._settle(group)
             if last:
                 _discard(connection)
@@ -144,6 +157,8 @@ class Writer:
         enter(connection, job.unit)
         try:
             job.result = job.use_case(connection)
+        except (DBAPIError, sqlite3.Error) as error:
+            job.error = _storage_failed(error) if _is_about_the_disk(error) else error
         except BaseException as error:
             job.error = error
         finally:
@@ -172,3 +187,17 @@ def _discard(connection: Connection | None) -> None:
             connection.close()
         except Exception:
             _log.exception("closing the writing connection failed")
+
+
+def _is_about_the_disk(error: DBAPIError | sqlite3.Error) -> bool:
+    """Whether the fault is the disk's, and not that of the statement."""
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(raised, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
+
+
+def _storage_failed(error: BaseException) -> StorageFailed:
+    failed = StorageFailed(
+        "the service cannot write to its disk now, which may be full; nothing was changed. Try again"
+    )
+    failed.__cause__ = error
+    return failed
