@@ -96,7 +96,7 @@ def _local(wanted: Wanted, server: Server) -> Run:
         run = _spooled(task.id, task.status.attempt, server)
     except OSError as error:
         server.fail(task.id, task.status.attempt, f"no spool: {error}")
-        raise RuntimeError(f"Batuta cannot write its spool under {layout.spool_root()}: {error}") from error
+        raise _no_spool(error) from None
     run.problem = code.problem
     if wanted.streams:
         run.watch_console()
@@ -119,12 +119,23 @@ def _spooled(task_id: str, attempt: int, server: Server) -> Run:
     return run
 
 
+def _no_spool(error: OSError) -> RuntimeError:
+    """What a run without a place for its reports ends with; pathlib's own chain of errors says no more."""
+    return RuntimeError(
+        f"Batuta cannot write its spool under {layout.spool_root()} ({error.strerror or error}): give this user that "
+        "folder, or set HOME to one that can be written"
+    )
+
+
 def _offline(wanted: Wanted, why: str) -> Run:
     process = _runtime.process
     own_id = process.ids.new_id()
     spool_dir = layout.spool_root() / f"offline-{own_id}"
     pid = os.getpid()
-    layout.create(spool_dir, layout.RunInfo(f"offline-{own_id}", 1, "", layout.OFFLINE, pid, start_time(pid)))
+    try:
+        layout.create(spool_dir, layout.RunInfo(f"offline-{own_id}", 1, "", layout.OFFLINE, pid, start_time(pid)))
+    except OSError as error:
+        raise _no_spool(error) from None
     code = _capture()
     layout.write_json(
         spool_dir / "task.json",

@@ -31,6 +31,10 @@ def warn_of_unused(**given: bool) -> None:
         _runtime.process.warn_once(f"Task.init takes but does not use yet: {names}")
 
 
+def _is_text(given: object) -> bool:
+    return isinstance(given, str)
+
+
 def init(
     project: str | None,
     name: str | None,
@@ -44,6 +48,11 @@ def init(
 
     if task_type not in TaskTypes.__members__:
         raise ValueError(f"Task.init(task_type={task_type!r}): it is one of {', '.join(TaskTypes.__members__)}")
+    for argument, given in (("project_name", project), ("task_name", name)):
+        if given is not None and not _is_text(given):
+            raise TypeError(f"Task.init({argument}={given!r}): it is text")
+    if isinstance(tags, str) or not all(_is_text(tag) for tag in tags or ()):
+        raise TypeError(f"Task.init(tags={tags!r}): it is a list of texts")
     with _runtime.lock:
         run = _runtime.process.run
         begun = run is None

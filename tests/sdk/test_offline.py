@@ -57,3 +57,22 @@ def test_half_a_configuration_is_an_error(scripts: Scripts) -> None:
     (scripts.home / ".batuta" / "batuta.conf").unlink()
     out = scripts.run(SCRIPT, code=1, env={"BATUTA_API": "http://127.0.0.1:1"})
     assert "BATUTA_ACCESS_KEY" in out
+
+
+def test_a_home_that_cannot_be_written_is_one_error_that_says_so(scripts: Scripts) -> None:
+    (scripts.home / "file").touch()
+    out = scripts.run(SCRIPT, code=1, env={"BATUTA_OFFLINE_MODE": "1", "HOME": str(scripts.home / "file")})
+    assert f"RuntimeError: Batuta cannot write its spool under {scripts.home}/file/.batuta/spool (Not a dir" in out
+    assert "During handling" not in out
+
+
+def test_names_and_tags_of_the_wrong_kind_are_named(scripts: Scripts) -> None:
+    code = (
+        "from batuta import Task\n"
+        "for given in ({'project_name': 3}, {'task_name': b'x'}, {'tags': [1]}, {'tags': 'one'}):\n"
+        "    try: Task.init(**given)\n"
+        "    except TypeError as error: print(error)\n"
+    )
+    out = scripts.run(code, env={"BATUTA_OFFLINE_MODE": "1"})
+    for words in ("project_name=3): it is text", "task_name=b'x'): it is text", "tags=[1]): it", "tags='one'): it"):
+        assert words in out
