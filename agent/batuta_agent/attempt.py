@@ -151,7 +151,8 @@ class Attempt:
             if prepared is None:
                 return None
             try:
-                if await self._until(self._stop, self._allowed()) is None:
+                # Told lost and permitted in one breath: the stop counts.
+                if await self._until(self._stop, self._allowed()) is None or self._stop.is_set():
                     return None
                 return await self._start(prepared)
             finally:
