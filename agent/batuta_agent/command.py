@@ -129,11 +129,21 @@ def _state(arguments: argparse.Namespace) -> tuple[str, Any]:
 
 async def _home(arguments: argparse.Namespace, env: Mapping[str, str]) -> _Home:
     """Lock the state folder, and find the credential. Raises `ConfigError`, `StateInUse`, `RpcError`."""
-    from batuta_agent.joining import kept_connection
+    from batuta_agent.joining import kept_connection, reach
+    from batuta_agent.printer import printer
+    from batuta_rpc.clock import SystemClock
+    from batuta_rpc.ids import SystemIds
 
     name, state = _state(arguments)
+    clock = SystemClock()
     try:
-        connection = await _connection(arguments, env, name, state.credentials)
+        connection = await reach(
+            lambda: _connection(arguments, env, name, state.credentials),
+            printer(clock, json_lines=arguments.json_logs),
+            clock,
+            SystemIds(),
+            patient=state.known,
+        )
         before = kept_connection(state.credentials)
         kept = before is not None and before.access_key == connection.access_key
         return _Home(name, state, connection, kept)

@@ -59,6 +59,11 @@ class StateFolder:
         self._lock.flush()
 
     @property
+    def known(self) -> bool:
+        """Whether an agent has joined a server from here before."""
+        return self.journal.exists()
+
+    @property
     def journal(self) -> Path:
         """The journal's file."""
         return self.path / "journal.db"

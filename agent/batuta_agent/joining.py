@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import grpc.aio
 
+from batuta_agent.printer import Printer
 from batuta_proto.queues import v1 as queues
 from batuta_proto.system import v1 as system
 from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc.auth import AioCredentialTokens
+from batuta_rpc.backoff import Backoff
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock
 from batuta_rpc.config import Connection, read_connection, save_connection
-from batuta_rpc.errors import QueueNameTaken, QueueNotFound, RoleMissing
+from batuta_rpc.errors import DeadlineExceeded, QueueNameTaken, QueueNotFound, RoleMissing, Unavailable
 from batuta_rpc.ids import Ids
 
+T = TypeVar("T")
+
 CLIENT = "agent"
+_LONGEST_PAUSE = 30.0
+
+
+async def reach(ask: Callable[[], Awaitable[T]], printer: Printer, clock: Clock, ids: Ids, *, patient: bool) -> T:
+    """The answer to `ask`. With `patient` it is asked again for as long as the server is away: an agent that starts
+    with its machine must not give up because the server starts later. Raises `RpcError`."""
+    backoff = Backoff(ids, first=1.0, cap=_LONGEST_PAUSE)
+    while True:
+        try:
+            return await ask()
+        except (Unavailable, DeadlineExceeded) as error:  # noqa: PERF203 - this loop waits for seconds
+            if not patient:
+                raise
+            wait = backoff.next()
+            printer.event("waiting", f"{error}; trying again in {wait:.0f} s", "warn")
+            await clock.sleep(wait)
 
 
 async def redeem(api: str, join_token: str, agent_id: str, keep: Path) -> Connection:

@@ -49,3 +49,8 @@ class JsonPrinter:
         record = {"time": self._clock.now().isoformat(), "level": level, "event": kind, "message": text, **facts}
         with contextlib.suppress(OSError, ValueError):
             print(json.dumps(record, default=str), file=self._stream, flush=True)
+
+
+def printer(clock: Clock, *, json_lines: bool) -> Printer:
+    """The one for programs, or the one for people."""
+    return JsonPrinter(clock) if json_lines else HumanPrinter(clock)

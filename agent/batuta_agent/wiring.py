@@ -17,7 +17,7 @@ from batuta_agent.environment.venv import VenvCache
 from batuta_agent.folders import Caches, StateFolder
 from batuta_agent.gpu import Gpus
 from batuta_agent.journal import Journal
-from batuta_agent.printer import HumanPrinter, JsonPrinter, Printer
+from batuta_agent.printer import printer
 from batuta_agent.reading import ApiTaskReader
 from batuta_agent.shims import ShimPool
 from batuta_agent.telemetry import Sampler
@@ -36,13 +36,17 @@ async def build(
 ) -> AsyncGenerator[Agent]:
     """An agent that is ready to run. Raises `RpcError` when the server refuses it or a queue is unknown."""
     clock, ids = SystemClock(), SystemIds()
-    printer: Printer = JsonPrinter(clock) if arguments.json_logs else HumanPrinter(clock)
+    says = printer(clock, json_lines=arguments.json_logs)
     tokens = AioCredentialTokens(connection.api, connection.access_key, connection.secret_key, clock, joining.CLIENT)
     async with AsyncExitStack() as stack:
         channel = open_aio(connection.api, tokens, joining.CLIENT)
         stack.push_async_callback(channel.close)
-        dispatch = await joining.dispatch_endpoint(channel, connection.api)
-        queues = await joining.find_queues(channel, arguments.queue, ids, create=arguments.create_queue)
+
+        async def ask() -> tuple[str, dict[str, str]]:
+            dispatch = await joining.dispatch_endpoint(channel, connection.api)
+            return dispatch, await joining.find_queues(channel, arguments.queue, ids, create=arguments.create_queue)
+
+        dispatch, queues = await joining.reach(ask, says, clock, ids, patient=state.known)
         journal = Journal(state.journal, ids)
         stack.push_async_callback(journal.close)
         shims = ShimPool(run_environment.machine(env), clock)
@@ -60,13 +64,13 @@ async def build(
             shims=shims,
             reader=ApiTaskReader(tasks.TaskServiceStub(channel), clock, ids),
             maker=preparer,
-            printer=printer,
+            printer=says,
             clock=clock,
             ids=ids,
         )
         assignments = Assignments(state, workshop, arguments.slots)
         identity = Identity(name, queues, dict(arguments.label))
-        yield Agent(identity, dispatch, tokens, assignments, journal, sampler, printer, clock, ids)
+        yield Agent(identity, dispatch, tokens, assignments, journal, sampler, says, clock, ids)
 
 
 def _preparer(arguments: argparse.Namespace, ids: SystemIds) -> Preparer:

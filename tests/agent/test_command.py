@@ -8,7 +8,7 @@ import pytest
 from batuta_agent.command import add_arguments
 from batuta_agent.folders import StateFolder, StateInUse, folder_name, free_slot
 from batuta_agent.model import Ref
-from batuta_agent.testing import ScriptedBroker
+from batuta_agent.testing import ScriptedBroker, until
 from batuta_rpc.config import Connection, load_connection, save_connection
 
 from .conftest import AgentProcess
@@ -145,3 +145,27 @@ async def test_two_agents_on_one_state_folder_are_one_too_many(broker: ScriptedB
     assert await second.wait() == 1
     assert "in use by an agent" in second.messages
     await first.kill()
+
+
+@pytest.mark.e2e
+async def test_an_agent_that_was_here_before_waits_for_a_server_that_is_away(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    await agent.start("--queue", "default")
+    await (await broker.session()).take("hello")
+    await agent.kill()
+    await broker.stop()
+    await agent.start("--queue", "default")
+    await until(lambda: "does not answer" in agent.messages)
+    await broker.start(int(broker.address.rpartition(":")[2]))
+    await (await broker.session()).take("hello")
+
+
+@pytest.mark.e2e
+async def test_the_first_start_of_an_agent_fails_at_once_when_the_server_is_away(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    await broker.stop()
+    await agent.start("--queue", "default")
+    assert await agent.wait() == 1
+    assert "does not answer: is `batuta up` running there" in agent.messages
