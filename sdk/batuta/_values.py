@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from enum import Enum
 from pathlib import PurePath
@@ -37,17 +38,19 @@ def encode(value: Any, description: str = "") -> Parameter:
         return Parameter(str(int(value)), INT, description)
     if isinstance(value, float):
         return Parameter(repr(float(value)), FLOAT, description)
-    if isinstance(value, (list, tuple, dict)):
-        try:
+    if _has_parts(value):
+        with contextlib.suppress(TypeError, ValueError):  # keys that JSON has not, a list that holds itself
             return Parameter(json.dumps(value, default=_plain), JSON, description)
-        except (TypeError, ValueError):  # keys that JSON has not, a list that holds itself
-            return Parameter(str(value), STRING, description)
     if isinstance(value, (str, PurePath)):
         return Parameter(str(value), STRING, description)
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():  # a scalar of numpy or torch
         return encode(item(), description)
     return Parameter(str(value), STRING, description)
+
+
+def _has_parts(value: object) -> bool:
+    return isinstance(value, (list, tuple, dict))
 
 
 def decode(parameter: Parameter) -> Any:
