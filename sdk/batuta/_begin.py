@@ -269,9 +269,9 @@ def _explain(error: Exception, api: str) -> NoReturn:
     from batuta_rpc.errors import CredentialInvalid, Unauthenticated, Unavailable
 
     if isinstance(error, (CredentialInvalid, Unauthenticated)):
-        raise type(error)(f"{api} refused the credential ({error}): get a new one and run `batuta init`") from error
+        raise type(error)(f"{api} refused the credential ({error}): get a new one and run `batuta init`") from None
     if isinstance(error, Unavailable):
-        raise type(error)(f"{error} To run without a server set {_runtime.OFFLINE_VARIABLE}=1.") from error
+        raise type(error)(f"{error} To run without a server set {_runtime.OFFLINE_VARIABLE}=1.") from None
     raise error
 
 

@@ -287,6 +287,7 @@ def test_a_wrong_credential_is_one_clear_error(api: FakeApi, scripts: Scripts) -
     config.write_text(config.read_text().replace("SK", "wrong"))
     out = scripts.run(HEAD, code=1)
     assert f"{api.address} refused the credential" in out
+    assert out.count("Traceback") == 1
     assert "batuta init" in out
 
 
@@ -295,5 +296,6 @@ def test_a_server_that_does_not_answer_is_one_clear_error_that_names_it(api: Fak
     began = time.monotonic()
     out = scripts.run(HEAD, code=1)
     assert f"{api.address} does not answer" in out
+    assert out.count("Traceback") == 1
     assert "BATUTA_OFFLINE_MODE=1" in out
     assert time.monotonic() - began < 30
