@@ -18,7 +18,7 @@ RUNNING = types.ATTEMPT_PHASE_RUNNING
 async def test_work_moves_when_its_lease_runs_out_and_not_before(house: Any, policy: str, seconds: int) -> None:
     agent = house.agent()
     await agent.connect()
-    await house.running_task(agent, lease_policy=queues.LeasePolicy.Value(policy))
+    await house.running_task(agent, retry=types.RetryPolicy(lease_policy=policy))
     agent.cut()
     await house.clock.run_for(seconds - 5)
     assert (await house.story("RUNNING", "ACCEPTED"))[-1][0] == "RUNNING"
@@ -35,7 +35,7 @@ async def test_work_moves_when_its_lease_runs_out_and_not_before(house: Any, pol
 async def test_work_under_keep_never_moves(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
-    assignment = await house.running_task(agent, lease_policy=queues.LEASE_POLICY_KEEP)
+    assignment = await house.running_task(agent, retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_KEEP))
     assert not assignment.lease.kill_when_lost
     agent.cut()
     await house.clock.run_for(4000)
@@ -45,7 +45,7 @@ async def test_work_under_keep_never_moves(house: Any) -> None:
 async def test_heartbeats_keep_a_lease_alive(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
-    assignment = await house.running_task(agent, lease_policy=queues.LEASE_POLICY_FAST)
+    assignment = await house.running_task(agent, retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST))
     for _ in range(20):
         await house.clock.run_for(5)
         assert list((await agent.beat()).lost) == []
@@ -56,7 +56,7 @@ async def test_heartbeats_keep_a_lease_alive(house: Any) -> None:
 async def test_a_zombie_is_told_and_its_reports_have_no_effect(house: Any) -> None:
     zombie, other = house.agent("agent-1"), house.agent("agent-2")
     await zombie.connect()
-    assignment = await house.running_task(zombie, lease_policy=queues.LEASE_POLICY_FAST)
+    assignment = await house.running_task(zombie, retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST))
     zombie.cut()
     await house.clock.run_for(62)
     await house.story("WAITING", "LOST")
@@ -76,7 +76,7 @@ async def test_a_task_that_loses_two_agents_in_a_row_is_held(house: Any) -> None
         agent = house.agent(f"agent-{number}")
         await agent.connect()
         if number == 1:
-            await house.submit("e1", lease_policy=queues.LEASE_POLICY_FAST)
+            await house.submit("e1", retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST))
         assignment = await agent.next("assignment")
         await agent.accept(assignment)
         agent.cut()
@@ -106,7 +106,7 @@ async def test_a_failure_that_blames_the_machine_is_tried_again(house: Any) -> N
 async def test_a_broker_that_stood_still_takes_nobodys_work(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
-    await house.running_task(agent, lease_policy=queues.LEASE_POLICY_FAST)
+    await house.running_task(agent, retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST))
     house.clock.advance(300)
     await house.clock.run_for(3)
     assert list((await agent.beat()).lost) == []
@@ -143,7 +143,7 @@ async def test_a_restarted_broker_gives_every_lease_a_fresh_term(open_house: Any
     async with open_house() as house:
         agent = house.agent()
         await agent.connect()
-        assignment = await house.running_task(agent, lease_policy=queues.LEASE_POLICY_FAST)
+        assignment = await house.running_task(agent, retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST))
         held = dict(agent.held)
         agent.cut()
         await house.clock.run_for(50)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from batuta_proto.queues import v1 as queues
+from batuta_proto.types import v1 as types
 from batuta_rpc.errors import FieldViolation, QueueNameTaken, QueueNotFound, RequestIdReused, RoleMissing
 
 ID = str(uuid.UUID(int=7, version=4))
@@ -23,7 +24,7 @@ async def test_two_queues_exist_from_the_first_start_and_once_only(open_house: A
         async with open_house() as house:
             found = (await house.stub.ListQueues(queues.ListQueuesRequest())).queues
             assert [queue.display_name for queue in found] == ["default", "services"]
-            assert found[0].spec.lease_policy == queues.LEASE_POLICY_STRICT
+            assert found[0].spec.lease_policy == types.LEASE_POLICY_STRICT
 
 
 @pytest.mark.parametrize("name", ["GPU große Kiste", "空 キュー", "a/b;c'd\"e%", "🚂"])
@@ -115,7 +116,7 @@ async def test_a_queue_shows_what_waits_what_runs_and_who_serves_it(house: Any) 
 
 
 async def test_an_entry_without_a_policy_takes_that_of_its_queue(house: Any) -> None:
-    made = await make(house, "fast", spec=queues.QueueSpec(lease_policy=queues.LEASE_POLICY_FAST))
+    made = await make(house, "fast", spec=queues.QueueSpec(lease_policy=types.LEASE_POLICY_FAST))
     agent = house.agent(queue_ids=[made.id])
     await agent.connect()
     await house.submit("e1", queue_id=made.id)

@@ -229,7 +229,7 @@ async def test_an_offer_on_a_stream_that_breaks_goes_to_the_next_agent_at_once(h
 async def test_a_rejected_assignment_goes_to_another_agent_and_costs_nothing(house: Any) -> None:
     first, second = house.agent("agent-1"), house.agent("agent-2")
     await first.connect()
-    await house.submit("e1", max_infrastructure_losses=0)
+    await house.submit("e1", retry=types.RetryPolicy(max_infrastructure_losses=0))
     offered = await first.next("assignment")
     await second.connect()
     await first.report(offered.ref, types.ATTEMPT_PHASE_REJECTED)
@@ -371,7 +371,7 @@ async def test_a_goodbye_that_keeps_leases_changes_nothing(house: Any) -> None:
 async def test_a_goodbye_that_gives_up_returns_the_work_without_cost(house: Any) -> None:
     agent = house.agent()
     await agent.connect()
-    await house.running_task(agent, max_infrastructure_losses=0)
+    await house.running_task(agent, retry=types.RetryPolicy(max_infrastructure_losses=0))
     await agent.say_goodbye(keep_leases=False)
     assert (await house.story("WAITING", "LOST"))[-1] == ("WAITING", 1, "LOST", "AGENT_LEFT")
     other = house.agent("agent-2")

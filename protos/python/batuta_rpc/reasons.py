@@ -137,6 +137,12 @@ class SessionSuperseded(FailedPrecondition):
     reason = "SESSION_SUPERSEDED"
 
 
+class AgentOnline(FailedPrecondition):
+    """The agent is connected, so it is not lost: drain it instead."""
+
+    reason = "AGENT_ONLINE"
+
+
 class Aborted(RpcError):
     """Somebody else was faster; read again and redo."""
 
@@ -177,6 +183,12 @@ class TooLarge(ResourceExhausted):
     """A message or a field is larger than the server takes."""
 
     reason = "TOO_LARGE"
+
+
+class LogQuota(ResourceExhausted):
+    """The attempt has written as much log as it may; the rest is not stored."""
+
+    reason = "LOG_QUOTA"
 
 
 class Unavailable(RpcError):

@@ -54,7 +54,7 @@ def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues
         id=queue.id,
         etag=str(queue.generation),
         display_name=queue.name,
-        spec=queues.QueueSpec(lease_policy=cast("queues.LeasePolicy", int(queue.lease_policy))),
+        spec=queues.QueueSpec(lease_policy=cast("types.LeasePolicy", int(queue.lease_policy))),
         status=queues.QueueStatus(waiting_count=counts.waiting, running_count=counts.running, agent_count=agent_count),
         create_time=timestamp(queue.create_millis),
     )
@@ -77,8 +77,8 @@ def entry_message(entry: Entry) -> queues.Entry:
 
 def new_entry(request: queues.SubmitEntryRequest, policy: LeasePolicy, now: int) -> tuple[Entry, Payload]:
     """The entry that a submit asks for; `policy` is its queue's, for an envelope that names none."""
-    envelope = request.envelope
-    limited = envelope.HasField("time_limit")
+    envelope, retry = request.envelope, request.envelope.retry
+    limited = retry.HasField("time_limit")
     entry = Entry(
         id=request.entry_id,
         task_id=envelope.task_id,
@@ -89,9 +89,9 @@ def new_entry(request: queues.SubmitEntryRequest, policy: LeasePolicy, now: int)
         owner=envelope.owner,
         project_id=envelope.project_id,
         resources=resources_of(envelope.resources),
-        policy=policy_of(envelope.lease_policy) or policy or LeasePolicy.STRICT,
-        max_losses=envelope.max_infrastructure_losses if envelope.HasField("max_infrastructure_losses") else 3,
-        time_limit_millis=round(seconds_of(envelope.time_limit) * 1000) if limited else None,
+        policy=policy_of(retry.lease_policy) or policy or LeasePolicy.STRICT,
+        max_losses=retry.max_infrastructure_losses if retry.HasField("max_infrastructure_losses") else 3,
+        time_limit_millis=round(seconds_of(retry.time_limit) * 1000) if limited else None,
         attempt=envelope.attempt_floor,
     )
     return entry, Payload(request.payload, request.payload_media_type)

@@ -2,6 +2,7 @@
 
 from .agent_pb2 import *
 from .agent_service_pb2 import *
+from .assignment_pb2 import *
 from .dispatch_service_pb2 import *
 from .session_pb2 import *
 from .agent_service_pb2_grpc import *

@@ -18,7 +18,7 @@ AGENT_STATE_ONLINE: AgentState
 AGENT_STATE_OFFLINE: AgentState
 
 class Agent(_message.Message):
-    __slots__ = ("id", "labels", "state", "queue_ids", "queue_names", "max_assignments", "assignments", "capacity", "gpus", "telemetry", "host", "version", "connect_time", "last_heartbeat_time")
+    __slots__ = ("id", "labels", "state", "queue_ids", "queue_names", "max_assignments", "assignments", "capacity", "gpus", "telemetry", "host", "version", "connect_time", "last_heartbeat_time", "drain", "draining", "unhealthy_reason", "capabilities")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,10 @@ class Agent(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CONNECT_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_HEARTBEAT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
+    UNHEALTHY_REASON_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     id: str
     labels: _containers.ScalarMap[str, str]
     state: AgentState
@@ -54,7 +58,21 @@ class Agent(_message.Message):
     version: str
     connect_time: _timestamp_pb2.Timestamp
     last_heartbeat_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[AgentState, str]] = ..., queue_ids: _Optional[_Iterable[str]] = ..., queue_names: _Optional[_Iterable[str]] = ..., max_assignments: _Optional[int] = ..., assignments: _Optional[_Iterable[_Union[RunningAssignment, _Mapping]]] = ..., capacity: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[_resources_pb2.Gpu, _Mapping]]] = ..., telemetry: _Optional[_Union[TelemetrySample, _Mapping]] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., connect_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_heartbeat_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    drain: AgentDrain
+    draining: bool
+    unhealthy_reason: str
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., state: _Optional[_Union[AgentState, str]] = ..., queue_ids: _Optional[_Iterable[str]] = ..., queue_names: _Optional[_Iterable[str]] = ..., max_assignments: _Optional[int] = ..., assignments: _Optional[_Iterable[_Union[RunningAssignment, _Mapping]]] = ..., capacity: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[_resources_pb2.Gpu, _Mapping]]] = ..., telemetry: _Optional[_Union[TelemetrySample, _Mapping]] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., connect_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., last_heartbeat_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., drain: _Optional[_Union[AgentDrain, _Mapping]] = ..., draining: bool = ..., unhealthy_reason: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class AgentDrain(_message.Message):
+    __slots__ = ("reason", "deadline", "request_time")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_TIME_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    deadline: _timestamp_pb2.Timestamp
+    request_time: _timestamp_pb2.Timestamp
+    def __init__(self, reason: _Optional[str] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., request_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class RunningAssignment(_message.Message):
     __slots__ = ("task_id", "attempt", "accept_time")

@@ -25,6 +25,26 @@ class AgentServiceStub(object):
                 request_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
                 response_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
                 )
+        self.GetFleet = channel.unary_unary(
+                '/batuta.agents.v1.AgentService/GetFleet',
+                request_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.GetFleetRequest.SerializeToString,
+                response_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.GetFleetResponse.FromString,
+                )
+        self.DrainAgent = channel.unary_unary(
+                '/batuta.agents.v1.AgentService/DrainAgent',
+                request_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DrainAgentRequest.SerializeToString,
+                response_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DrainAgentResponse.FromString,
+                )
+        self.UndrainAgent = channel.unary_unary(
+                '/batuta.agents.v1.AgentService/UndrainAgent',
+                request_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.UndrainAgentRequest.SerializeToString,
+                response_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.UndrainAgentResponse.FromString,
+                )
+        self.DeclareAgentLost = channel.unary_unary(
+                '/batuta.agents.v1.AgentService/DeclareAgentLost',
+                request_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DeclareAgentLostRequest.SerializeToString,
+                response_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DeclareAgentLostResponse.FromString,
+                )
 
 
 class AgentServiceServicer(object):
@@ -47,6 +67,40 @@ class AgentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetFleet(self, request, context):
+        """Says how many agents are there and how many are gone, and whether so many vanished at once that lost work is not given away for now.
+        Who: viewer, service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainAgent(self, request, context):
+        """Has an agent take no new work; what runs goes on until the deadline, if there is one, and is then cancelled. Stands until it is taken back, over restarts of
+        the agent and the broker. A second drain replaces reason and deadline.
+        Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndrainAgent(self, request, context):
+        """Lets a drained agent take work again. One that is not drained stays as it is.
+        Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclareAgentLost(self, request, context):
+        """Says that an agent's machine is gone for good: proof of death, so its attempts are lost now and its tasks move, whatever their lease policy. Only of an agent
+        that is offline. Should it come back after all, it is told to kill what it holds.
+        Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND, AGENT_ONLINE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +113,26 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListAgents,
                     request_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsRequest.FromString,
                     response_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'GetFleet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFleet,
+                    request_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.GetFleetRequest.FromString,
+                    response_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.GetFleetResponse.SerializeToString,
+            ),
+            'DrainAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainAgent,
+                    request_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DrainAgentRequest.FromString,
+                    response_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DrainAgentResponse.SerializeToString,
+            ),
+            'UndrainAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndrainAgent,
+                    request_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.UndrainAgentRequest.FromString,
+                    response_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.UndrainAgentResponse.SerializeToString,
+            ),
+            'DeclareAgentLost': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclareAgentLost,
+                    request_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DeclareAgentLostRequest.FromString,
+                    response_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.DeclareAgentLostResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -102,5 +176,73 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/ListAgents',
             batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
             batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetFleet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/GetFleet',
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.GetFleetRequest.SerializeToString,
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.GetFleetResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DrainAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/DrainAgent',
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.DrainAgentRequest.SerializeToString,
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.DrainAgentResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UndrainAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/UndrainAgent',
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.UndrainAgentRequest.SerializeToString,
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.UndrainAgentResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeclareAgentLost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/DeclareAgentLost',
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.DeclareAgentLostRequest.SerializeToString,
+            batuta_dot_agents_dot_v1_dot_agent__service__pb2.DeclareAgentLostResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

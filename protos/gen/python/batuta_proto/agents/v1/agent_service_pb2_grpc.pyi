@@ -41,6 +41,24 @@ class AgentServiceStub:
     """Lists agents by id, those that are offline too.
     Who: viewer, service. Fails with: FIELD_VIOLATION.
     """
+    GetFleet: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetFleetRequest, _agent_service_pb2.GetFleetResponse]
+    """Says how many agents are there and how many are gone, and whether so many vanished at once that lost work is not given away for now.
+    Who: viewer, service. Fails with: FIELD_VIOLATION.
+    """
+    DrainAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DrainAgentRequest, _agent_service_pb2.DrainAgentResponse]
+    """Has an agent take no new work; what runs goes on until the deadline, if there is one, and is then cancelled. Stands until it is taken back, over restarts of
+    the agent and the broker. A second drain replaces reason and deadline.
+    Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+    """
+    UndrainAgent: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.UndrainAgentRequest, _agent_service_pb2.UndrainAgentResponse]
+    """Lets a drained agent take work again. One that is not drained stays as it is.
+    Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+    """
+    DeclareAgentLost: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.DeclareAgentLostRequest, _agent_service_pb2.DeclareAgentLostResponse]
+    """Says that an agent's machine is gone for good: proof of death, so its attempts are lost now and its tasks move, whatever their lease policy. Only of an agent
+    that is offline. Should it come back after all, it is told to kill what it holds.
+    Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND, AGENT_ONLINE.
+    """
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
@@ -54,6 +72,24 @@ class AgentServiceAsyncStub(AgentServiceStub):
     ListAgents: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentsRequest, _agent_service_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """Lists agents by id, those that are offline too.
     Who: viewer, service. Fails with: FIELD_VIOLATION.
+    """
+    GetFleet: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetFleetRequest, _agent_service_pb2.GetFleetResponse]  # type: ignore[assignment]
+    """Says how many agents are there and how many are gone, and whether so many vanished at once that lost work is not given away for now.
+    Who: viewer, service. Fails with: FIELD_VIOLATION.
+    """
+    DrainAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DrainAgentRequest, _agent_service_pb2.DrainAgentResponse]  # type: ignore[assignment]
+    """Has an agent take no new work; what runs goes on until the deadline, if there is one, and is then cancelled. Stands until it is taken back, over restarts of
+    the agent and the broker. A second drain replaces reason and deadline.
+    Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+    """
+    UndrainAgent: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.UndrainAgentRequest, _agent_service_pb2.UndrainAgentResponse]  # type: ignore[assignment]
+    """Lets a drained agent take work again. One that is not drained stays as it is.
+    Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+    """
+    DeclareAgentLost: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.DeclareAgentLostRequest, _agent_service_pb2.DeclareAgentLostResponse]  # type: ignore[assignment]
+    """Says that an agent's machine is gone for good: proof of death, so its attempts are lost now and its tasks move, whatever their lease policy. Only of an agent
+    that is offline. Should it come back after all, it is told to kill what it holds.
+    Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND, AGENT_ONLINE.
     """
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,6 +113,48 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_service_pb2.ListAgentsResponse, _abc.Awaitable[_agent_service_pb2.ListAgentsResponse]]:
         """Lists agents by id, those that are offline too.
         Who: viewer, service. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def GetFleet(
+        self,
+        request: _agent_service_pb2.GetFleetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.GetFleetResponse, _abc.Awaitable[_agent_service_pb2.GetFleetResponse]]:
+        """Says how many agents are there and how many are gone, and whether so many vanished at once that lost work is not given away for now.
+        Who: viewer, service. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def DrainAgent(
+        self,
+        request: _agent_service_pb2.DrainAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.DrainAgentResponse, _abc.Awaitable[_agent_service_pb2.DrainAgentResponse]]:
+        """Has an agent take no new work; what runs goes on until the deadline, if there is one, and is then cancelled. Stands until it is taken back, over restarts of
+        the agent and the broker. A second drain replaces reason and deadline.
+        Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def UndrainAgent(
+        self,
+        request: _agent_service_pb2.UndrainAgentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.UndrainAgentResponse, _abc.Awaitable[_agent_service_pb2.UndrainAgentResponse]]:
+        """Lets a drained agent take work again. One that is not drained stays as it is.
+        Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def DeclareAgentLost(
+        self,
+        request: _agent_service_pb2.DeclareAgentLostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_service_pb2.DeclareAgentLostResponse, _abc.Awaitable[_agent_service_pb2.DeclareAgentLostResponse]]:
+        """Says that an agent's machine is gone for good: proof of death, so its attempts are lost now and its tasks move, whatever their lease policy. Only of an agent
+        that is offline. Should it come back after all, it is told to kill what it holds.
+        Who: admin, service. Fails with: FIELD_VIOLATION, AGENT_NOT_FOUND, AGENT_ONLINE.
         """
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,45 +1,14 @@
 from batuta_proto.agents.v1 import agent_pb2 as _agent_pb2
-from batuta_proto.types.v1 import attempt_pb2 as _attempt_pb2
+from batuta_proto.agents.v1 import assignment_pb2 as _assignment_pb2
 from batuta_proto.types.v1 import resources_pb2 as _resources_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
-from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class CancelReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    CANCEL_REASON_UNSPECIFIED: _ClassVar[CancelReason]
-    CANCEL_REASON_USER: _ClassVar[CancelReason]
-    CANCEL_REASON_TIMEOUT: _ClassVar[CancelReason]
-    CANCEL_REASON_PREEMPTED: _ClassVar[CancelReason]
-    CANCEL_REASON_SUPERSEDED: _ClassVar[CancelReason]
-CANCEL_REASON_UNSPECIFIED: CancelReason
-CANCEL_REASON_USER: CancelReason
-CANCEL_REASON_TIMEOUT: CancelReason
-CANCEL_REASON_PREEMPTED: CancelReason
-CANCEL_REASON_SUPERSEDED: CancelReason
-
-class AssignmentRef(_message.Message):
-    __slots__ = ("task_id", "attempt")
-    TASK_ID_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
-    task_id: str
-    attempt: int
-    def __init__(self, task_id: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
-
-class HeldAssignment(_message.Message):
-    __slots__ = ("ref", "phase")
-    REF_FIELD_NUMBER: _ClassVar[int]
-    PHASE_FIELD_NUMBER: _ClassVar[int]
-    ref: AssignmentRef
-    phase: _attempt_pb2.AttemptPhase
-    def __init__(self, ref: _Optional[_Union[AssignmentRef, _Mapping]] = ..., phase: _Optional[_Union[_attempt_pb2.AttemptPhase, str]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("agent_id", "instance_id", "journal_id", "boot_id", "resume_session_id", "held", "capacity", "gpus", "max_assignments", "queue_ids", "labels", "capabilities", "version", "host")
@@ -69,7 +38,7 @@ class Hello(_message.Message):
     journal_id: str
     boot_id: str
     resume_session_id: str
-    held: _containers.RepeatedCompositeFieldContainer[HeldAssignment]
+    held: _containers.RepeatedCompositeFieldContainer[_assignment_pb2.HeldAssignment]
     capacity: _resources_pb2.Resources
     gpus: _containers.RepeatedCompositeFieldContainer[_resources_pb2.Gpu]
     max_assignments: int
@@ -78,41 +47,23 @@ class Hello(_message.Message):
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     version: str
     host: str
-    def __init__(self, agent_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., journal_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., resume_session_id: _Optional[str] = ..., held: _Optional[_Iterable[_Union[HeldAssignment, _Mapping]]] = ..., capacity: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[_resources_pb2.Gpu, _Mapping]]] = ..., max_assignments: _Optional[int] = ..., queue_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
+    def __init__(self, agent_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., journal_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., resume_session_id: _Optional[str] = ..., held: _Optional[_Iterable[_Union[_assignment_pb2.HeldAssignment, _Mapping]]] = ..., capacity: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[_resources_pb2.Gpu, _Mapping]]] = ..., max_assignments: _Optional[int] = ..., queue_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("heartbeat_number", "held", "free_assignments", "available", "draining")
+    __slots__ = ("heartbeat_number", "held", "free_assignments", "available", "draining", "unhealthy_reason")
     HEARTBEAT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     FREE_ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     AVAILABLE_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    UNHEALTHY_REASON_FIELD_NUMBER: _ClassVar[int]
     heartbeat_number: int
-    held: _containers.RepeatedCompositeFieldContainer[HeldAssignment]
+    held: _containers.RepeatedCompositeFieldContainer[_assignment_pb2.HeldAssignment]
     free_assignments: int
     available: _resources_pb2.Resources
     draining: bool
-    def __init__(self, heartbeat_number: _Optional[int] = ..., held: _Optional[_Iterable[_Union[HeldAssignment, _Mapping]]] = ..., free_assignments: _Optional[int] = ..., available: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., draining: bool = ...) -> None: ...
-
-class AssignmentReport(_message.Message):
-    __slots__ = ("report_number", "ref", "phase", "exit_code", "signal", "reason", "event_time", "tails")
-    REPORT_NUMBER_FIELD_NUMBER: _ClassVar[int]
-    REF_FIELD_NUMBER: _ClassVar[int]
-    PHASE_FIELD_NUMBER: _ClassVar[int]
-    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
-    SIGNAL_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
-    TAILS_FIELD_NUMBER: _ClassVar[int]
-    report_number: int
-    ref: AssignmentRef
-    phase: _attempt_pb2.AttemptPhase
-    exit_code: int
-    signal: int
-    reason: _status_pb2.Status
-    event_time: _timestamp_pb2.Timestamp
-    tails: _containers.RepeatedCompositeFieldContainer[_attempt_pb2.ProducerTail]
-    def __init__(self, report_number: _Optional[int] = ..., ref: _Optional[_Union[AssignmentRef, _Mapping]] = ..., phase: _Optional[_Union[_attempt_pb2.AttemptPhase, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., event_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., tails: _Optional[_Iterable[_Union[_attempt_pb2.ProducerTail, _Mapping]]] = ...) -> None: ...
+    unhealthy_reason: str
+    def __init__(self, heartbeat_number: _Optional[int] = ..., held: _Optional[_Iterable[_Union[_assignment_pb2.HeldAssignment, _Mapping]]] = ..., free_assignments: _Optional[int] = ..., available: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., draining: bool = ..., unhealthy_reason: _Optional[str] = ...) -> None: ...
 
 class Telemetry(_message.Message):
     __slots__ = ("sample",)
@@ -137,42 +88,10 @@ class SessionRequest(_message.Message):
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     heartbeat: Heartbeat
-    report: AssignmentReport
+    report: _assignment_pb2.AssignmentReport
     telemetry: Telemetry
     goodbye: Goodbye
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., report: _Optional[_Union[AssignmentReport, _Mapping]] = ..., telemetry: _Optional[_Union[Telemetry, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
-
-class LeaseTerms(_message.Message):
-    __slots__ = ("kill_when_lost", "lost_after", "kill_grace")
-    KILL_WHEN_LOST_FIELD_NUMBER: _ClassVar[int]
-    LOST_AFTER_FIELD_NUMBER: _ClassVar[int]
-    KILL_GRACE_FIELD_NUMBER: _ClassVar[int]
-    kill_when_lost: bool
-    lost_after: _duration_pb2.Duration
-    kill_grace: _duration_pb2.Duration
-    def __init__(self, kill_when_lost: bool = ..., lost_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., kill_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
-
-class Assignment(_message.Message):
-    __slots__ = ("ref", "attempt_token", "accept_within", "lease", "gpu_uuids", "payload", "payload_media_type", "time_limit", "queue_id")
-    REF_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPT_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    ACCEPT_WITHIN_FIELD_NUMBER: _ClassVar[int]
-    LEASE_FIELD_NUMBER: _ClassVar[int]
-    GPU_UUIDS_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
-    TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
-    QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
-    ref: AssignmentRef
-    attempt_token: str
-    accept_within: _duration_pb2.Duration
-    lease: LeaseTerms
-    gpu_uuids: _containers.RepeatedScalarFieldContainer[str]
-    payload: bytes
-    payload_media_type: str
-    time_limit: _duration_pb2.Duration
-    queue_id: str
-    def __init__(self, ref: _Optional[_Union[AssignmentRef, _Mapping]] = ..., attempt_token: _Optional[str] = ..., accept_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[LeaseTerms, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., payload: _Optional[bytes] = ..., payload_media_type: _Optional[str] = ..., time_limit: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., queue_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., report: _Optional[_Union[_assignment_pb2.AssignmentReport, _Mapping]] = ..., telemetry: _Optional[_Union[Telemetry, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("session_id", "resumed", "heartbeat_period", "telemetry_period", "expected", "capabilities", "max_message_bytes", "server_time", "report_number")
@@ -189,12 +108,12 @@ class Welcome(_message.Message):
     resumed: bool
     heartbeat_period: _duration_pb2.Duration
     telemetry_period: _duration_pb2.Duration
-    expected: _containers.RepeatedCompositeFieldContainer[Assignment]
+    expected: _containers.RepeatedCompositeFieldContainer[_assignment_pb2.Assignment]
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     max_message_bytes: int
     server_time: _timestamp_pb2.Timestamp
     report_number: int
-    def __init__(self, session_id: _Optional[str] = ..., resumed: bool = ..., heartbeat_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., telemetry_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., expected: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., max_message_bytes: _Optional[int] = ..., server_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., report_number: _Optional[int] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., resumed: bool = ..., heartbeat_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., telemetry_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., expected: _Optional[_Iterable[_Union[_assignment_pb2.Assignment, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., max_message_bytes: _Optional[int] = ..., server_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., report_number: _Optional[int] = ...) -> None: ...
 
 class HeartbeatAck(_message.Message):
     __slots__ = ("heartbeat_number", "heartbeat_period", "lost")
@@ -203,18 +122,8 @@ class HeartbeatAck(_message.Message):
     LOST_FIELD_NUMBER: _ClassVar[int]
     heartbeat_number: int
     heartbeat_period: _duration_pb2.Duration
-    lost: _containers.RepeatedCompositeFieldContainer[AssignmentRef]
-    def __init__(self, heartbeat_number: _Optional[int] = ..., heartbeat_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., lost: _Optional[_Iterable[_Union[AssignmentRef, _Mapping]]] = ...) -> None: ...
-
-class Cancel(_message.Message):
-    __slots__ = ("ref", "grace", "reason")
-    REF_FIELD_NUMBER: _ClassVar[int]
-    GRACE_FIELD_NUMBER: _ClassVar[int]
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    ref: AssignmentRef
-    grace: _duration_pb2.Duration
-    reason: CancelReason
-    def __init__(self, ref: _Optional[_Union[AssignmentRef, _Mapping]] = ..., grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., reason: _Optional[_Union[CancelReason, str]] = ...) -> None: ...
+    lost: _containers.RepeatedCompositeFieldContainer[_assignment_pb2.AssignmentRef]
+    def __init__(self, heartbeat_number: _Optional[int] = ..., heartbeat_period: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., lost: _Optional[_Iterable[_Union[_assignment_pb2.AssignmentRef, _Mapping]]] = ...) -> None: ...
 
 class ReportAck(_message.Message):
     __slots__ = ("report_number",)
@@ -258,12 +167,12 @@ class SessionResponse(_message.Message):
     RESYNC_FIELD_NUMBER: _ClassVar[int]
     DISCONNECT_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
-    assignment: Assignment
+    assignment: _assignment_pb2.Assignment
     heartbeat_ack: HeartbeatAck
-    cancel: Cancel
+    cancel: _assignment_pb2.Cancel
     report_ack: ReportAck
     drain: Drain
     undrain: Undrain
     resync: Resync
     disconnect: Disconnect
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., report_ack: _Optional[_Union[ReportAck, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., undrain: _Optional[_Union[Undrain, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., disconnect: _Optional[_Union[Disconnect, _Mapping]] = ...) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[_assignment_pb2.Assignment, _Mapping]] = ..., heartbeat_ack: _Optional[_Union[HeartbeatAck, _Mapping]] = ..., cancel: _Optional[_Union[_assignment_pb2.Cancel, _Mapping]] = ..., report_ack: _Optional[_Union[ReportAck, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., undrain: _Optional[_Union[Undrain, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., disconnect: _Optional[_Union[Disconnect, _Mapping]] = ...) -> None: ...

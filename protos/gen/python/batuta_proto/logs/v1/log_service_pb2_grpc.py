@@ -34,7 +34,7 @@ class LogServiceServicer(object):
     def AppendLog(self, request_iterator, context):
         """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
         are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, SHUTTING_DOWN.
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class LogServiceStub:
     AppendLog: _grpc.StreamStreamMultiCallable[_log_service_pb2.AppendLogRequest, _log_service_pb2.AppendLogResponse]
     """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
     are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, SHUTTING_DOWN.
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
     """
     ReadLog: _grpc.UnaryStreamMultiCallable[_log_service_pb2.ReadLogRequest, _log_service_pb2.ReadLogResponse]
     """Streams a task's log in display order; with `follow` goes on until the task has ended and its tails are in.
@@ -51,7 +51,7 @@ class LogServiceAsyncStub(LogServiceStub):
     AppendLog: _aio.StreamStreamMultiCallable[_log_service_pb2.AppendLogRequest, _log_service_pb2.AppendLogResponse]  # type: ignore[assignment]
     """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
     are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, SHUTTING_DOWN.
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
     """
     ReadLog: _aio.UnaryStreamMultiCallable[_log_service_pb2.ReadLogRequest, _log_service_pb2.ReadLogResponse]  # type: ignore[assignment]
     """Streams a task's log in display order; with `follow` goes on until the task has ended and its tails are in.
@@ -69,7 +69,7 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_log_service_pb2.AppendLogResponse], _abc.AsyncIterator[_log_service_pb2.AppendLogResponse]]:
         """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
         are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, SHUTTING_DOWN.
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
         """
 
     @_abc_1.abstractmethod

@@ -13,35 +13,33 @@ _sym_db = _symbol_database.Default()
 
 
 from batuta_proto.types.v1 import attempt_pb2 as batuta_dot_types_dot_v1_dot_attempt__pb2
+from batuta_proto.types.v1 import lease_pb2 as batuta_dot_types_dot_v1_dot_lease__pb2
 from batuta_proto.types.v1 import resources_pb2 as batuta_dot_types_dot_v1_dot_resources__pb2
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62\x61tuta/queues/v1/queue.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1d\x62\x61tuta/types/v1/attempt.proto\x1a\x1f\x62\x61tuta/types/v1/resources.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xf3\x01\n\x05Queue\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12/\n\x04spec\x18\x04 \x01(\x0b\x32\x1b.batuta.queues.v1.QueueSpecR\x04spec\x12\x35\n\x06status\x18\x05 \x01(\x0b\x32\x1d.batuta.queues.v1.QueueStatusR\x06status\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"M\n\tQueueSpec\x12@\n\x0clease_policy\x18\x01 \x01(\x0e\x32\x1d.batuta.queues.v1.LeasePolicyR\x0bleasePolicy\"x\n\x0bQueueStatus\x12#\n\rwaiting_count\x18\x01 \x01(\x03R\x0cwaitingCount\x12#\n\rrunning_count\x18\x02 \x01(\x03R\x0crunningCount\x12\x1f\n\x0b\x61gent_count\x18\x03 \x01(\x05R\nagentCount\"\xb0\x02\n\x05\x45ntry\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07task_id\x18\x02 \x01(\tR\x06taskId\x12\x19\n\x08queue_id\x18\x03 \x01(\tR\x07queueId\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x05state\x12\x1f\n\x0bhold_reason\x18\x05 \x01(\tR\nholdReason\x12\x1a\n\x08priority\x18\x06 \x01(\x05R\x08priority\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\x03R\x07\x61ttempt\x12\x19\n\x08\x61gent_id\x18\x08 \x01(\tR\x07\x61gentId\x12=\n\x0c\x65nqueue_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x65nqueueTime\"\xd3\x03\n\x12SchedulingEnvelope\x12\x19\n\x08queue_id\x18\x01 \x01(\tR\x07queueId\x12\x17\n\x07task_id\x18\x02 \x01(\tR\x06taskId\x12\x1a\n\x08priority\x18\x03 \x01(\x05R\x08priority\x12\x14\n\x05owner\x18\x04 \x01(\tR\x05owner\x12\x1d\n\nproject_id\x18\x05 \x01(\tR\tprojectId\x12\x38\n\tresources\x18\x06 \x01(\x0b\x32\x1a.batuta.types.v1.ResourcesR\tresources\x12@\n\x0clease_policy\x18\x07 \x01(\x0e\x32\x1d.batuta.queues.v1.LeasePolicyR\x0bleasePolicy\x12?\n\x19max_infrastructure_losses\x18\x08 \x01(\x05H\x00R\x17maxInfrastructureLosses\x88\x01\x01\x12#\n\rattempt_floor\x18\t \x01(\x03R\x0c\x61ttemptFloor\x12\x38\n\ntime_limit\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationR\ttimeLimitB\x1c\n\x1a_max_infrastructure_losses\"\x8d\x04\n\nEntryEvent\x12\x1a\n\x08position\x18\x01 \x01(\x03R\x08position\x12\x19\n\x08\x65ntry_id\x18\x02 \x01(\tR\x07\x65ntryId\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\x12=\n\x0b\x65ntry_state\x18\x04 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\nentryState\x12\x18\n\x07\x61ttempt\x18\x05 \x01(\x03R\x07\x61ttempt\x12\x33\n\x05phase\x18\x06 \x01(\x0e\x32\x1d.batuta.types.v1.AttemptPhaseR\x05phase\x12\x19\n\x08\x61gent_id\x18\x07 \x01(\tR\x07\x61gentId\x12\x12\n\x04host\x18\x08 \x01(\tR\x04host\x12*\n\x06reason\x18\t \x01(\x0b\x32\x12.google.rpc.StatusR\x06reason\x12 \n\texit_code\x18\n \x01(\x05H\x00R\x08\x65xitCode\x88\x01\x01\x12\x1b\n\x06signal\x18\x0b \x01(\x05H\x01R\x06signal\x88\x01\x01\x12\x33\n\x05tails\x18\x0c \x03(\x0b\x32\x1d.batuta.types.v1.ProducerTailR\x05tails\x12\x39\n\nevent_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTimeB\x0c\n\n_exit_codeB\t\n\x07_signal\"A\n\x06\x43ursor\x12\x1b\n\tlog_epoch\x18\x01 \x01(\tR\x08logEpoch\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position*\xbb\x01\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_STATE_WAITING\x10\n\x12\x17\n\x13\x45NTRY_STATE_OFFERED\x10\x14\x12\x14\n\x10\x45NTRY_STATE_HELD\x10\x1e\x12\x17\n\x13\x45NTRY_STATE_RUNNING\x10(\x12\x14\n\x10\x45NTRY_STATE_DONE\x10\x32\x12\x19\n\x15\x45NTRY_STATE_WITHDRAWN\x10<*r\n\x0bLeasePolicy\x12\x1c\n\x18LEASE_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13LEASE_POLICY_STRICT\x10\x01\x12\x15\n\x11LEASE_POLICY_FAST\x10\x02\x12\x15\n\x11LEASE_POLICY_KEEP\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62\x61tuta/queues/v1/queue.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1d\x62\x61tuta/types/v1/attempt.proto\x1a\x1b\x62\x61tuta/types/v1/lease.proto\x1a\x1f\x62\x61tuta/types/v1/resources.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xf3\x01\n\x05Queue\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12/\n\x04spec\x18\x04 \x01(\x0b\x32\x1b.batuta.queues.v1.QueueSpecR\x04spec\x12\x35\n\x06status\x18\x05 \x01(\x0b\x32\x1d.batuta.queues.v1.QueueStatusR\x06status\x12;\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\"L\n\tQueueSpec\x12?\n\x0clease_policy\x18\x01 \x01(\x0e\x32\x1c.batuta.types.v1.LeasePolicyR\x0bleasePolicy\"\x97\x01\n\x0bQueueStatus\x12#\n\rwaiting_count\x18\x01 \x01(\x03R\x0cwaitingCount\x12#\n\rrunning_count\x18\x02 \x01(\x03R\x0crunningCount\x12\x1f\n\x0b\x61gent_count\x18\x03 \x01(\x05R\nagentCount\x12\x1d\n\nheld_count\x18\x04 \x01(\x03R\theldCount\"\xe7\x03\n\x05\x45ntry\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07task_id\x18\x02 \x01(\tR\x06taskId\x12\x19\n\x08queue_id\x18\x03 \x01(\tR\x07queueId\x12\x32\n\x05state\x18\x04 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x05state\x12\x1f\n\x0bhold_reason\x18\x05 \x01(\tR\nholdReason\x12\x1a\n\x08priority\x18\x06 \x01(\x05R\x08priority\x12\x18\n\x07\x61ttempt\x18\x07 \x01(\x03R\x07\x61ttempt\x12\x19\n\x08\x61gent_id\x18\x08 \x01(\tR\x07\x61gentId\x12=\n\x0c\x65nqueue_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0b\x65nqueueTime\x12\x33\n\x15infrastructure_losses\x18\n \x01(\x05R\x14infrastructureLosses\x12\x1a\n\x08\x66\x61ilures\x18\x0b \x01(\x05R\x08\x66\x61ilures\x12 \n\x0bpreemptions\x18\x0c \x01(\x05R\x0bpreemptions\x12\x42\n\x0fnot_before_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rnotBeforeTime\"\xac\x02\n\x12SchedulingEnvelope\x12\x19\n\x08queue_id\x18\x01 \x01(\tR\x07queueId\x12\x17\n\x07task_id\x18\x02 \x01(\tR\x06taskId\x12\x1a\n\x08priority\x18\x03 \x01(\x05R\x08priority\x12\x14\n\x05owner\x18\x04 \x01(\tR\x05owner\x12\x1d\n\nproject_id\x18\x05 \x01(\tR\tprojectId\x12\x38\n\tresources\x18\x06 \x01(\x0b\x32\x1a.batuta.types.v1.ResourcesR\tresources\x12\x32\n\x05retry\x18\x07 \x01(\x0b\x32\x1c.batuta.types.v1.RetryPolicyR\x05retry\x12#\n\rattempt_floor\x18\x08 \x01(\x03R\x0c\x61ttemptFloor\"\x8d\x04\n\nEntryEvent\x12\x1a\n\x08position\x18\x01 \x01(\x03R\x08position\x12\x19\n\x08\x65ntry_id\x18\x02 \x01(\tR\x07\x65ntryId\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\x12=\n\x0b\x65ntry_state\x18\x04 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\nentryState\x12\x18\n\x07\x61ttempt\x18\x05 \x01(\x03R\x07\x61ttempt\x12\x33\n\x05phase\x18\x06 \x01(\x0e\x32\x1d.batuta.types.v1.AttemptPhaseR\x05phase\x12\x19\n\x08\x61gent_id\x18\x07 \x01(\tR\x07\x61gentId\x12\x12\n\x04host\x18\x08 \x01(\tR\x04host\x12*\n\x06reason\x18\t \x01(\x0b\x32\x12.google.rpc.StatusR\x06reason\x12 \n\texit_code\x18\n \x01(\x05H\x00R\x08\x65xitCode\x88\x01\x01\x12\x1b\n\x06signal\x18\x0b \x01(\x05H\x01R\x06signal\x88\x01\x01\x12\x33\n\x05tails\x18\x0c \x03(\x0b\x32\x1d.batuta.types.v1.ProducerTailR\x05tails\x12\x39\n\nevent_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\teventTimeB\x0c\n\n_exit_codeB\t\n\x07_signal\"A\n\x06\x43ursor\x12\x1b\n\tlog_epoch\x18\x01 \x01(\tR\x08logEpoch\x12\x1a\n\x08position\x18\x02 \x01(\x03R\x08position*\xbb\x01\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_STATE_WAITING\x10\n\x12\x17\n\x13\x45NTRY_STATE_OFFERED\x10\x14\x12\x14\n\x10\x45NTRY_STATE_HELD\x10\x1e\x12\x17\n\x13\x45NTRY_STATE_RUNNING\x10(\x12\x14\n\x10\x45NTRY_STATE_DONE\x10\x32\x12\x19\n\x15\x45NTRY_STATE_WITHDRAWN\x10<b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'batuta_proto.queues.v1.queue_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_ENTRYSTATE']._serialized_start=2024
-  _globals['_ENTRYSTATE']._serialized_end=2211
-  _globals['_LEASEPOLICY']._serialized_start=2213
-  _globals['_LEASEPOLICY']._serialized_end=2327
-  _globals['_QUEUE']._serialized_start=205
-  _globals['_QUEUE']._serialized_end=448
-  _globals['_QUEUESPEC']._serialized_start=450
-  _globals['_QUEUESPEC']._serialized_end=527
-  _globals['_QUEUESTATUS']._serialized_start=529
-  _globals['_QUEUESTATUS']._serialized_end=649
-  _globals['_ENTRY']._serialized_start=652
-  _globals['_ENTRY']._serialized_end=956
-  _globals['_SCHEDULINGENVELOPE']._serialized_start=959
-  _globals['_SCHEDULINGENVELOPE']._serialized_end=1426
-  _globals['_ENTRYEVENT']._serialized_start=1429
-  _globals['_ENTRYEVENT']._serialized_end=1954
-  _globals['_CURSOR']._serialized_start=1956
-  _globals['_CURSOR']._serialized_end=2021
+  _globals['_ENTRYSTATE']._serialized_start=2068
+  _globals['_ENTRYSTATE']._serialized_end=2255
+  _globals['_QUEUE']._serialized_start=202
+  _globals['_QUEUE']._serialized_end=445
+  _globals['_QUEUESPEC']._serialized_start=447
+  _globals['_QUEUESPEC']._serialized_end=523
+  _globals['_QUEUESTATUS']._serialized_start=526
+  _globals['_QUEUESTATUS']._serialized_end=677
+  _globals['_ENTRY']._serialized_start=680
+  _globals['_ENTRY']._serialized_end=1167
+  _globals['_SCHEDULINGENVELOPE']._serialized_start=1170
+  _globals['_SCHEDULINGENVELOPE']._serialized_end=1470
+  _globals['_ENTRYEVENT']._serialized_start=1473
+  _globals['_ENTRYEVENT']._serialized_end=1998
+  _globals['_CURSOR']._serialized_start=2000
+  _globals['_CURSOR']._serialized_end=2065
 # @@protoc_insertion_point(module_scope)

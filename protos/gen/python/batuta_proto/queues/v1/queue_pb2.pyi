@@ -1,6 +1,6 @@
 from batuta_proto.types.v1 import attempt_pb2 as _attempt_pb2
+from batuta_proto.types.v1 import lease_pb2 as _lease_pb2
 from batuta_proto.types.v1 import resources_pb2 as _resources_pb2
-from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
@@ -20,13 +20,6 @@ class EntryState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ENTRY_STATE_RUNNING: _ClassVar[EntryState]
     ENTRY_STATE_DONE: _ClassVar[EntryState]
     ENTRY_STATE_WITHDRAWN: _ClassVar[EntryState]
-
-class LeasePolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    LEASE_POLICY_UNSPECIFIED: _ClassVar[LeasePolicy]
-    LEASE_POLICY_STRICT: _ClassVar[LeasePolicy]
-    LEASE_POLICY_FAST: _ClassVar[LeasePolicy]
-    LEASE_POLICY_KEEP: _ClassVar[LeasePolicy]
 ENTRY_STATE_UNSPECIFIED: EntryState
 ENTRY_STATE_WAITING: EntryState
 ENTRY_STATE_OFFERED: EntryState
@@ -34,10 +27,6 @@ ENTRY_STATE_HELD: EntryState
 ENTRY_STATE_RUNNING: EntryState
 ENTRY_STATE_DONE: EntryState
 ENTRY_STATE_WITHDRAWN: EntryState
-LEASE_POLICY_UNSPECIFIED: LeasePolicy
-LEASE_POLICY_STRICT: LeasePolicy
-LEASE_POLICY_FAST: LeasePolicy
-LEASE_POLICY_KEEP: LeasePolicy
 
 class Queue(_message.Message):
     __slots__ = ("id", "etag", "display_name", "spec", "status", "create_time")
@@ -58,21 +47,23 @@ class Queue(_message.Message):
 class QueueSpec(_message.Message):
     __slots__ = ("lease_policy",)
     LEASE_POLICY_FIELD_NUMBER: _ClassVar[int]
-    lease_policy: LeasePolicy
-    def __init__(self, lease_policy: _Optional[_Union[LeasePolicy, str]] = ...) -> None: ...
+    lease_policy: _lease_pb2.LeasePolicy
+    def __init__(self, lease_policy: _Optional[_Union[_lease_pb2.LeasePolicy, str]] = ...) -> None: ...
 
 class QueueStatus(_message.Message):
-    __slots__ = ("waiting_count", "running_count", "agent_count")
+    __slots__ = ("waiting_count", "running_count", "agent_count", "held_count")
     WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
     RUNNING_COUNT_FIELD_NUMBER: _ClassVar[int]
     AGENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    HELD_COUNT_FIELD_NUMBER: _ClassVar[int]
     waiting_count: int
     running_count: int
     agent_count: int
-    def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ...) -> None: ...
+    held_count: int
+    def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ..., held_count: _Optional[int] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("id", "task_id", "queue_id", "state", "hold_reason", "priority", "attempt", "agent_id", "enqueue_time")
+    __slots__ = ("id", "task_id", "queue_id", "state", "hold_reason", "priority", "attempt", "agent_id", "enqueue_time", "infrastructure_losses", "failures", "preemptions", "not_before_time")
     ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +73,10 @@ class Entry(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     ENQUEUE_TIME_FIELD_NUMBER: _ClassVar[int]
+    INFRASTRUCTURE_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    PREEMPTIONS_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     queue_id: str
@@ -91,31 +86,31 @@ class Entry(_message.Message):
     attempt: int
     agent_id: str
     enqueue_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., queue_id: _Optional[str] = ..., state: _Optional[_Union[EntryState, str]] = ..., hold_reason: _Optional[str] = ..., priority: _Optional[int] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    infrastructure_losses: int
+    failures: int
+    preemptions: int
+    not_before_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., queue_id: _Optional[str] = ..., state: _Optional[_Union[EntryState, str]] = ..., hold_reason: _Optional[str] = ..., priority: _Optional[int] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., infrastructure_losses: _Optional[int] = ..., failures: _Optional[int] = ..., preemptions: _Optional[int] = ..., not_before_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SchedulingEnvelope(_message.Message):
-    __slots__ = ("queue_id", "task_id", "priority", "owner", "project_id", "resources", "lease_policy", "max_infrastructure_losses", "attempt_floor", "time_limit")
+    __slots__ = ("queue_id", "task_id", "priority", "owner", "project_id", "resources", "retry", "attempt_floor")
     QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
-    LEASE_POLICY_FIELD_NUMBER: _ClassVar[int]
-    MAX_INFRASTRUCTURE_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FLOOR_FIELD_NUMBER: _ClassVar[int]
-    TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
     queue_id: str
     task_id: str
     priority: int
     owner: str
     project_id: str
     resources: _resources_pb2.Resources
-    lease_policy: LeasePolicy
-    max_infrastructure_losses: int
+    retry: _lease_pb2.RetryPolicy
     attempt_floor: int
-    time_limit: _duration_pb2.Duration
-    def __init__(self, queue_id: _Optional[str] = ..., task_id: _Optional[str] = ..., priority: _Optional[int] = ..., owner: _Optional[str] = ..., project_id: _Optional[str] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., lease_policy: _Optional[_Union[LeasePolicy, str]] = ..., max_infrastructure_losses: _Optional[int] = ..., attempt_floor: _Optional[int] = ..., time_limit: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, queue_id: _Optional[str] = ..., task_id: _Optional[str] = ..., priority: _Optional[int] = ..., owner: _Optional[str] = ..., project_id: _Optional[str] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., retry: _Optional[_Union[_lease_pb2.RetryPolicy, _Mapping]] = ..., attempt_floor: _Optional[int] = ...) -> None: ...
 
 class EntryEvent(_message.Message):
     __slots__ = ("position", "entry_id", "task_id", "entry_state", "attempt", "phase", "agent_id", "host", "reason", "exit_code", "signal", "tails", "event_time")

@@ -90,6 +90,30 @@ class SubmitEntryResponse(_message.Message):
     entry: _queue_pb2.Entry
     def __init__(self, entry: _Optional[_Union[_queue_pb2.Entry, _Mapping]] = ...) -> None: ...
 
+class BatchGetEntriesRequest(_message.Message):
+    __slots__ = ("entry_ids",)
+    ENTRY_IDS_FIELD_NUMBER: _ClassVar[int]
+    entry_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, entry_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BatchGetEntriesResponse(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[_queue_pb2.EntryEvent]
+    def __init__(self, events: _Optional[_Iterable[_Union[_queue_pb2.EntryEvent, _Mapping]]] = ...) -> None: ...
+
+class ReleaseEntryRequest(_message.Message):
+    __slots__ = ("entry_id",)
+    ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    entry_id: str
+    def __init__(self, entry_id: _Optional[str] = ...) -> None: ...
+
+class ReleaseEntryResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: _queue_pb2.Entry
+    def __init__(self, entry: _Optional[_Union[_queue_pb2.Entry, _Mapping]] = ...) -> None: ...
+
 class WithdrawEntryRequest(_message.Message):
     __slots__ = ("entry_id", "grace")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -111,9 +135,13 @@ class WatchAttemptsRequest(_message.Message):
     def __init__(self, after: _Optional[_Union[_queue_pb2.Cursor, _Mapping]] = ...) -> None: ...
 
 class WatchAttemptsResponse(_message.Message):
-    __slots__ = ("events", "cursor")
+    __slots__ = ("events", "cursor", "snapshot", "synced")
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    SYNCED_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[_queue_pb2.EntryEvent]
     cursor: _queue_pb2.Cursor
-    def __init__(self, events: _Optional[_Iterable[_Union[_queue_pb2.EntryEvent, _Mapping]]] = ..., cursor: _Optional[_Union[_queue_pb2.Cursor, _Mapping]] = ...) -> None: ...
+    snapshot: bool
+    synced: bool
+    def __init__(self, events: _Optional[_Iterable[_Union[_queue_pb2.EntryEvent, _Mapping]]] = ..., cursor: _Optional[_Union[_queue_pb2.Cursor, _Mapping]] = ..., snapshot: bool = ..., synced: bool = ...) -> None: ...

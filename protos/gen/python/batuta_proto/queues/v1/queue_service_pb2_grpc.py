@@ -40,6 +40,16 @@ class QueueServiceStub(object):
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.FromString,
                 )
+        self.BatchGetEntries = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/BatchGetEntries',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesResponse.FromString,
+                )
+        self.ReleaseEntry = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/ReleaseEntry',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.FromString,
+                )
         self.WithdrawEntry = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/WithdrawEntry',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryRequest.SerializeToString,
@@ -96,6 +106,22 @@ class QueueServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetEntries(self, request, context):
+        """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
+        Who: service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseEntry(self, request, context):
+        """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
+        Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WithdrawEntry(self, request, context):
         """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
         Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
@@ -106,8 +132,9 @@ class QueueServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchAttempts(self, request, context):
-        """Streams the event log of all entries after a cursor, then what comes. Each event comes once per stream, in order, without holes.
-        Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED, SLOW_CONSUMER, SHUTTING_DOWN.
+        """Streams the event log of all entries after a cursor, then what comes: each event once per stream, in order, without holes. Without a cursor it begins with a
+        snapshot: the newest event of every entry that has not ended, then `synced`, then what comes.
+        Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED (begin again without a cursor), SLOW_CONSUMER, SHUTTING_DOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +167,16 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.SubmitEntry,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.SerializeToString,
+            ),
+            'BatchGetEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetEntries,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesResponse.SerializeToString,
+            ),
+            'ReleaseEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseEntry,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.SerializeToString,
             ),
             'WithdrawEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEntry,
@@ -244,6 +281,40 @@ class QueueService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/SubmitEntry',
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.SerializeToString,
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def BatchGetEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/BatchGetEntries',
+            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReleaseEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ReleaseEntry',
+            batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

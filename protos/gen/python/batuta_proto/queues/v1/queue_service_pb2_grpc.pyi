@@ -53,14 +53,23 @@ class QueueServiceStub:
     """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
     Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
     """
+    BatchGetEntries: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.BatchGetEntriesRequest, _queue_service_pb2.BatchGetEntriesResponse]
+    """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
+    Who: service. Fails with: FIELD_VIOLATION.
+    """
+    ReleaseEntry: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ReleaseEntryRequest, _queue_service_pb2.ReleaseEntryResponse]
+    """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
+    Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
+    """
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.WithdrawEntryRequest, _queue_service_pb2.WithdrawEntryResponse]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
     Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
     Who: service. Fails with: FIELD_VIOLATION.
     """
     WatchAttempts: _grpc.UnaryStreamMultiCallable[_queue_service_pb2.WatchAttemptsRequest, _queue_service_pb2.WatchAttemptsResponse]
-    """Streams the event log of all entries after a cursor, then what comes. Each event comes once per stream, in order, without holes.
-    Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED, SLOW_CONSUMER, SHUTTING_DOWN.
+    """Streams the event log of all entries after a cursor, then what comes: each event once per stream, in order, without holes. Without a cursor it begins with a
+    snapshot: the newest event of every entry that has not ended, then `synced`, then what comes.
+    Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED (begin again without a cursor), SLOW_CONSUMER, SHUTTING_DOWN.
     """
 
 @_typing.type_check_only
@@ -88,14 +97,23 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
     Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
     """
+    BatchGetEntries: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.BatchGetEntriesRequest, _queue_service_pb2.BatchGetEntriesResponse]  # type: ignore[assignment]
+    """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
+    Who: service. Fails with: FIELD_VIOLATION.
+    """
+    ReleaseEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ReleaseEntryRequest, _queue_service_pb2.ReleaseEntryResponse]  # type: ignore[assignment]
+    """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
+    Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
+    """
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.WithdrawEntryRequest, _queue_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
     Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
     Who: service. Fails with: FIELD_VIOLATION.
     """
     WatchAttempts: _aio.UnaryStreamMultiCallable[_queue_service_pb2.WatchAttemptsRequest, _queue_service_pb2.WatchAttemptsResponse]  # type: ignore[assignment]
-    """Streams the event log of all entries after a cursor, then what comes. Each event comes once per stream, in order, without holes.
-    Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED, SLOW_CONSUMER, SHUTTING_DOWN.
+    """Streams the event log of all entries after a cursor, then what comes: each event once per stream, in order, without holes. Without a cursor it begins with a
+    snapshot: the newest event of every entry that has not ended, then `synced`, then what comes.
+    Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED (begin again without a cursor), SLOW_CONSUMER, SHUTTING_DOWN.
     """
 
 class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -152,6 +170,26 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BatchGetEntries(
+        self,
+        request: _queue_service_pb2.BatchGetEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.BatchGetEntriesResponse, _abc.Awaitable[_queue_service_pb2.BatchGetEntriesResponse]]:
+        """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
+        Who: service. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def ReleaseEntry(
+        self,
+        request: _queue_service_pb2.ReleaseEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.ReleaseEntryResponse, _abc.Awaitable[_queue_service_pb2.ReleaseEntryResponse]]:
+        """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
+        Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def WithdrawEntry(
         self,
         request: _queue_service_pb2.WithdrawEntryRequest,
@@ -168,8 +206,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.WatchAttemptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_queue_service_pb2.WatchAttemptsResponse], _abc.AsyncIterator[_queue_service_pb2.WatchAttemptsResponse]]:
-        """Streams the event log of all entries after a cursor, then what comes. Each event comes once per stream, in order, without holes.
-        Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED, SLOW_CONSUMER, SHUTTING_DOWN.
+        """Streams the event log of all entries after a cursor, then what comes: each event once per stream, in order, without holes. Without a cursor it begins with a
+        snapshot: the newest event of every entry that has not ended, then `synced`, then what comes.
+        Who: service. Fails with: FIELD_VIOLATION, CURSOR_EXPIRED (begin again without a cursor), SLOW_CONSUMER, SHUTTING_DOWN.
         """
 
 def add_QueueServiceServicer_to_server(servicer: QueueServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

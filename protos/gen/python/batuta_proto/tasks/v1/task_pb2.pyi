@@ -1,4 +1,5 @@
 from batuta_proto.types.v1 import attempt_pb2 as _attempt_pb2
+from batuta_proto.types.v1 import lease_pb2 as _lease_pb2
 from batuta_proto.types.v1 import parameter_pb2 as _parameter_pb2
 from batuta_proto.types.v1 import resources_pb2 as _resources_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -81,7 +82,7 @@ class Task(_message.Message):
     def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("project_id", "project_name", "type", "comment", "parent_task_id", "source", "environment", "parameters", "resources")
+    __slots__ = ("project_id", "project_name", "type", "comment", "parent_task_id", "source", "environment", "parameters", "resources", "retry")
     PROJECT_ID_FIELD_NUMBER: _ClassVar[int]
     PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +92,7 @@ class TaskSpec(_message.Message):
     ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
     project_id: str
     project_name: str
     type: TaskType
@@ -100,7 +102,8 @@ class TaskSpec(_message.Message):
     environment: Environment
     parameters: _containers.RepeatedCompositeFieldContainer[_parameter_pb2.Parameter]
     resources: _resources_pb2.Resources
-    def __init__(self, project_id: _Optional[str] = ..., project_name: _Optional[str] = ..., type: _Optional[_Union[TaskType, str]] = ..., comment: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., parameters: _Optional[_Iterable[_Union[_parameter_pb2.Parameter, _Mapping]]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ...) -> None: ...
+    retry: _lease_pb2.RetryPolicy
+    def __init__(self, project_id: _Optional[str] = ..., project_name: _Optional[str] = ..., type: _Optional[_Union[TaskType, str]] = ..., comment: _Optional[str] = ..., parent_task_id: _Optional[str] = ..., source: _Optional[_Union[Source, _Mapping]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., parameters: _Optional[_Iterable[_Union[_parameter_pb2.Parameter, _Mapping]]] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., retry: _Optional[_Union[_lease_pb2.RetryPolicy, _Mapping]] = ...) -> None: ...
 
 class Source(_message.Message):
     __slots__ = ("repository_url", "branch", "commit", "diff", "entry_point", "working_directory", "script")

@@ -12,13 +12,14 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from batuta_proto.tasks.v1 import attempt_pb2 as batuta_dot_tasks_dot_v1_dot_attempt__pb2
 from batuta_proto.tasks.v1 import task_pb2 as batuta_dot_tasks_dot_v1_dot_task__pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/tasks/v1/task_service.proto\x12\x0f\x62\x61tuta.tasks.v1\x1a\x1a\x62\x61tuta/tasks/v1/task.proto\x1a$batuta/tasks/v1/task_lifecycle.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a google/protobuf/field_mask.proto\"\xbb\x01\n\x11\x43reateTaskRequest\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12-\n\x04spec\x18\x04 \x01(\x0b\x32\x19.batuta.tasks.v1.TaskSpecR\x04spec\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"?\n\x12\x43reateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\")\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"<\n\x0fGetTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xa9\x02\n\x10ListTasksRequest\x12@\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.batuta.tasks.v1.ListTasksRequest.FilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x1a\x96\x01\n\x06\x46ilter\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x32\n\x06states\x18\x03 \x03(\x0e\x32\x1a.batuta.tasks.v1.TaskStateR\x06states\x12\x12\n\x04tags\x18\x04 \x03(\tR\x04tags\"h\n\x11ListTasksResponse\x12+\n\x05tasks\x18\x01 \x03(\x0b\x32\x15.batuta.tasks.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb4\x01\n\x11UpdateTaskRequest\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x03R\x07\x61ttempt\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"?\n\x12UpdateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xd0\x01\n\x10\x43loneTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12$\n\x0eparent_task_id\x18\x05 \x01(\tR\x0cparentTaskId\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\">\n\x11\x43loneTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task2\xa4\x08\n\x0bTaskService\x12^\n\nCreateTask\x12\".batuta.tasks.v1.CreateTaskRequest\x1a#.batuta.tasks.v1.CreateTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12Z\n\x07GetTask\x12\x1f.batuta.tasks.v1.GetTaskRequest\x1a .batuta.tasks.v1.GetTaskResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x06\x12^\n\tListTasks\x12!.batuta.tasks.v1.ListTasksRequest\x1a\".batuta.tasks.v1.ListTasksResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12_\n\nUpdateTask\x12\".batuta.tasks.v1.UpdateTaskRequest\x1a#.batuta.tasks.v1.UpdateTaskResponse\"\x08\xca\xc1\x18\x04\x12\x02\x02\x06\x12[\n\tCloneTask\x12!.batuta.tasks.v1.CloneTaskRequest\x1a\".batuta.tasks.v1.CloneTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tStartTask\x12!.batuta.tasks.v1.StartTaskRequest\x1a\".batuta.tasks.v1.StartTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12^\n\nFinishTask\x12\".batuta.tasks.v1.FinishTaskRequest\x1a#.batuta.tasks.v1.FinishTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0b\x45nqueueTask\x12#.batuta.tasks.v1.EnqueueTaskRequest\x1a$.batuta.tasks.v1.EnqueueTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tResetTask\x12!.batuta.tasks.v1.ResetTaskRequest\x1a\".batuta.tasks.v1.ResetTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tAbortTask\x12!.batuta.tasks.v1.AbortTaskRequest\x1a\".batuta.tasks.v1.AbortTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\tWatchTask\x12!.batuta.tasks.v1.WatchTaskRequest\x1a\".batuta.tasks.v1.WatchTaskResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/tasks/v1/task_service.proto\x12\x0f\x62\x61tuta.tasks.v1\x1a\x1d\x62\x61tuta/tasks/v1/attempt.proto\x1a\x1a\x62\x61tuta/tasks/v1/task.proto\x1a$batuta/tasks/v1/task_lifecycle.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a google/protobuf/field_mask.proto\"\xbb\x01\n\x11\x43reateTaskRequest\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12-\n\x04spec\x18\x04 \x01(\x0b\x32\x19.batuta.tasks.v1.TaskSpecR\x04spec\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"?\n\x12\x43reateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\")\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"<\n\x0fGetTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xa9\x02\n\x10ListTasksRequest\x12@\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.batuta.tasks.v1.ListTasksRequest.FilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x1a\x96\x01\n\x06\x46ilter\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x32\n\x06states\x18\x03 \x03(\x0e\x32\x1a.batuta.tasks.v1.TaskStateR\x06states\x12\x12\n\x04tags\x18\x04 \x03(\tR\x04tags\"h\n\x11ListTasksResponse\x12+\n\x05tasks\x18\x01 \x03(\x0b\x32\x15.batuta.tasks.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb4\x01\n\x11UpdateTaskRequest\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x03R\x07\x61ttempt\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"?\n\x12UpdateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xd0\x01\n\x10\x43loneTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12$\n\x0eparent_task_id\x18\x05 \x01(\tR\x0cparentTaskId\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\">\n\x11\x43loneTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task2\x8e\t\n\x0bTaskService\x12^\n\nCreateTask\x12\".batuta.tasks.v1.CreateTaskRequest\x1a#.batuta.tasks.v1.CreateTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12Z\n\x07GetTask\x12\x1f.batuta.tasks.v1.GetTaskRequest\x1a .batuta.tasks.v1.GetTaskResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x06\x12^\n\tListTasks\x12!.batuta.tasks.v1.ListTasksRequest\x1a\".batuta.tasks.v1.ListTasksResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12_\n\nUpdateTask\x12\".batuta.tasks.v1.UpdateTaskRequest\x1a#.batuta.tasks.v1.UpdateTaskResponse\"\x08\xca\xc1\x18\x04\x12\x02\x02\x06\x12[\n\tCloneTask\x12!.batuta.tasks.v1.CloneTaskRequest\x1a\".batuta.tasks.v1.CloneTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tStartTask\x12!.batuta.tasks.v1.StartTaskRequest\x1a\".batuta.tasks.v1.StartTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12^\n\nFinishTask\x12\".batuta.tasks.v1.FinishTaskRequest\x1a#.batuta.tasks.v1.FinishTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0b\x45nqueueTask\x12#.batuta.tasks.v1.EnqueueTaskRequest\x1a$.batuta.tasks.v1.EnqueueTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tResetTask\x12!.batuta.tasks.v1.ResetTaskRequest\x1a\".batuta.tasks.v1.ResetTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tAbortTask\x12!.batuta.tasks.v1.AbortTaskRequest\x1a\".batuta.tasks.v1.AbortTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12h\n\x0cListAttempts\x12$.batuta.tasks.v1.ListAttemptsRequest\x1a%.batuta.tasks.v1.ListAttemptsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x12\x61\n\tWatchTask\x12!.batuta.tasks.v1.WatchTaskRequest\x1a\".batuta.tasks.v1.WatchTaskResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,30 +46,32 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_TASKSERVICE'].methods_by_name['ResetTask']._serialized_options = b'\312\301\030\003\022\001\002'
   _globals['_TASKSERVICE'].methods_by_name['AbortTask']._options = None
   _globals['_TASKSERVICE'].methods_by_name['AbortTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['ListAttempts']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['ListAttempts']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\006'
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._options = None
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\006'
-  _globals['_CREATETASKREQUEST']._serialized_start=186
-  _globals['_CREATETASKREQUEST']._serialized_end=373
-  _globals['_CREATETASKRESPONSE']._serialized_start=375
-  _globals['_CREATETASKRESPONSE']._serialized_end=438
-  _globals['_GETTASKREQUEST']._serialized_start=440
-  _globals['_GETTASKREQUEST']._serialized_end=481
-  _globals['_GETTASKRESPONSE']._serialized_start=483
-  _globals['_GETTASKRESPONSE']._serialized_end=543
-  _globals['_LISTTASKSREQUEST']._serialized_start=546
-  _globals['_LISTTASKSREQUEST']._serialized_end=843
-  _globals['_LISTTASKSREQUEST_FILTER']._serialized_start=693
-  _globals['_LISTTASKSREQUEST_FILTER']._serialized_end=843
-  _globals['_LISTTASKSRESPONSE']._serialized_start=845
-  _globals['_LISTTASKSRESPONSE']._serialized_end=949
-  _globals['_UPDATETASKREQUEST']._serialized_start=952
-  _globals['_UPDATETASKREQUEST']._serialized_end=1132
-  _globals['_UPDATETASKRESPONSE']._serialized_start=1134
-  _globals['_UPDATETASKRESPONSE']._serialized_end=1197
-  _globals['_CLONETASKREQUEST']._serialized_start=1200
-  _globals['_CLONETASKREQUEST']._serialized_end=1408
-  _globals['_CLONETASKRESPONSE']._serialized_start=1410
-  _globals['_CLONETASKRESPONSE']._serialized_end=1472
-  _globals['_TASKSERVICE']._serialized_start=1475
-  _globals['_TASKSERVICE']._serialized_end=2535
+  _globals['_CREATETASKREQUEST']._serialized_start=217
+  _globals['_CREATETASKREQUEST']._serialized_end=404
+  _globals['_CREATETASKRESPONSE']._serialized_start=406
+  _globals['_CREATETASKRESPONSE']._serialized_end=469
+  _globals['_GETTASKREQUEST']._serialized_start=471
+  _globals['_GETTASKREQUEST']._serialized_end=512
+  _globals['_GETTASKRESPONSE']._serialized_start=514
+  _globals['_GETTASKRESPONSE']._serialized_end=574
+  _globals['_LISTTASKSREQUEST']._serialized_start=577
+  _globals['_LISTTASKSREQUEST']._serialized_end=874
+  _globals['_LISTTASKSREQUEST_FILTER']._serialized_start=724
+  _globals['_LISTTASKSREQUEST_FILTER']._serialized_end=874
+  _globals['_LISTTASKSRESPONSE']._serialized_start=876
+  _globals['_LISTTASKSRESPONSE']._serialized_end=980
+  _globals['_UPDATETASKREQUEST']._serialized_start=983
+  _globals['_UPDATETASKREQUEST']._serialized_end=1163
+  _globals['_UPDATETASKRESPONSE']._serialized_start=1165
+  _globals['_UPDATETASKRESPONSE']._serialized_end=1228
+  _globals['_CLONETASKREQUEST']._serialized_start=1231
+  _globals['_CLONETASKREQUEST']._serialized_end=1439
+  _globals['_CLONETASKRESPONSE']._serialized_start=1441
+  _globals['_CLONETASKRESPONSE']._serialized_end=1503
+  _globals['_TASKSERVICE']._serialized_start=1506
+  _globals['_TASKSERVICE']._serialized_end=2672
 # @@protoc_insertion_point(module_scope)

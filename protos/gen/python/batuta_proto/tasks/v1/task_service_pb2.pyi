@@ -1,3 +1,4 @@
+from batuta_proto.tasks.v1 import attempt_pb2 as _attempt_pb2
 from batuta_proto.tasks.v1 import task_pb2 as _task_pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as _task_lifecycle_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2

@@ -2,6 +2,7 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.tasks.v1 import attempt_pb2 as batuta_dot_tasks_dot_v1_dot_attempt__pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2
 from batuta_proto.tasks.v1 import task_service_pb2 as batuta_dot_tasks_dot_v1_dot_task__service__pb2
 
@@ -65,6 +66,11 @@ class TaskServiceStub(object):
                 '/batuta.tasks.v1.TaskService/AbortTask',
                 request_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskRequest.SerializeToString,
                 response_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskResponse.FromString,
+                )
+        self.ListAttempts = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/ListAttempts',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsResponse.FromString,
                 )
         self.WatchTask = channel.unary_stream(
                 '/batuta.tasks.v1.TaskService/WatchTask',
@@ -161,6 +167,14 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAttempts(self, request, context):
+        """Lists the attempts of a task, newest first, each with the reason of its end.
+        Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTask(self, request, context):
         """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
         Ends by itself never; the caller cancels.
@@ -222,6 +236,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.AbortTask,
                     request_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskRequest.FromString,
                     response_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskResponse.SerializeToString,
+            ),
+            'ListAttempts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAttempts,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsResponse.SerializeToString,
             ),
             'WatchTask': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTask,
@@ -406,6 +425,23 @@ class TaskService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/AbortTask',
             batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskRequest.SerializeToString,
             batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListAttempts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/ListAttempts',
+            batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

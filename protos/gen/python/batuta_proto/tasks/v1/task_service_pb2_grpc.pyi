@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from batuta_proto.tasks.v1 import attempt_pb2 as _attempt_pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as _task_lifecycle_pb2
 from batuta_proto.tasks.v1 import task_service_pb2 as _task_service_pb2
 from collections import abc as _abc
@@ -78,6 +79,10 @@ class TaskServiceStub:
     its courier. Aborting one that is already stopping or aborted changes nothing.
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH.
     """
+    ListAttempts: _grpc.UnaryUnaryMultiCallable[_attempt_pb2.ListAttemptsRequest, _attempt_pb2.ListAttemptsResponse]
+    """Lists the attempts of a task, newest first, each with the reason of its end.
+    Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
+    """
     WatchTask: _grpc.UnaryStreamMultiCallable[_task_lifecycle_pb2.WatchTaskRequest, _task_lifecycle_pb2.WatchTaskResponse]
     """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
     Ends by itself never; the caller cancels.
@@ -132,6 +137,10 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Stops a task: a queued one is ABORTED at once, a running one goes STOPPING and its process gets SIGINT, SIGTERM, SIGKILL; a local one is told by
     its courier. Aborting one that is already stopping or aborted changes nothing.
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH.
+    """
+    ListAttempts: _aio.UnaryUnaryMultiCallable[_attempt_pb2.ListAttemptsRequest, _attempt_pb2.ListAttemptsResponse]  # type: ignore[assignment]
+    """Lists the attempts of a task, newest first, each with the reason of its end.
+    Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
     """
     WatchTask: _aio.UnaryStreamMultiCallable[_task_lifecycle_pb2.WatchTaskRequest, _task_lifecycle_pb2.WatchTaskResponse]  # type: ignore[assignment]
     """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
@@ -244,6 +253,16 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops a task: a queued one is ABORTED at once, a running one goes STOPPING and its process gets SIGINT, SIGTERM, SIGKILL; a local one is told by
         its courier. Aborting one that is already stopping or aborted changes nothing.
         Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAttempts(
+        self,
+        request: _attempt_pb2.ListAttemptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attempt_pb2.ListAttemptsResponse, _abc.Awaitable[_attempt_pb2.ListAttemptsResponse]]:
+        """Lists the attempts of a task, newest first, each with the reason of its end.
+        Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
         """
 
     @_abc_1.abstractmethod
