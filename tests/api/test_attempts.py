@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -65,7 +66,7 @@ async def history(stubs: Any, task_id: str, **page: Any) -> list[tasks.Attempt]:
     return list((await stubs.tasks.ListAttempts(tasks.ListAttemptsRequest(task_id=task_id, **page))).attempts)
 
 
-async def told(api: Any, member: Any, steps: list[tuple[int, int, int, dict[str, Any]]]) -> tuple[str, str]:
+async def told(api: Any, member: Any, steps: Sequence[tuple[int, int, int, dict[str, Any]]]) -> tuple[str, str]:
     """A queued task, and events about it that have been applied."""
     task, entry = await member.queued()
     service = api.queue.service

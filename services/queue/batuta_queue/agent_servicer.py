@@ -8,13 +8,14 @@ import grpc.aio
 
 from batuta_proto.agents import v1 as agents
 from batuta_queue.agent_view import AgentView
+from batuta_queue.coming import ComingAgentCalls
 from batuta_queue.pages import make_token, page_size, read_token
 
 SERVICE_NAME = "batuta.agents.v1.AgentService"
 Context = grpc.aio.ServicerContext  # generic in the stubs only
 
 
-class AgentServicer(agents.AgentServiceServicer):
+class AgentServicer(ComingAgentCalls):
     """Parses, calls, renders."""
 
     def __init__(self, view: AgentView) -> None:

@@ -13,6 +13,7 @@ from batuta_chassis.requests import once
 from batuta_chassis.transactions import Transactor
 from batuta_proto.queues import v1 as queues
 from batuta_queue.agent_view import AgentView
+from batuta_queue.coming import ComingQueueCalls
 from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
 from batuta_queue.events import EventLog
 from batuta_queue.model import Queue, QueueCounts
@@ -26,7 +27,7 @@ SERVICE_NAME = "batuta.queues.v1.QueueService"
 Context = grpc.aio.ServicerContext  # generic in the stubs only
 
 
-class QueueServicer(queues.QueueServiceServicer):
+class QueueServicer(ComingQueueCalls):
     """Parses, calls, renders."""
 
     def __init__(

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
-from batuta_api.schema import Moment, shown, stored
+from batuta_api.schema import Moment, shown, stored, values
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import Phase
 from batuta_api.tasks.tables import task_attempts
@@ -41,7 +41,7 @@ class SqlAttemptStore:
         )
         if before:
             query = query.where(task_attempts.c.number < before)
-        return [_loaded(dict(row)) for row in self._connection.execute(query).mappings()]
+        return [_loaded(values(row)) for row in self._connection.execute(query).mappings()]
 
     def put(self, task_id: str, attempt: Attempt) -> bool:
         """Keep an attempt, new or known. True when it is new."""
@@ -79,5 +79,6 @@ def _attempt(row: tuple[Any, ...]) -> Attempt:
     return _loaded(fields)
 
 
-def _loaded(fields: Any) -> Attempt:
-    return Attempt(**{**fields, "phase": Phase(fields["phase"]), "local": bool(fields["local"])})
+def _loaded(fields: dict[str, Any]) -> Attempt:
+    fields.update(phase=Phase(fields["phase"]), local=bool(fields["local"]))
+    return Attempt(**fields)
