@@ -15,15 +15,13 @@ from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.chores import Chores
 from batuta_queue.dispatch import Dispatcher
-from batuta_queue.drains import Drains
 from batuta_queue.events import EventLog
 from batuta_queue.inbox import Inbox
 from batuta_queue.leases import BROKER_STARTED, NOT_SENT, Leases
 from batuta_queue.load import Load
-from batuta_queue.mass_loss import MassLoss
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.numbers import Numbers
-from batuta_queue.operators import Operators
+from batuta_queue.oversight import Oversight
 from batuta_queue.queues import Queues
 from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
@@ -88,23 +86,13 @@ class Broker:
             clock,
             ids,
         )
-        self.drains = Drains(transactor, self.registry, self.book, aftermath, numbers, clock)
-        self.mass_loss = MassLoss(transactor, self.registry, numbers, clock)
-        self.operators = Operators(transactor, self.registry, self.board, self.drains, aftermath, clock, ids)
+        self.oversight = Oversight(transactor, self.registry, self.book, self.board, aftermath, numbers, clock, ids)
         self.sweeper = Sweeper(
-            transactor,
-            self.book,
-            self.registry,
-            self.board,
-            self.leases,
-            self.drains,
-            self.mass_loss,
-            numbers,
-            clock,
+            transactor, self.book, self.registry, self.board, self.leases, self.oversight, numbers, clock
         )
         self.log = EventLog(transactor, self._hub, numbers)
         self.agents = AgentView(
-            transactor, self.queues, self.registry, self.book, self.telemetry, self.mass_loss, clock
+            transactor, self.queues, self.registry, self.book, self.telemetry, self.oversight.mass_loss, clock
         )
 
     async def start(self) -> None:
@@ -119,7 +107,7 @@ class Broker:
                 offered.append(attempt.ref)
         # Every stream of the earlier process is gone, so nobody can answer these any more.
         await self.leases.give_back(offered, BROKER_STARTED)
-        self.drains.start(await self._transactor.read(lambda store: store.drained_agents()))
+        await self.oversight.start()
         waiting = await self._transactor.read(lambda store: store.waiting_queues())
         for queue_id, latest in waiting.items():
             self.board.mark(queue_id)

@@ -83,9 +83,7 @@ class QueueServicer(queues.QueueServiceServicer):
         found = await self._transactor.read(lambda store: store.live_entries(request.queue_id, after, size + 1))
         last = found[size - 1] if len(found) > size else None
         token = "" if last is None else make_token(question, [last.priority, last.position])
-        now = self._clock.unix_millis()
-        entries = [entry_message(entry, now) for entry in found[:size]]
-        return queues.ListEntriesResponse(entries=entries, next_page_token=token)
+        return queues.ListEntriesResponse(entries=map(self._entry, found[:size]), next_page_token=token)
 
     async def SubmitEntry(
         self, request: queues.SubmitEntryRequest, context: Context[Any, Any]

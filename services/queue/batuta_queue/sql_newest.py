@@ -58,5 +58,5 @@ class NewestRows:
         kept: dict[int, Event] = {}
         for start in range(0, len(places), _PART):
             found = self._connection.execute(_EVENTS, {"positions": places[start : start + _PART]})
-            kept.update((row.position, event_of(row)) for row in found)
+            kept.update((event.position, event) for event in map(event_of, found))
         return [newest(*pair, kept) for pair in pairs]

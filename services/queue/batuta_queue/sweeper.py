@@ -5,10 +5,9 @@ from __future__ import annotations
 from batuta_chassis.transactions import Transactor
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
-from batuta_queue.drains import Drains
 from batuta_queue.leases import EXPIRED, NO_ANSWER, Leases
-from batuta_queue.mass_loss import MassLoss
 from batuta_queue.numbers import Numbers
+from batuta_queue.oversight import Oversight
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_rpc.clock import Clock
@@ -24,8 +23,7 @@ class Sweeper:
         registry: SessionRegistry,
         board: Board,
         leases: Leases,
-        drains: Drains,
-        mass_loss: MassLoss,
+        oversight: Oversight,
         numbers: Numbers,
         clock: Clock,
     ) -> None:
@@ -34,8 +32,7 @@ class Sweeper:
         self._registry = registry
         self._board = board
         self._leases = leases
-        self._drains = drains
-        self._mass_loss = mass_loss
+        self._oversight = oversight
         self._numbers = numbers
         self._clock = clock
         self._touched: dict[str, float] = {}
@@ -66,9 +63,9 @@ class Sweeper:
                 self._board.refresh(session)
         await self._leases.give_back([lease.ref for lease in late], NO_ANSWER)
         expired = [lease.ref for lease in self._book.expired(now)]
-        if not await self._mass_loss.holds(len(expired)):
+        if not await self._oversight.mass_loss.holds(len(expired)):
             await self._leases.lose(expired, EXPIRED)
-        await self._drains.enforce()
+        await self._oversight.drains.enforce()
 
     async def touch(self) -> None:
         """Store, once a period, when agents were last heard: for people, and so not for every heartbeat."""
