@@ -70,22 +70,7 @@ class Broker:
             numbers,
             clock,
         )
-        reports = Reports(transactor, aftermath, clock, ids)
-        self.streams = SessionStreams(
-            transactor,
-            self.queues,
-            self.registry,
-            self.book,
-            self.board,
-            self.leases,
-            Inbox(self.book, self.board, self.leases, reports, self.telemetry, clock),
-            Greeter(assignments, numbers, clock),
-            aftermath,
-            self._chores,
-            numbers,
-            clock,
-            ids,
-        )
+        self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(transactor, self.registry, self.book, self.board, aftermath, numbers, clock, ids)
         self.sweeper = Sweeper(
             transactor, self.book, self.registry, self.board, self.leases, self.oversight, numbers, clock
@@ -127,6 +112,24 @@ class Broker:
     async def stop(self) -> None:
         """Finish what has begun."""
         await self._chores.finish()
+
+    def _make_streams(self, aftermath: Aftermath, assignments: Assignments) -> SessionStreams:
+        reports = Reports(self._transactor, aftermath, self._clock, self._ids)
+        return SessionStreams(
+            self._transactor,
+            self.queues,
+            self.registry,
+            self.book,
+            self.board,
+            self.leases,
+            Inbox(self.book, self.board, self.leases, reports, self.telemetry, self._clock),
+            Greeter(assignments, self.numbers, self._clock),
+            aftermath,
+            self._chores,
+            self.numbers,
+            self._clock,
+            self._ids,
+        )
 
     def _prepare(self, store: QueueStore) -> None:
         store.open_log(self._ids.new_id())
