@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, literal_column, select
 
 from batuta_queue.model import Attempt, Entry, EntryState, Event
 from batuta_queue.newest import newest, position
@@ -16,7 +16,9 @@ from batuta_queue.tables import attempts, entries, events
 
 _PART = 500
 _ENDED: ColumnElement[int] = literal_column(str(int(EntryState.DONE)))
-_BOTH = select(*ENTRY_COLUMNS, *(column.label(f"attempt_{column.name}") for column in attempts.columns)).outerjoin(
+_BOTH: Select[Any] = select(
+    *ENTRY_COLUMNS, *(column.label(f"attempt_{column.name}") for column in attempts.columns)
+).outerjoin(
     attempts,
     and_(
         attempts.c.task_id == entries.c.task_id,
