@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -88,7 +88,7 @@ class EventLog:
         return await self._transactor.read(lambda store: store.live_events(after_id, self._batch))
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self) -> Generator[None]:
         if self._open >= self._limit:
             raise RateLimited(
                 f"{self._open} streams of the event log are open, and this service serves no more (max_watches); "

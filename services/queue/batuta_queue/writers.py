@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 from batuta_proto.agents import v1 as agents
@@ -72,7 +72,7 @@ class Writers:
         return len(self._open)
 
     @contextmanager
-    def writer(self, outgoing: Outgoing, write: Write) -> Iterator[Writer]:
+    def writer(self, outgoing: Outgoing, write: Write) -> Generator[Writer]:
         """A writer that is watched while it runs."""
         made = Writer(outgoing, write, self._clock)
         self._open.add(made)
