@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -166,14 +167,11 @@ async def test_what_was_to_stop_and_is_forgotten_has_stopped(api: Any, member: A
     task_id, entry = await on_agent(api, member)
     await member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task_id, message="enough"))
     await api.eventually(lambda: entry in api.queue.service.withdrawals)
-    for _ in range(100):  # the withdrawal counts as on its way until it is swept away
+    seen = asyncio.create_task(member.until_state(task_id, tasks.TASK_STATE_ABORTED))
+    while not seen.done():  # the withdrawal counts as on its way until it is swept away
         api.queue.service.restore({}, [])
-        try:
-            aborted = await api.soon(member.until_state(task_id, tasks.TASK_STATE_ABORTED), 0.3)
-            break
-        except TimeoutError:
-            continue
-    assert aborted.status.message == "enough"
+        await asyncio.wait({seen}, timeout=0.3)
+    assert (await seen).status.message == "enough"
     assert len(submissions(api, task_id)) == 1
 
 
