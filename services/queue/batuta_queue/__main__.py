@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from batuta_chassis.database import Database
+from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.requests import purge
 from batuta_chassis.server import run
@@ -31,7 +32,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None) -> Service:
-    """The queue service over the database that `settings` name, brought to the newest schema and started."""
+    """The queue service over the database that `settings` name, brought to the newest schema and started.
+
+    `numbers` are those that the settings give, unless a test brings its own.
+    """
+    numbers = numbers or read_limits(Numbers, settings.limits)
     database = Database(settings.database_url, metadata, clock)
     try:
         migrate(database.engine, MIGRATIONS)
@@ -66,7 +71,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
 
 def main() -> int:
     """`batuta-queue`."""
-    return run("queue", build)
+    return run("queue", build, limits_help=described(limits_of(Numbers)))
 
 
 if __name__ == "__main__":
