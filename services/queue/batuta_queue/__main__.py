@@ -20,6 +20,7 @@ from batuta_queue import agent_servicer, dispatch_servicer, queue_servicer
 from batuta_queue.agent_servicer import AgentServicer
 from batuta_queue.broker import Broker
 from batuta_queue.dispatch_servicer import DispatchServicer
+from batuta_queue.log_marker import LogMarker
 from batuta_queue.numbers import Numbers
 from batuta_queue.queue_servicer import QueueServicer
 from batuta_queue.sql import SqlStore
@@ -42,7 +43,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
         signer = Signer.load_or_create(settings.keys_dir, ATTEMPT_ISSUER, clock, ids)
-        broker = Broker(transactor, signer, clock, ids, numbers)
+        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings))
         await broker.start()
     except BaseException:
         await database.close()
@@ -67,6 +68,12 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
         on_drain=broker.drain,
         on_stop=[broker.stop, database.close],
     )
+
+
+def _marker(settings: Settings) -> LogMarker | None:
+    """Only a database that is a file of this process alone can have a note beside it."""
+    alone = settings.database_url.startswith("sqlite")
+    return LogMarker(settings.data_dir / "queue.log-place") if alone else None
 
 
 def main() -> int:
