@@ -93,6 +93,7 @@ class ModelAgent:
     session_id: str = ""
     next_try: float = 0.0
     superseded: bool = False
+    drained: bool = False
     _number: int = 0
     _reported: int = 0
     _beat_number: int = 0
@@ -124,6 +125,7 @@ class ModelAgent:
             "held": self._holding(),
             "max_assignments": self.places,
             "queue_ids": self.queue_ids,
+            "capabilities": ["drain"],
             "host": f"host-of-{self.id}",
             "version": "0.1.0",
         }
@@ -220,7 +222,10 @@ class ModelAgent:
         self._beat_number += 1
         self._sent_at[self._beat_number] = self.clock.boottime()
         beat = agents.Heartbeat(
-            heartbeat_number=self._beat_number, held=self._holding(), free_assignments=self._free()
+            heartbeat_number=self._beat_number,
+            held=self._holding(),
+            free_assignments=self._free(),
+            draining=self.drained,
         )
         self.pipe.up.append(agents.SessionRequest(heartbeat=beat))
 
@@ -248,7 +253,8 @@ class ModelAgent:
 
     def _ended(self, error: Exception | None) -> None:
         self.disconnect(0.0 if self._welcomed else 2.0)
-        if isinstance(error, SessionSuperseded):
+        ours = f"instance-{self.instance}-of-{self.id}"
+        if isinstance(error, SessionSuperseded) and error.metadata.get("instance_id") != ours:
             self.superseded = True
             self.die()
 
@@ -268,12 +274,15 @@ class ModelAgent:
             self._cancelled(ref_of(message.cancel.ref), seconds_of(message.cancel.grace))
         elif kind == "report_ack":
             self._acknowledge(message.report_ack.report_number)
+        elif kind in ("drain", "undrain"):
+            self.drained = kind == "drain"
+            self.beat()
         elif kind == "disconnect":
             self.disconnect(seconds_of(message.disconnect.reconnect_after))
         self._say_reports()
 
     def _welcome(self, welcome: agents.Welcome) -> None:
-        self._welcomed, self.session_id = True, welcome.session_id
+        self._welcomed, self.session_id, self.drained = True, welcome.session_id, False
         self._period = seconds_of(welcome.heartbeat_period)
         self._next_beat = self.clock.boottime() + self._period
         self._reported = welcome.report_number
@@ -394,6 +403,8 @@ class ModelAgent:
         ]
 
     def _free(self) -> int:
+        if self.drained:
+            return 0
         return max(0, self.places - sum(1 for held in self.held.values() if not held.phase.ended))
 
 

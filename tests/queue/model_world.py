@@ -65,6 +65,8 @@ class World:
     started: list[Execution] = field(default_factory=list[Execution])
     gone_journals: set[str] = field(default_factory=set[str])
     broker: BrokerProcess | None = None
+    clashed: set[str] = field(default_factory=set[str])
+    """Agents whose name another machine has used."""
     lives: int = 0
     calls: list[asyncio.Task[Any]] = field(default_factory=list[asyncio.Task[Any]])
 
@@ -215,6 +217,25 @@ class World:
         self.wanted[entry_id].withdraw = request
         self.send_withdraw(entry_id)
 
+    def operate(self, agent: ModelAgent, what: str) -> None:
+        """What an operator does, who is never wrong: declared lost is only what is not there any more."""
+        if self.broker is None:
+            return
+        operators = self.broker.broker.oversight.operators
+        if what == "declare lost":
+            if agent.pipe is None and not any(each is agent for each, _ in self.running()):
+                self._call(operators.declare_lost(agent.id, "", explained=True))
+        elif what == "undrain":
+            self._call(operators.undrain(agent.id))
+        else:
+            deadline = self.clock.unix_millis() if what == "drain now" else None
+            self._call(operators.drain(agent.id, "", deadline))
+
+    def release(self, entry_id: str) -> None:
+        """Somebody has looked at a held entry."""
+        if self.broker is not None:
+            self._call(self.broker.broker.submitter.release(entry_id))
+
     def send_withdraw(self, entry_id: str) -> None:
         """Send a withdrawal, maybe again."""
         wanted = self.wanted[entry_id]
@@ -229,8 +250,11 @@ class World:
 
     # time
 
-    def tick(self, seconds: float) -> None:
-        """Let time go by with everybody awake, in steps too short to look like a stall."""
+    def tick(self, seconds: float, *, outage: bool = False) -> None:
+        """Let time go by with everybody awake, in steps too short to look like a stall. A broker that is gone comes
+        back, unless this is an outage."""
+        if not outage:
+            self.start_broker()
         step = 1.0 if seconds <= 20 else 5.0
         end = self.clock.boottime() + seconds
         while (left := end - self.clock.boottime()) > 1e-6:
@@ -262,6 +286,19 @@ class World:
                 pipe.cut()
         self.rest()
 
+    def name_clash(self, agent: ModelAgent) -> None:
+        """Another machine, with a state folder of its own, says for a moment that it is `agent`."""
+        if self.broker is None:
+            return
+        self.clashed.add(agent.id)
+        other = ModelAgent(agent.id, agent.queue_ids, agent.places, self.clock, lambda _: None, lambda *_: None)
+        pipe = other.connect(journal_id="another-journal", instance_id="another-instance")
+        pipe.open(self.broker)
+        pipe.carry_up(1)
+        self.rest()
+        pipe.cut()
+        self.rest()
+
     def heal(self) -> None:
         """Everything works again."""
         self.dark.clear()
@@ -272,8 +309,9 @@ class World:
         self.broker.transactor.release()
         self.rest()
         for agent in self.agents:
-            if not agent.alive and not agent.superseded:
+            if not agent.alive and (not agent.superseded or agent.id in self.clashed):
                 agent.live()
+            self.operate(agent, "undrain")
 
     # what is true
 

@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from batuta_queue.model import AttemptPhase, EntryState, LeasePolicy
 from batuta_rpc.testing import FakeClock
@@ -49,40 +56,40 @@ class UnderFire(RuleBasedStateMachine):
         """What the brokers work on."""
         raise NotImplementedError
 
-    @initialize(connected=st.integers(0, 3))
-    def begin(self, connected: int) -> None:
-        """So many agents are connected at first."""
+    @initialize(tasks=st.integers(0, 4), connected=st.integers(0, 3), accepted=st.booleans())
+    def begin(self, tasks: int, connected: int, accepted: bool) -> None:
+        """So many tasks are there and so many agents come; maybe all of this has settled already."""
         clock = FakeClock()
         self.world = World(self.rows(clock), clock)
         self.checks = Checks()
+        for number in range(tasks):
+            policy = LeasePolicy.STRICT if number == 3 else LeasePolicy.FAST
+            self.world.submit(f"e{number}", self.world.queue_id("default"), f"t{number}", policy, 0)
         for agent in self.world.agents[:connected]:
             self.world.connect(agent)
-        self.world.deliver_everything()
+        if accepted:
+            self.world.deliver_everything()
 
     # submitters
 
     @precondition(lambda self: len(self.world.wanted) < _ENTRIES)
     @rule(
         priority=st.integers(0, 1),
-        policy=st.sampled_from([LeasePolicy.FAST, LeasePolicy.FAST, LeasePolicy.STRICT, LeasePolicy.KEEP]),
-        services=st.booleans(),
+        policy=st.sampled_from([LeasePolicy.FAST, LeasePolicy.STRICT, LeasePolicy.KEEP]),
+        queue=st.sampled_from(["default", "services"]),
     )
-    def submit(self, priority: int, policy: LeasePolicy, services: bool) -> None:
+    def submit(self, priority: int, policy: LeasePolicy, queue: str) -> None:
         """A new task."""
         number = len(self.world.wanted)
-        queue_id = self.world.queue_id("services" if services else "default")
-        self.world.submit(f"e{number}", queue_id, f"t{number}", policy, priority)
+        self.world.submit(f"e{number}", self.world.queue_id(queue), f"t{number}", policy, priority)
 
-    @precondition(lambda self: len(self.world.wanted) < _ENTRIES)
+    @precondition(lambda self: self._ended_tasks() and len(self.world.wanted) < _ENTRIES)
     @rule(pick=_PICK)
     def submit_a_task_again(self, pick: int) -> None:
         """A task whose entry has ended comes in a new entry."""
-        current = {wanted.request.envelope.task_id: each for each, wanted in self.world.wanted.items()}
-        entries = self.world.entries()
-        ended = [task for task, each in current.items() if each in entries and entries[each].state.ended]
-        if ended:
-            task_id, number = ended[pick % len(ended)], len(self.world.wanted)
-            self.world.submit(f"e{number}", self.world.queue_id("default"), task_id, LeasePolicy.FAST, 0)
+        ended, number = self._ended_tasks(), len(self.world.wanted)
+        task_id = ended[pick % len(ended)]
+        self.world.submit(f"e{number}", self.world.queue_id("default"), task_id, LeasePolicy.FAST, 0)
 
     @precondition(lambda self: self.world.wanted)
     @rule(pick=_PICK)
@@ -91,7 +98,7 @@ class UnderFire(RuleBasedStateMachine):
         self.world.send_submit(self._entry(pick))
 
     @precondition(lambda self: self.world.wanted)
-    @rule(pick=_PICK, grace=st.sampled_from([0.0, 5.0, 30.0]))
+    @rule(pick=_PICK, grace=st.sampled_from([0.0, 30.0]))
     def withdraw(self, pick: int, grace: float) -> None:
         """Somebody wants it stopped."""
         self.world.withdraw(self._entry(pick), grace)
@@ -103,19 +110,12 @@ class UnderFire(RuleBasedStateMachine):
         """An agent dials."""
         self.world.connect(self._agent(number))
 
-    @rule(number=_AGENT, count=_FEW)
-    def carry_up(self, number: int, count: int) -> None:
-        """A few messages of an agent arrive, those of its oldest stream first."""
+    @rule(number=_AGENT, count=_FEW, newest=st.booleans())
+    def carry_up(self, number: int, count: int, newest: bool) -> None:
+        """A few messages of an agent arrive, those of its oldest stream first or those of its newest."""
         mine = [pipe for pipe in self.world.pipes if pipe.agent_id == self._agent(number).id and pipe.up]
         if mine:
-            self.world.carry_up(mine[0], count)
-
-    @rule(number=_AGENT, count=_FEW)
-    def carry_up_newest(self, number: int, count: int) -> None:
-        """A few messages of an agent arrive, those of its newest stream first."""
-        mine = [pipe for pipe in self.world.pipes if pipe.agent_id == self._agent(number).id and pipe.up]
-        if mine:
-            self.world.carry_up(mine[-1], count)
+            self.world.carry_up(mine[-1 if newest else 0], count)
 
     @rule(number=_AGENT, count=_FEW)
     def carry_down(self, number: int, count: int) -> None:
@@ -132,132 +132,105 @@ class UnderFire(RuleBasedStateMachine):
         """A connection breaks; maybe one side does not notice."""
         self.world.cut(self._agent(number), agent_sees=side != "broker", broker_sees=side != "agent")
 
-    @rule(number=_AGENT, silent=st.booleans())
-    def lose_the_network(self, number: int, silent: bool) -> None:
+    @rule(number=_AGENT, how=st.sampled_from(["whole", "silent", "refused"]))
+    def network(self, number: int, how: str) -> None:
         """An agent cannot reach the broker: nothing passes and nobody is told, or connections are refused."""
         agent = self._agent(number)
-        if silent:
+        self.world.dark.discard(agent.id)
+        self.world.down.discard(agent.id)
+        if how == "silent":
             self.world.dark.add(agent.id)
-        else:
+        elif how == "refused":
             self.world.down.add(agent.id)
             self.world.cut(agent, agent_sees=True, broker_sees=True)
 
-    @rule(number=_AGENT)
-    def find_the_network(self, number: int) -> None:
-        """And now it can."""
-        self.world.dark.discard(self._agent(number).id)
-        self.world.down.discard(self._agent(number).id)
-
-    @rule(number=_AGENT)
-    def name_clash(self, number: int) -> None:
-        """Another machine, with a state folder of its own, says that it is this agent."""
-        agent, world = self._agent(number), self.world
-        if world.broker is None:
-            return
-        other = ModelAgent(agent.id, agent.queue_ids, agent.places, world.clock, lambda _: None, lambda *_: None)
-        pipe = other.connect(journal_id="another-journal", instance_id="another-instance", resume_session_id="")
-        pipe.open(world.broker)
-        world.rest()
-        pipe.carry_up(1)
-        world.rest()
-        pipe.cut()
-        world.rest()
-
     # machines
 
-    @rule(number=_AGENT)
-    def beat(self, number: int) -> None:
-        """A heartbeat out of turn: a place has become free."""
-        self._agent(number).beat()
+    @rule(number=_AGENT, what=st.sampled_from(["beat", "repeat", "clash"]), pick=_PICK)
+    def odd_message(self, number: int, what: str, pick: int) -> None:
+        """A heartbeat out of turn, a report a second time, or another machine that says that it is this agent."""
+        agent = self._agent(number)
+        if what == "beat":
+            agent.beat()
+        elif what == "repeat":
+            agent.repeat(pick)
+        else:
+            self.world.name_clash(agent)
 
-    @rule(number=_AGENT, pick=_PICK)
-    def repeat_a_report(self, number: int, pick: int) -> None:
-        """A report comes twice."""
-        self._agent(number).repeat(pick)
-
+    @precondition(lambda self: self.world.running())
     @rule(pick=_PICK, end=_ENDS)
     def finish(self, pick: int, end: tuple[AttemptPhase, str]) -> None:
         """A user's process ends."""
         running = self.world.running()
-        if running:
-            agent, execution = running[pick % len(running)]
-            note(f"{execution.ref} on {agent.id}: {end}")
-            execution.end(*end)
-            if agent.alive:
-                agent.notice()
-
-    @rule(number=_AGENT)
-    def kill_the_agent(self, number: int) -> None:
-        """Its process is gone; the user's processes go on."""
-        agent = self._agent(number)
-        self.world.cut(agent, agent_sees=True, broker_sees=True)
-        agent.die()
-
-    @rule(number=_AGENT)
-    def restart_the_agent(self, number: int) -> None:
-        """A new process on the same journal; whether the broker has seen the end of the old one is left open."""
-        agent = self._agent(number)
-        agent.die()
-        agent.live()
-        self.world.connect(agent)
-
-    @rule(number=_AGENT)
-    def reboot(self, number: int) -> None:
-        """The host starts again."""
-        self._agent(number).reboot()
-
-    @rule(number=_AGENT)
-    def replace_the_machine(self, number: int) -> None:
-        """The disk is gone: the same name comes back with an empty journal."""
-        agent = self._agent(number)
-        self.world.gone_journals.add(agent.journal_id)
-        agent.replace_machine()
-
-    @rule(number=_AGENT, keep=st.booleans())
-    def goodbye(self, number: int, keep: bool) -> None:
-        """An agent leaves in order."""
-        agent = self._agent(number)
+        agent, execution = running[pick % len(running)]
+        note(f"{execution.ref} on {agent.id}: {end}")
+        execution.end(*end)
         if agent.alive:
-            agent.goodbye(keep=keep)
+            agent.notice()
+
+    @rule(number=_AGENT, what=st.sampled_from(["die", "restart", "reboot", "new machine", "leave", "leave for good"]))
+    def machine(self, number: int, what: str) -> None:
+        """The agent's process dies, with or without a new one at once; the host starts again; another one takes the
+        name and has an empty disk; the agent leaves in order. The broker sees none of it but what it is told."""
+        agent = self._agent(number)
+        if what == "die":
+            self.world.cut(agent, agent_sees=True, broker_sees=True)
+            agent.die()
+        elif what == "restart":
+            agent.die()
+            agent.live()
+            self.world.connect(agent)
+        elif what == "reboot":
+            agent.reboot()
+        elif what == "new machine":
+            self.world.gone_journals.add(agent.journal_id)
+            agent.replace_machine()
+        elif agent.alive:
+            agent.goodbye(keep=what == "leave")
+
+    @rule(
+        number=_AGENT,
+        pick=_PICK,
+        what=st.sampled_from(["drain", "drain now", "undrain", "declare lost", "release"]),
+    )
+    def operator(self, number: int, pick: int, what: str) -> None:
+        """An operator empties an agent, or says that it is gone, or lets a held entry go."""
+        if what != "release":
+            self.world.operate(self._agent(number), what)
+        elif self.world.wanted:
+            self.world.release(self._entry(pick))
 
     # the broker
 
-    @rule()
-    def kill_the_broker(self) -> None:
-        """As by SIGKILL."""
+    @rule(how=st.sampled_from(["kill", "stop", "start"]))
+    def broker(self, how: str) -> None:
+        """SIGKILL, SIGTERM, a new process. One that is gone comes back by itself as soon as time goes by."""
+        if how == "kill":
+            self.world.kill_broker()
+        elif how == "stop":
+            self.world.stop_broker()
+        else:
+            self.world.start_broker()
+
+    @precondition(lambda self: self.world.broker is not None)
+    @rule(what=st.sampled_from(["fail", "crash before", "crash after", "hold", "release"]))
+    def commit(self, what: str) -> None:
+        """The next commit fails, or the broker dies just before or after it; or commits wait, and come together."""
+        assert self.world.broker is not None
+        transactor = self.world.broker.transactor
+        if what == "hold":
+            transactor.held = True
+        elif what == "release":
+            transactor.release()
+        else:
+            transactor.fault = what
+
+    @rule(seconds=_LONG)
+    def outage(self, seconds: float) -> None:
+        """There is no broker for a while."""
         self.world.kill_broker()
-
-    @rule()
-    def stop_the_broker(self) -> None:
-        """As by SIGTERM."""
-        self.world.stop_broker()
-
-    @rule()
-    def start_the_broker(self) -> None:
-        """A new process over what is stored."""
+        self.world.tick(seconds, outage=True)
         self.world.start_broker()
-
-    @precondition(lambda self: self.world.broker is not None)
-    @rule(fault=st.sampled_from(["fail", "crash before", "crash after"]))
-    def break_the_next_commit(self, fault: str) -> None:
-        """Fail it, or die just before or just after it."""
-        assert self.world.broker is not None
-        self.world.broker.transactor.fault = fault
-
-    @precondition(lambda self: self.world.broker is not None)
-    @rule()
-    def hold_the_writer(self) -> None:
-        """The disk takes its time: use cases wait, and will be committed together."""
-        assert self.world.broker is not None
-        self.world.broker.transactor.held = True
-
-    @precondition(lambda self: self.world.broker is not None)
-    @rule()
-    def release_the_writer(self) -> None:
-        """The disk goes on."""
-        assert self.world.broker is not None
-        self.world.broker.transactor.release()
-        self.world.rest()
 
     # time
 
@@ -327,6 +300,11 @@ class UnderFire(RuleBasedStateMachine):
             for entry, attempt in self.world.rows.look(lambda store: store.open_attempts())
         )
 
+    def _ended_tasks(self) -> list[str]:
+        current = {wanted.request.envelope.task_id: each for each, wanted in self.world.wanted.items()}
+        entries = self.world.entries()
+        return [task for task, each in current.items() if each in entries and entries[each].state.ended]
+
     def _agent(self, number: int) -> ModelAgent:
         return self.world.agents[number]
 
@@ -367,11 +345,11 @@ def _run(machine: Callable[[], Any], examples: int, steps: int, *, random: bool 
 
 
 def test_no_history_breaks_an_invariant() -> None:
-    _run(InMemory, 60, 40)
+    _run(InMemory, 40, 40)
 
 
 def test_no_history_on_sqlite_breaks_an_invariant() -> None:
-    _run(OnSqlite, 10, 30)
+    _run(OnSqlite, 8, 30)
 
 
 @pytest.mark.nightly

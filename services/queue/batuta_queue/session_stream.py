@@ -103,7 +103,7 @@ class SessionStreams:
         agent = agent_of(hello, self._clock.unix_millis())
         for queue_id in agent.queue_ids:
             await self._queues.get(queue_id)
-        self._registry.admit(agent.id, agent.journal_id, self._clock.monotonic())
+        self._registry.admit(agent, self._clock.monotonic())
         resumed = self._registry.resumes(agent.id, agent.instance_id, hello.resume_session_id)
         jitter = self._numbers.heartbeat_jitter
         session = Session(
