@@ -114,8 +114,14 @@ class ModelAgent:
         """Open a stream and say Hello."""
         self.pipe = Pipe(self.id)
         self._welcomed, self._beat_number = False, 0
-        self._heard_at = now = self.clock.boottime()
-        self._sent_at = {0: now}
+        self._heard_at = self.clock.boottime()
+        self._sent_at = {}
+        self._say_hello(changes)
+        return self.pipe
+
+    def _say_hello(self, changes: dict[str, Any]) -> None:
+        assert self.pipe is not None
+        self._sent_at[0] = self.clock.boottime()
         hello: dict[str, Any] = {
             "agent_id": self.id,
             "instance_id": f"instance-{self.instance}-of-{self.id}",
@@ -125,12 +131,11 @@ class ModelAgent:
             "held": self._holding(),
             "max_assignments": self.places,
             "queue_ids": self.queue_ids,
-            "capabilities": ["drain"],
+            "capabilities": ["drain", "resync"],
             "host": f"host-of-{self.id}",
             "version": "0.1.0",
         }
         self.pipe.up.append(agents.SessionRequest(hello=agents.Hello(**(hello | changes))))
-        return self.pipe
 
     def disconnect(self, wait: float = 0.0) -> None:
         """Close the stream; come back after so many seconds."""
@@ -274,6 +279,8 @@ class ModelAgent:
             self._cancelled(ref_of(message.cancel.ref), seconds_of(message.cancel.grace))
         elif kind == "report_ack":
             self._acknowledge(message.report_ack.report_number)
+        elif kind == "resync":
+            self._say_hello({})
         elif kind in ("drain", "undrain"):
             self.drained = kind == "drain"
             self.beat()

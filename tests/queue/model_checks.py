@@ -84,7 +84,8 @@ class Checks:
         assert len(broker.book) == len(rows), "leases in memory and open attempts differ in number"
         for ref, phase in rows.items():
             lease = broker.book.get(ref)
-            assert lease is not None and lease.phase is phase, f"{ref} is {phase!r} and in memory it is {lease}"
+            assert lease is not None, f"{ref} is open and memory does not know it"
+            assert lease.phase is phase, f"{ref} is {phase!r} and in memory it is {lease}"
         for session in broker.registry.all():
             assert session.reserved == 0, f"{session.agent.id} has a credit reserved for nothing"
             known = {ref for ref, lease in broker.book.of(session.agent.journal_id).items() if not lease.answered}
