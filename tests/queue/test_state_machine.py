@@ -333,7 +333,7 @@ def _run(machine: Callable[[], Any], examples: int, steps: int, *, random: bool 
         deadline=None,
         derandomize=not random,
         print_blob=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         database=None,
     )
     logging.disable(logging.WARNING)
