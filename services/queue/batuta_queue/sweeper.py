@@ -63,9 +63,9 @@ class Sweeper:
                 session.refused()
         self._watch_sessions(now)
         await self._leases.give_back([lease.ref for lease in late], NO_ANSWER)
-        expired = [lease.ref for lease in self._book.expired(now)]
-        if not await self._oversight.mass_loss.holds(len(expired)):
-            await self._leases.lose(expired, EXPIRED)
+        if not await self._oversight.mass_loss.holds(len(self._book.expired(now))):
+            # Looked at again: an agent may have come back meanwhile.
+            await self._leases.lose([lease.ref for lease in self._book.expired(now)], EXPIRED)
         await self._oversight.drains.enforce()
 
     def _watch_sessions(self, now: float) -> None:
