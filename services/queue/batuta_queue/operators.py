@@ -55,7 +55,7 @@ class Operators:
     async def declare_lost(self, agent_id: str, reason: str, *, explained: bool) -> int:
         """End all that an agent has as lost, whatever the lease policy. Returns how many attempts that were.
 
-        Of an agent that is connected only what it had under an earlier state folder can be lost: nothing else would ever
+        Of an agent that is connected only what it had under an earlier state folder can be lost: nothing else may ever
         end that, when its machine was set up anew under its old name. `explained`: the cause is known, so no task is
         suspected. Raises `AgentNotFound`, and `AgentOnline` when the agent is connected and has left nothing behind.
         """
