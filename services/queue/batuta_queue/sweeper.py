@@ -45,10 +45,14 @@ class Sweeper:
         """Sweep for ever."""
         last = self._clock.monotonic()
         while True:
+            begun = self._clock.monotonic()
             await self._clock.sleep(self._numbers.sweep_period)
             now = self._clock.monotonic()
-            if now - last > self._numbers.sweep_period + self._numbers.stall_after:
+            allowed = self._numbers.sweep_period + self._numbers.stall_after
+            if now - last > allowed:
                 self._forgive(now)
+            if now - begun > allowed:  # not for a slow store: it has enough to do
+                self._ask_all_again()
             last = now
             await self.sweep()
 
@@ -115,4 +119,7 @@ class Sweeper:
         self._writers.forgive(now)
         for session in self._registry.all():
             session.last_heard = max(session.last_heard, now)
+
+    def _ask_all_again(self) -> None:
+        for session in self._registry.all():
             session.ask_again()
