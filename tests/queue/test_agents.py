@@ -50,7 +50,7 @@ async def test_an_unknown_agent_is_not_found(house: Any) -> None:
         await house.listed("nobody")
 
 
-async def test_the_time_of_the_last_heartbeat_is_shown_at_once_and_stored_a_few_times_a_minute(open_house: Any) -> None:
+async def test_the_time_of_the_last_heartbeat_is_shown_at_once_and_stored_once_a_minute(open_house: Any) -> None:
     async with open_house() as house:
         agent = house.agent()
         await agent.connect()

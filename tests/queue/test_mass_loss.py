@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batuta_chassis.database import Database, sqlite_url
-from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.types import v1 as types
 from batuta_queue.mass_loss import Pause, judge
 from batuta_queue.numbers import Numbers
-from batuta_queue.sql import SqlStore
-from batuta_queue.store import QueueStore
-from batuta_queue.tables import metadata
-from batuta_queue.testing import make_agent
 
 FAST = types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST)
 HOUR = 3_600_000
@@ -120,39 +113,6 @@ async def test_the_pause_outlasts_a_restart_of_the_broker(open_house: Any) -> No
         await house.clock.run_for(65)
         assert (await fleet(house)).mass_loss.held_back_count == 4
         assert await states(house) == {"RUNNING"}
-
-
-async def test_agents_that_another_process_on_the_same_database_has_are_there(house: Any, tmp_path: Path) -> None:
-    other = Database(sqlite_url(tmp_path / "queue.db"), metadata, house.clock)
-    try:
-        transactor = SqlTransactor[QueueStore](other, lambda connection: SqlStore(connection, house.clock))
-        for number in range(5):
-            agent = make_agent(f"elsewhere-{number}", heartbeat_millis=house.clock.unix_millis())
-            await transactor.write(lambda store, agent=agent: store.save_agent(agent))
-        shown = await fleet(house)
-        assert (shown.online_count, shown.vanished_count) == (5, 0)
-        # The other process does not say that it hears them any more.
-        await house.clock.run_for(31)
-        shown = await fleet(house)
-        assert (shown.online_count, shown.vanished_count) == (0, 5)
-    finally:
-        await other.close()
-
-
-async def test_an_agent_that_went_to_another_process_has_not_vanished(house: Any, tmp_path: Path) -> None:
-    agent = house.agent()
-    await agent.connect()
-    agent.cut()
-    await house.clock.run_for(5)
-    assert (await fleet(house)).vanished_count == 1
-    other = Database(sqlite_url(tmp_path / "queue.db"), metadata, house.clock)
-    try:
-        transactor = SqlTransactor[QueueStore](other, lambda connection: SqlStore(connection, house.clock))
-        await transactor.write(lambda store: store.touch_agents({"agent-1": house.clock.unix_millis()}))
-    finally:
-        await other.close()
-    shown = await fleet(house)
-    assert (shown.online_count, shown.vanished_count) == (1, 0)
 
 
 async def test_a_restart_of_the_machine_moves_work_in_the_middle_of_a_mass_loss(house: Any) -> None:

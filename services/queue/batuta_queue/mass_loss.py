@@ -17,7 +17,6 @@ from batuta_queue.sessions import SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_rpc.clock import Clock
 
-_ROUNDING_MILLIS = 1_000
 _log = logging.getLogger(__name__)
 
 
@@ -92,25 +91,8 @@ class MassLoss:
     def _count(self, heard: Mapping[str, int]) -> Fleet:
         now = self._clock.monotonic()
         online = {each.agent.id for each in self._registry.all() if self._registry.online(each, now)}
-        vanished: list[int] = []
-        elsewhere = 0
-        for agent_id, millis in heard.items():
-            if agent_id in online:
-                continue
-            if self._is_elsewhere(agent_id, millis, now):
-                elsewhere += 1
-            else:
-                vanished.append(millis)
-        here = len(online) + elsewhere
-        return Fleet(here, len(vanished), judge(here, vanished, self._numbers))
-
-    def _is_elsewhere(self, agent_id: str, heard_millis: int, now: float) -> bool:
-        """Whether another process on the same database has the agent's session: it was heard just now, and not here."""
-        age = self._clock.unix_millis() - heard_millis
-        if self._registry.of_agent(agent_id) is not None or age > self._numbers.touch_period * 1500:
-            return False
-        parted = self._registry.parted(agent_id)
-        return parted is None or age < (now - parted) * 1000 - _ROUNDING_MILLIS
+        vanished = [millis for agent_id, millis in heard.items() if agent_id not in online]
+        return Fleet(len(online), len(vanished), judge(len(online), vanished, self._numbers))
 
 
 def _is_mass(online: int, vanished: int, numbers: Numbers) -> bool:

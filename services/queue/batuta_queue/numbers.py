@@ -60,9 +60,8 @@ class Numbers:
     claim_batch: int = limit(256, "entries claimed in one transaction")
     max_watches: int = limit(1_000, "streams of the event log open at once")
     event_batch: int = limit(500, "events in one answer of the event log")
-    touch_period: float = 20.0
-    """How often the time of the last heartbeat goes to disk. Other processes on the same database take an agent for
-    connected that was heard within one and a half of these."""
+    touch_period: float = 60.0
+    """How often the time of the last heartbeat goes to disk."""
     max_queues: int = limit(100_000, "queues")
     max_queue_entries: int = limit(2_000_000, "entries of one queue that have not ended")
     max_payload_bytes: int = limit(1024 * 1024, "bytes of one entry's payload; 1 MiB at most", low=0)

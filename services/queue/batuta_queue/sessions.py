@@ -150,7 +150,6 @@ class SessionRegistry:
         self._numbers = numbers
         self._by_agent: dict[str, Session] = {}
         self._by_journal: dict[str, Session] = {}
-        self._parted: dict[str, float] = {}
         self._registrations: dict[str, deque[float]] = {}
         self._last: dict[str, tuple[Agent, str]] = {}
         self._retired: dict[str, None] = {}
@@ -218,7 +217,6 @@ class SessionRegistry:
             self.remove(each)
             each.outgoing.fail(_superseded(each, session))
         self._by_agent[session.agent.id] = session
-        self._parted.pop(session.agent.id, None)
         self._by_journal[session.agent.journal_id] = session
         last, _ = self._last.pop(session.agent.id, (session.agent, ""))
         self._last[session.agent.id] = (session.agent, session.id)
@@ -229,16 +227,8 @@ class SessionRegistry:
                 del remembered[next(iter(remembered))]
         return ended
 
-    def parted(self, agent_id: str) -> float | None:
-        """When an agent without a session here was last heard here (monotonic), if it had one."""
-        return self._parted.get(agent_id)
-
     def remove(self, session: Session) -> None:
         """Forget a session; nothing happens when another has taken its place."""
-        if self._by_agent.get(session.agent.id) is session:
-            self._parted[session.agent.id] = session.last_heard
-            if len(self._parted) > _REMEMBERED:
-                del self._parted[next(iter(self._parted))]
         if self._by_agent.get(session.agent.id) is session:
             del self._by_agent[session.agent.id]
         if self._by_journal.get(session.agent.journal_id) is session:
