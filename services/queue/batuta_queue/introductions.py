@@ -54,7 +54,7 @@ class Introductions:
         self._ids = ids
 
     async def first(self, hello: agents.Hello) -> Session:
-        """The session that a Hello begins: in its place, and Welcome on its way. When this raises nothing is left of it.
+        """The session that a Hello begins: in its place, and Welcome on its way. When this raises, nothing is left.
 
         Raises `QueueNotFound`, `AgentNameTaken`, `SessionSuperseded` and `RateLimited`.
         """
