@@ -12,13 +12,13 @@ from batuta_agent.assignments import Assignments
 from batuta_agent.joining import CLIENT
 from batuta_agent.journal import Journal
 from batuta_agent.printer import Printer
+from batuta_agent.reconnecting import Reconnecting
 from batuta_agent.session import Counters, Outcome, Session
 from batuta_agent.shim import processes
 from batuta_agent.telemetry import Sampler
 from batuta_proto.agents import v1 as agents
 from batuta_proto.types import v1 as types
 from batuta_rpc.auth import AioTokenSource, TokenSource
-from batuta_rpc.backoff import Backoff
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, within
 from batuta_rpc.errors import (
@@ -123,7 +123,7 @@ class Agent:
                 await within(self._clock, _GOODBYE_LIMIT, asyncio.shield(connecting))
 
     async def _keep_connected(self) -> int:
-        backoff = Backoff(self._ids)
+        reconnecting = Reconnecting(self._ids)
         resume, endpoint = "", self._dispatch
         while True:
             outcome = await self._connect(endpoint, resume)
@@ -134,11 +134,7 @@ class Agent:
                 return code
             resume = outcome.session_id or resume
             endpoint = outcome.endpoint or self._dispatch
-            if outcome.lived:
-                backoff.reset()
-            wait = outcome.reconnect_after
-            # At once after a stream that lived; a broker that is gone then makes the next try fail, and that one waits.
-            await self._clock.sleep(wait if wait is not None else 0.0 if outcome.lived else backoff.next())
+            await self._clock.sleep(reconnecting.pause(outcome))
 
     async def _connect(self, endpoint: str, resume: str) -> Outcome:
         channel = open_aio(endpoint, self._tokens, CLIENT, dispatch=True)
@@ -187,6 +183,7 @@ class Agent:
             queue_ids=list(self._identity.queues.values()),
             labels=dict(self._identity.labels),
             version=VERSION,
+            capabilities=["drain", "resync"],
             host=host.host_name(),
         )
 
