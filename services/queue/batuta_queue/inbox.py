@@ -69,7 +69,7 @@ class Inbox:
         self._book.renew(held, now)
         if beat.heartbeat_number != session.heartbeat_number + 1:
             # Nothing is lost inside a stream, so one of the two has forgotten what it knew: let it say all again.
-            session.ask_again()
+            session.ask_again(now)
         session.heartbeat_number = beat.heartbeat_number
         session.pace(self._registry.period())
         if beat.unhealthy_reason != session.unhealthy_reason:

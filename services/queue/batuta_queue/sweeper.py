@@ -52,7 +52,7 @@ class Sweeper:
             if now - last > allowed:
                 self._forgive(now)
             if now - begun > allowed:  # not for a slow store: it has enough to do
-                self._ask_all_again()
+                self._ask_all_again(now)
             last = now
             await self.sweep()
 
@@ -120,6 +120,6 @@ class Sweeper:
         for session in self._registry.all():
             session.last_heard = max(session.last_heard, now)
 
-    def _ask_all_again(self) -> None:
+    def _ask_all_again(self, now: float) -> None:
         for session in self._registry.all():
-            session.ask_again()
+            session.ask_again(now)
