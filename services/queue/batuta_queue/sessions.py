@@ -48,6 +48,8 @@ class Session:
         self.reserved = 0
         self.unknown_messages = 0
         self.resync_asked = False
+        self.taking = False
+        """A message of it is being taken, and the next ones wait for that."""
         self._ask_after = 0.0
         self.draining = False
         """It said itself that it takes no more."""
