@@ -27,7 +27,7 @@ class EventLog:
     def stop(self) -> None:
         """End all watches: the process is going down."""
         self._stopped = True
-        self._hub.publish(_STOPPED)
+        self._hub.wake(_STOPPED)
 
     async def watch(self, after: tuple[str, int] | None) -> AsyncGenerator[tuple[str, int, Sequence[Event]]]:
         """(log epoch, position after these events, events) for ever; the first answer may have no events.
