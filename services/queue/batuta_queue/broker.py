@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 
 from batuta_chassis.hub import Hub
@@ -17,8 +19,10 @@ from batuta_queue.chores import Chores
 from batuta_queue.dispatch import Dispatcher
 from batuta_queue.events import EventLog
 from batuta_queue.inbox import Inbox
+from batuta_queue.introductions import Introductions
 from batuta_queue.leases import BROKER_STARTED, NOT_SENT, Leases
 from batuta_queue.load import Load
+from batuta_queue.log_marker import LogMarker
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
@@ -31,20 +35,31 @@ from batuta_queue.submit import Submitter
 from batuta_queue.sweeper import Sweeper
 from batuta_queue.telemetry import Telemetry
 from batuta_queue.welcome import Greeter
+from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+
+_log = logging.getLogger(__name__)
 
 
 class Broker:
     """One broker. `start` it before use, run its `background`, then `drain` and `stop` it."""
 
     def __init__(
-        self, transactor: Transactor[QueueStore], signer: Signer, clock: Clock, ids: Ids, numbers: Numbers | None = None
+        self,
+        transactor: Transactor[QueueStore],
+        signer: Signer,
+        clock: Clock,
+        ids: Ids,
+        numbers: Numbers | None = None,
+        marker: LogMarker | None = None,
     ) -> None:
+        """`marker` is for a database that this process alone has."""
         self.numbers = numbers = numbers or Numbers()
         self._transactor = transactor
         self._clock = clock
         self._ids = ids
+        self._marker = marker
         self._chores = Chores()
         self._load = Load(numbers)
         self._hub = Hub(clock)
@@ -52,6 +67,7 @@ class Broker:
         self.board = Board()
         self.registry = SessionRegistry(numbers)
         self.telemetry = Telemetry()
+        self.writers = Writers(clock)
         aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock)
         assignments = Assignments(signer, numbers, clock)
         self.queues = Queues(transactor, numbers, clock, ids)
@@ -73,7 +89,15 @@ class Broker:
         self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(transactor, self.registry, self.book, self.board, aftermath, numbers, clock, ids)
         self.sweeper = Sweeper(
-            transactor, self.book, self.registry, self.board, self.leases, self.oversight, numbers, clock
+            transactor,
+            self.book,
+            self.registry,
+            self.board,
+            self.writers,
+            self.leases,
+            self.oversight,
+            numbers,
+            clock,
         )
         self.log = EventLog(transactor, self._hub, numbers)
         self.agents = AgentView(
@@ -83,6 +107,7 @@ class Broker:
     async def start(self) -> None:
         """Make what exists from the first start, and take up what an earlier process left."""
         await self._transactor.write(self._prepare)
+        await self._note_log()
         left = await self._transactor.read(lambda store: store.open_attempts())
         now = self._clock.monotonic()
         offered: list[Ref] = []
@@ -101,7 +126,7 @@ class Broker:
     @property
     def background(self) -> Sequence[Hook]:
         """What runs as long as the broker does."""
-        return (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge)
+        return (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge, self._keep_noting)
 
     async def drain(self) -> None:
         """Offer nothing more and send agents and readers away."""
@@ -112,27 +137,44 @@ class Broker:
     async def stop(self) -> None:
         """Finish what has begun."""
         await self._chores.finish()
+        await self._note_log()
+
+    async def _keep_noting(self) -> None:
+        while self._marker is not None:
+            await self._clock.sleep(self.numbers.touch_period)
+            await self._note_log()
+
+    async def _note_log(self) -> None:
+        if self._marker is not None:
+            bounds = await self._transactor.read(lambda store: store.log_bounds())
+            await asyncio.to_thread(self._marker.write, bounds)
 
     def _make_streams(self, aftermath: Aftermath, assignments: Assignments) -> SessionStreams:
-        reports = Reports(self._transactor, aftermath, self._clock, self._ids)
+        transactor, numbers, clock, ids = self._transactor, self.numbers, self._clock, self._ids
+        registry, book, board, leases = self.registry, self.book, self.board, self.leases
+        reports = Reports(transactor, aftermath, clock, ids)
+        greeter = Greeter(assignments, numbers, clock)
         return SessionStreams(
-            self._transactor,
-            self.queues,
-            self.registry,
-            self.book,
-            self.board,
-            self.leases,
-            Inbox(self.book, self.board, self.leases, reports, self.telemetry, self._clock),
-            Greeter(assignments, self.numbers, self._clock),
-            aftermath,
+            transactor,
+            registry,
+            board,
+            leases,
+            Introductions(transactor, self.queues, registry, book, board, greeter, aftermath, numbers, clock, ids),
+            Inbox(registry, book, board, leases, reports, self.telemetry, clock),
+            greeter,
+            self.writers,
             self._chores,
-            self.numbers,
-            self._clock,
-            self._ids,
+            numbers,
+            clock,
+            ids,
         )
 
     def _prepare(self, store: QueueStore) -> None:
         store.open_log(self._ids.new_id())
+        bounds = store.log_bounds()
+        if self._marker is not None and self._marker.was_restored(bounds):
+            _log.warning("the database was restored, or its note is gone: its event log begins a new epoch")
+            store.renew_log(self._ids.new_id())
         self.queues.prepare(store)
         queue_ids = [queue.id for queue in store.queues("", self.numbers.max_queues)]
         self._load.start(store.count_entries(queue_ids))
