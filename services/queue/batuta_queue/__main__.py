@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from batuta_chassis.bus import open_bus
 from batuta_chassis.database import Database
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
@@ -18,6 +20,7 @@ from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_queue import agent_servicer, dispatch_servicer, queue_servicer
 from batuta_queue.agent_servicer import AgentServicer
+from batuta_queue.among import Among
 from batuta_queue.broker import Broker
 from batuta_queue.dispatch_servicer import DispatchServicer
 from batuta_queue.log_marker import LogMarker
@@ -29,6 +32,8 @@ from batuta_queue.tables import metadata
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 
+_SHOWN_WITHIN = 5.0
+"""Seconds after which other brokers know of a heartbeat."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -43,7 +48,12 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
         signer = Signer.load_or_create(settings.keys_dir, ATTEMPT_ISSUER, clock, ids)
-        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings))
+        bus = open_bus(settings, clock, ids)
+        address = settings.dispatch_endpoint or settings.endpoint
+        among = None if bus is None else Among(transactor, bus, address, clock, ids)
+        if among is not None:
+            numbers = replace(numbers, touch_period=min(numbers.touch_period, _SHOWN_WITHIN))
+        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings), among)
         await broker.start()
     except BaseException:
         await database.close()

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from batuta_chassis.hub import Hub
 from batuta_chassis.transactions import Transactor
-from batuta_queue.aftermath import EVENTS
 from batuta_queue.model import Event
 from batuta_queue.numbers import Numbers
+from batuta_queue.signals import EVENTS
 from batuta_queue.store import LogBounds, QueueStore
 from batuta_rpc.errors import CursorExpired, RateLimited, ShuttingDown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from batuta_chassis.transactions import Transactor
+from batuta_queue import signals
 from batuta_queue.agent_view import no_agent
 from batuta_queue.board import Board
 from batuta_queue.convert_session import drain_message
@@ -12,6 +13,7 @@ from batuta_queue.drains import Drains
 from batuta_queue.ledger import Aftermath, Ledger
 from batuta_queue.model import Agent, AttemptPhase, Drain, Reason
 from batuta_queue.sessions import SessionRegistry
+from batuta_queue.share import Share, online_in
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import Loss, give_back, lose
 from batuta_rpc.clock import Clock
@@ -30,6 +32,7 @@ class Operators:
         registry: SessionRegistry,
         board: Board,
         drains: Drains,
+        share: Share,
         aftermath: Aftermath,
         clock: Clock,
         ids: Ids,
@@ -38,6 +41,7 @@ class Operators:
         self._registry = registry
         self._board = board
         self._drains = drains
+        self._share = share
         self._aftermath = aftermath
         self._clock = clock
         self._ids = ids
@@ -75,23 +79,30 @@ class Operators:
         if agent.drain is None and drain is None:
             return
         store.drain_agent(agent_id, drain)
-        store.after_commit(lambda: self._follow(agent, drain))
+        store.after_commit(lambda: self._tell(agent, drain))
 
-    def _follow(self, agent: Agent, drain: Drain | None) -> None:
-        self._drains.note(agent, drain)
-        session = self._registry.of_agent(agent.id)
-        if session is None:
+    def follow(self, agent_id: str, journal_id: str, drain: Drain | None) -> None:
+        """Carry a drain that is stored, or the end of one, to its agent, as far as that has not been done yet."""
+        self._drains.note(agent_id, journal_id, drain)
+        session = self._registry.of_agent(agent_id)
+        if session is None or session.drain == drain:
             return
         session.drain = drain
         if session.can("drain"):
             session.outgoing.put(drain_message(drain))
         self._board.refresh(session)
 
+    def _tell(self, agent: Agent, drain: Drain | None) -> None:
+        self.follow(agent.id, agent.journal_id, drain)
+        self._share.tell(signals.agent(agent.id))
+
     def _lose(self, store: QueueStore, known: Agent, loss: Loss) -> int:
         now = self._clock.unix_millis()
         agent = store.agent(known.id)
         if agent is None or agent.connect_millis != known.connect_millis or agent.instance_id != known.instance_id:
             raise _online(known.id)  # it came back between the look and this
+        if any(online_in(view) for view in self._share.elsewhere(store, [known.id]).values()):
+            raise _online(known.id)
         ledger = Ledger(store, self._aftermath)
         count = 0
         for entry, attempt in store.open_attempts(agent.journal_id):
