@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from batuta_chassis.bus import open_bus
+from batuta_chassis.bus import Bus, open_bus
 from batuta_chassis.database import Database
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
@@ -37,10 +37,12 @@ _SHOWN_WITHIN = 5.0
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None) -> Service:
+async def build(
+    settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None, bus: Bus | None = None
+) -> Service:
     """The queue service over the database that `settings` name, brought to the newest schema and started.
 
-    `numbers` are those that the settings give, unless a test brings its own.
+    `numbers` and `bus` are those that the settings give, unless a test brings its own.
     """
     numbers = numbers or read_limits(Numbers, settings.limits)
     database = Database(settings.database_url, metadata, clock)
@@ -48,7 +50,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
         signer = Signer.load_or_create(settings.keys_dir, ATTEMPT_ISSUER, clock, ids)
-        bus = open_bus(settings, clock, ids)
+        bus = bus or open_bus(settings, clock, ids)
         address = settings.dispatch_endpoint or settings.endpoint
         among = None if bus is None else Among(transactor, bus, address, clock, ids)
         if among is not None:
