@@ -38,7 +38,10 @@ class Channel(grpc.aio.Channel):
         return next((index for index in order if states[index] not in down), order[0])
 
     def _take_turns(self, calls: Sequence[Callable[..., Any]]) -> Any:
-        return lambda *args, **kwargs: calls[self.pick()](*args, **kwargs)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return calls[self.pick()](*args, **kwargs)
+
+        return call
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
         """A call with one request and one response."""

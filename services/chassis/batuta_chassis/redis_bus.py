@@ -37,7 +37,8 @@ class RedisBus:
         self._filled = asyncio.Event()
         self._up = False
         self._complained = False
-        self._redis: Any = Redis.from_url(
+        client: Any = Redis
+        self._redis: Any = client.from_url(
             url,
             socket_connect_timeout=_CONNECT_LIMIT,
             socket_timeout=_SILENCE,

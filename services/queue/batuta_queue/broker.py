@@ -27,6 +27,7 @@ from batuta_queue.log_marker import LogMarker
 from batuta_queue.model import Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
+from batuta_queue.part_share import PartShare
 from batuta_queue.queues import Queues
 from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
@@ -80,52 +81,19 @@ class Broker:
         assignments = Assignments(signer, numbers, clock)
         self.queues = Queues(transactor, numbers, clock, ids)
         self.leases = Leases(transactor, aftermath, clock, ids, everybody if among is None else among.owned)
-        part = among.share(transactor, self.book, self.registry, self.board, self.leases, clock) if among else None
-        self.share: Share = part or WholeShare(transactor, self.book, self.leases, clock)
+        self._part = None if among is None else self._make_part(among)
+        self.share: Share = self._part or WholeShare(transactor, self.book, self.leases, clock)
         self.dispatcher = Dispatcher(
             transactor, self.board, self.registry, aftermath, assignments, self._not_sent, numbers, clock
         )
-        self.submitter = Submitter(
-            transactor,
-            self.queues,
-            self.dispatcher,
-            self.board,
-            self.registry,
-            aftermath,
-            self._load,
-            numbers,
-            clock,
-        )
+        self.submitter = self._make_submitter(aftermath)
         self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(
             transactor, self.registry, self.book, self.board, self.share, aftermath, numbers, clock, ids
         )
-        self.sweeper = Sweeper(
-            transactor,
-            self.book,
-            self.registry,
-            self.board,
-            self.writers,
-            self.leases,
-            self.oversight,
-            numbers,
-            clock,
-        )
+        self.sweeper = self._make_sweeper()
         self.log = EventLog(transactor, self._hub, numbers)
-        self.agents = AgentView(
-            transactor,
-            self.queues,
-            self.registry,
-            self.book,
-            self.telemetry,
-            self.oversight.mass_loss,
-            self.share,
-            clock,
-        )
-        self._others: Sequence[Hook] = ()
-        if among is not None and part is not None:
-            views = Views(transactor, among.membership, self.registry, self.agents, self._load, clock)
-            self._others = among.background(part, self.streams, self.oversight.operators, views)
+        self.agents = self._make_view()
 
     async def start(self) -> None:
         """Make what exists from the first start, and take up what an earlier process left."""
@@ -142,9 +110,9 @@ class Broker:
 
     @property
     def background(self) -> Sequence[Hook]:
-        """What runs as long as the broker does."""
+        """What runs as long as the broker does. Read it once."""
         own = (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge, self._keep_noting)
-        return (*own, *self._others)
+        return (*own, *self._beside_others())
 
     async def drain(self) -> None:
         """Offer nothing more and send agents and readers away."""
@@ -168,6 +136,53 @@ class Broker:
         if self._marker is not None:
             bounds = await self._transactor.read(lambda store: store.log_bounds())
             await asyncio.to_thread(self._marker.write, bounds)
+
+    def _make_part(self, among: Among) -> PartShare:
+        return among.share(self._transactor, self.book, self.registry, self.board, self.leases, self._clock)
+
+    def _beside_others(self) -> Sequence[Hook]:
+        if self._among is None or self._part is None:
+            return ()
+        views = Views(self._transactor, self._among.membership, self.registry, self.agents, self._load, self._clock)
+        return self._among.background(self._part, self.streams, self.oversight.operators, views)
+
+    def _make_submitter(self, aftermath: Aftermath) -> Submitter:
+        return Submitter(
+            self._transactor,
+            self.queues,
+            self.dispatcher,
+            self.board,
+            self.registry,
+            aftermath,
+            self._load,
+            self.numbers,
+            self._clock,
+        )
+
+    def _make_sweeper(self) -> Sweeper:
+        return Sweeper(
+            self._transactor,
+            self.book,
+            self.registry,
+            self.board,
+            self.writers,
+            self.leases,
+            self.oversight,
+            self.numbers,
+            self._clock,
+        )
+
+    def _make_view(self) -> AgentView:
+        return AgentView(
+            self._transactor,
+            self.queues,
+            self.registry,
+            self.book,
+            self.telemetry,
+            self.oversight.mass_loss,
+            self.share,
+            self._clock,
+        )
 
     def _make_streams(self, aftermath: Aftermath, assignments: Assignments) -> SessionStreams:
         transactor, numbers, clock, ids = self._transactor, self.numbers, self._clock, self._ids
