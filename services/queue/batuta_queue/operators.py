@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from batuta_chassis.transactions import Transactor
 from batuta_queue import signals
@@ -13,7 +14,7 @@ from batuta_queue.drains import Drains
 from batuta_queue.ledger import Aftermath, Ledger
 from batuta_queue.model import Agent, AttemptPhase, Drain, Reason
 from batuta_queue.sessions import SessionRegistry
-from batuta_queue.share import Share, online_in
+from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import Loss, give_back, lose
 from batuta_rpc.clock import Clock
@@ -58,17 +59,18 @@ class Operators:
     async def declare_lost(self, agent_id: str, reason: str, *, explained: bool) -> int:
         """End all that an agent has as lost, whatever the lease policy. Returns how many attempts that were.
 
-        `explained`: the cause is known, so no task is suspected. Raises `AgentNotFound` and `AgentOnline`.
+        Of an agent that is connected only what it had under an earlier state folder can be lost: nothing else may ever
+        end that, when its machine was set up anew under its old name. `explained`: the cause is known, so no task is
+        suspected. Raises `AgentNotFound`, and `AgentOnline` when the agent is connected and has left nothing behind.
         """
         known = await self._transactor.read(lambda store: store.agent(agent_id))
         if known is None:
             raise no_agent(agent_id)
-        session = self._registry.of_agent(agent_id)
-        if self._registry.online(session, self._clock.monotonic()):
-            raise _online(agent_id)
+        now = self._clock.monotonic()
+        alive = {each.agent.journal_id for each in self._registry.all() if self._registry.online(each, now)}
         why = f"an operator declared its agent lost{f': {reason}' if reason else ''}"
         loss = Loss(Reason("DECLARED_LOST", why, 14), suspicious=not explained, moves=True)
-        count = await self._transactor.write(lambda store: self._lose(store, known, loss))
+        count = await self._transactor.write(lambda store: self._lose(store, known, alive, loss))
         _log.warning("agent %s was declared lost with %d attempts: %s", agent_id, count, reason or "no reason given")
         return count
 
@@ -96,23 +98,27 @@ class Operators:
         self.follow(agent.id, agent.journal_id, drain)
         self._share.tell(signals.agent(agent.id))
 
-    def _lose(self, store: QueueStore, known: Agent, loss: Loss) -> int:
+    def _lose(self, store: QueueStore, known: Agent, alive: Collection[str], loss: Loss) -> int:
         now = self._clock.unix_millis()
         agent = store.agent(known.id)
         if agent is None or agent.connect_millis != known.connect_millis or agent.instance_id != known.instance_id:
             raise _online(known.id)  # it came back between the look and this
-        if any(online_in(view) for view in self._share.elsewhere(store, [known.id]).values()):
-            raise _online(known.id)
+        alive = {*alive, *self._share.journals_elsewhere(store)}
+        of_agent = [each for each in store.open_attempts() if each[1].holder.agent_id == agent.id]
+        left = [each for each in of_agent if each[1].holder.journal_id not in alive]
+        if agent.journal_id in alive and not left:
+            raise _online(agent.id)
         ledger = Ledger(store, self._aftermath)
         count = 0
-        for entry, attempt in store.open_attempts(agent.journal_id):
+        for entry, attempt in left:
             if attempt.phase is AttemptPhase.OFFERED:
                 ledger.record(give_back(entry, attempt, loss.reason, now))
             else:
                 ledger.record(lose(entry, attempt, loss, now, self._ids.uniform(0, 1)))
                 count += 1
         ledger.write()
-        store.agent_left(agent.id, now)
+        if agent.journal_id not in alive:
+            store.agent_left(agent.id, now)
         return count
 
 

@@ -99,6 +99,10 @@ class PartShare:
         """Those that have a session at another broker."""
         return {each.agent_id: each.view for each in store.elsewhere(self._membership.id, agent_ids)}
 
+    def journals_elsewhere(self, store: QueueStore) -> set[str]:
+        """The journals of all agents that are connected to other brokers."""
+        return {each.journal_id for each in store.elsewhere(self._membership.id) if online_in(each.view)}
+
     def online_elsewhere(self) -> Mapping[str, Sequence[str]]:
         """Agents that are connected to other brokers, with their queues."""
         return self._elsewhere

@@ -52,6 +52,10 @@ class Share(Protocol):
         """Those of the agents that have a session at another broker, as that one shows them, if it did already."""
         ...
 
+    def journals_elsewhere(self, store: QueueStore) -> set[str]:
+        """The journals of all agents that are connected to other brokers."""
+        ...
+
     def online_elsewhere(self) -> Mapping[str, Sequence[str]]:
         """Agents that are connected to other brokers, with the queues they serve; a few seconds old."""
         ...
@@ -98,6 +102,10 @@ class WholeShare:
     def elsewhere(self, store: QueueStore, agent_ids: Collection[str]) -> Mapping[str, bytes | None]:
         """There is no other place."""
         return {}
+
+    def journals_elsewhere(self, store: QueueStore) -> set[str]:
+        """There is no other place."""
+        return set()
 
     def online_elsewhere(self) -> Mapping[str, Sequence[str]]:
         """There is no other place."""
