@@ -112,7 +112,7 @@ async def test_a_server_that_does_not_answer_is_told_as_such_by_a_deadline(
         await database.write(lambda c: notes(c).add("before"))
         server.pause()
         try:
-            both = [
+            both: list[asyncio.Task[Any]] = [
                 asyncio.create_task(database.write(lambda c: notes(c).add("late"))),
                 asyncio.create_task(database.read(lambda c: notes(c).all())),
             ]
