@@ -19,12 +19,17 @@ class Reconnecting:
         """Begin with the shortest window."""
         self._backoff = Backoff(ids)
 
-    def pause(self, outcome: Outcome) -> float:
-        """Seconds to wait after a session that ended like this. What the broker asks for is the least."""
+    def pause(self, outcome: Outcome, *, elsewhere: bool = False) -> float:
+        """Seconds to wait after a session that ended like this. What the broker asks for is the least.
+
+        `elsewhere`: the next broker is one that has not been tried since the last that served.
+        """
         asked = outcome.reconnect_after or 0.0
         if isinstance(outcome.error, RpcError):
             asked = max(asked, outcome.error.retry_delay or 0.0)
         if outcome.seconds >= LIVED:
             self._backoff.reset()
+            return asked
+        if elsewhere:
             return asked
         return max(asked, self._backoff.next())

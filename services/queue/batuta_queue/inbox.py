@@ -14,9 +14,11 @@ from batuta_queue.leases import AGENT_LEFT, STREAM_RESET, VANISHED, Leases
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.reports import Reports
 from batuta_queue.sessions import Session, SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.telemetry import Telemetry
 from batuta_rpc.clock import Clock
 
+_LONG = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +33,7 @@ class Inbox:
         leases: Leases,
         reports: Reports,
         telemetry: Telemetry,
+        share: Share,
         clock: Clock,
     ) -> None:
         self._registry = registry
@@ -39,6 +42,7 @@ class Inbox:
         self._leases = leases
         self._reports = reports
         self._telemetry = telemetry
+        self._share = share
         self._clock = clock
 
     async def take(self, session: Session, message: agents.SessionRequest) -> None:
@@ -55,6 +59,14 @@ class Inbox:
         else:
             _count_unknown(session)
 
+    def listens_again(self, session: Session, begun: float) -> None:
+        """A message was taken. Where that took long, because the store was slow, the silence meanwhile was ours: what
+        the agent said is still unread, and proves nothing about it."""
+        now = self._clock.monotonic()
+        if now - begun > _LONG:
+            session.last_heard = max(session.last_heard, now)
+            self._book.renew(list(self._book.of(session.agent.journal_id)), now)
+
     async def _heartbeat(self, session: Session, beat: agents.Heartbeat) -> None:
         held = held_of(beat.held)
         leased = self._book.of(session.agent.journal_id)
@@ -69,7 +81,7 @@ class Inbox:
         self._book.renew(held, now)
         if beat.heartbeat_number != session.heartbeat_number + 1:
             # Nothing is lost inside a stream, so one of the two has forgotten what it knew: let it say all again.
-            session.ask_again()
+            session.ask_again(now)
         session.heartbeat_number = beat.heartbeat_number
         session.pace(self._registry.period())
         if beat.unhealthy_reason != session.unhealthy_reason:
@@ -78,6 +90,10 @@ class Inbox:
             )
             _log.warning("agent %s %s", session.agent.id, words)
         session.beat(held, beat.free_assignments, beat.draining, now, beat.unhealthy_reason)
+        if not self._share.confirmed:
+            # Another broker may answer for this agent by now: say that we are there, and touch no lease.
+            self._tell_lost(session, 0, ())
+            return
         self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
         self._board.refresh(session)
