@@ -34,20 +34,23 @@ class Calls:
         self._clock = clock
         self._service = service
 
-    async def change(self, method: str, request: Message, use_case: Callable[[Work, Caller], M]) -> M:
+    async def change(self, method: str, request: Message, use_case: Callable[[Work, Caller], M], bulk: int = 0) -> M:
         """The answer of a use case that changes something, durable; the stored one for a request made before."""
         caller = current_caller()
         name = f"{self._service}/{method}"
         if "request_id" not in request.DESCRIPTOR.fields_by_name:
-            return await self.guarded(method, lambda work: use_case(work, caller))
+            return await self.guarded(method, lambda work: use_case(work, caller), bulk)
         return await self.guarded(
             method, lambda work: once(work.requests, caller.subject, name, request, lambda: use_case(work, caller))
         )
 
-    async def guarded(self, method: str, use_case: Callable[[Work], T]) -> T:
-        """Run a writing use case; a write for a stale attempt or another task is audited, and refused."""
+    async def guarded(self, method: str, use_case: Callable[[Work], T], bulk: int = 0) -> T:
+        """Run a writing use case; a write for a stale attempt or another task is audited, and refused.
+
+        `bulk`: about how many bytes it stores, for data that all else goes before.
+        """
         try:
-            return await self._works.write(use_case)
+            return await self._works.write(use_case, bulk=bulk)
         except (StaleAttempt, OtherTask) as error:
             await self._audit(method, error)
             raise

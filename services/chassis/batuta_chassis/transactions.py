@@ -21,8 +21,11 @@ T = TypeVar("T")
 class Transactor(Protocol[S_co]):
     """Runs use cases over a store of type `S_co`."""
 
-    async def write(self, fn: Callable[[S_co], T]) -> T:
-        """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises."""
+    async def write(self, fn: Callable[[S_co], T], *, bulk: int = 0) -> T:
+        """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises.
+
+        `bulk`: about how many bytes it stores, for data that may wait behind all else.
+        """
         ...
 
     async def read(self, fn: Callable[[S_co], T]) -> T:
@@ -37,9 +40,9 @@ class SqlTransactor(Generic[S]):
         self._database = database
         self._make_store = make_store
 
-    async def write(self, fn: Callable[[S], T]) -> T:
+    async def write(self, fn: Callable[[S], T], *, bulk: int = 0) -> T:
         """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises."""
-        return await self._database.write(lambda connection: fn(self._make_store(connection)))
+        return await self._database.write(lambda connection: fn(self._make_store(connection)), bulk=bulk)
 
     async def read(self, fn: Callable[[S], T]) -> T:
         """Run `fn` on one snapshot. It must not change anything."""

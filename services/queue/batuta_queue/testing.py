@@ -246,7 +246,7 @@ class MemoryTransactor:
     def __init__(self) -> None:
         self.store = MemoryStore()
 
-    async def write(self, fn: Callable[[QueueStore], T]) -> T:
+    async def write(self, fn: Callable[[QueueStore], T], *, bulk: int = 0) -> T:
         """Run `fn`, then its hooks."""
         before = copy.deepcopy(self.store)
         try:

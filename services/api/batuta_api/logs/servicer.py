@@ -43,7 +43,10 @@ class LogServicer(logs.LogServiceServicer):
 
     async def _append(self, stream: Stream, group: Sequence[logs.AppendLogRequest]) -> int:
         caller, chunks, now = current_caller(), chunks_of(stream, group), self._clock.now()
-        return await self._calls.guarded("AppendLog", lambda work: appending.append(work, caller, stream, chunks, now))
+        size = sum(len(chunk.data) for chunk in chunks)
+        return await self._calls.guarded(
+            "AppendLog", lambda work: appending.append(work, caller, stream, chunks, now), bulk=size
+        )
 
     async def ReadLog(self, request: logs.ReadLogRequest, context: Context) -> AsyncIterator[logs.ReadLogResponse]:
         """Stream a task's log."""

@@ -34,7 +34,7 @@ class MetricServicer(metrics.MetricServiceServicer):
         def append(work: Work, caller: Caller) -> metrics.AppendScalarsResponse:
             return metrics.AppendScalarsResponse(committed_sequence=appending.append(work, caller, told, now))
 
-        return await self._calls.change("AppendScalars", request, append)
+        return await self._calls.change("AppendScalars", request, append, bulk=request.ByteSize())
 
     async def ListScalars(self, request: metrics.ListScalarsRequest, context: Context) -> metrics.ListScalarsResponse:
         """One page of a task's series."""
