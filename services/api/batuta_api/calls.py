@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
 
+from batuta_api.audit.refusals import Refusals
 from batuta_api.audit.store import Refused
 from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller, current_caller
@@ -28,9 +29,10 @@ M = TypeVar("M", bound=Message)
 class Calls:
     """Runs use cases for the call that is being served."""
 
-    def __init__(self, works: Works, clock: Clock, service: str) -> None:
+    def __init__(self, works: Works, refusals: Refusals, clock: Clock, service: str) -> None:
         """`service` is the full name of the service whose methods these are."""
         self._works = works
+        self._refusals = refusals
         self._clock = clock
         self._service = service
 
@@ -60,7 +62,7 @@ class Calls:
         caller = current_caller()
         try:
             return await self._works.read(lambda work: query(work, caller))
-        except OtherTask as error:
+        except (StaleAttempt, OtherTask) as error:
             await self._audit(method, error)
             raise
 
@@ -77,4 +79,4 @@ class Calls:
             attempt=int(told.get("attempt", caller.attempt or 0)),
             message=error.message[:1000],
         )
-        await self._works.write(lambda work: work.audit.add(refused))
+        await self._refusals.note(refused)

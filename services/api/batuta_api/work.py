@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batuta_api.audit.store import AuditStore
+from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
 from batuta_api.metrics.store import ScalarStore
 from batuta_api.projects.store import ProjectStore
@@ -43,6 +44,7 @@ class Work:
     outbox: Posting
     requests: RequestStore
     announce: Callable[[str], None]
+    limits: Limits = DEFAULTS
 
 
 Works = Transactor[Work]

@@ -8,7 +8,7 @@ A service lists its limits as fields of a frozen dataclass, whole numbers with t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
@@ -42,17 +42,6 @@ def read_limits(kind: type[L], given: Mapping[str, str]) -> L:
 def describe(kind: type[Any]) -> str:
     """All limits of a kind with their defaults, for people."""
     return ", ".join(f"{each.name}={each.default} ({each.metadata['help']})" for each in fields(kind))
-
-
-def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
-    """`NAME=NUMBER` pairs by name; the last of a name counts. Raises `SettingsError`."""
-    parsed: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, number = pair.partition("=")
-        if not equals or not name.strip():
-            raise SettingsError(f"a limit is given as NAME=NUMBER, not {pair!r}")
-        parsed[name.strip()] = number.strip()
-    return parsed
 
 
 def _number(name: str, text: str) -> int:

@@ -9,7 +9,7 @@ import argparse
 import errno
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class Settings:
     dispatch_endpoint: str = field(default="", metadata={"help": "where agents dial, as they see it: host:port"})
     grace_seconds: float = field(default=10.0, metadata={"help": "how long calls may go on after SIGTERM"})
     log_level: str = field(default="INFO", metadata={"help": "DEBUG, INFO, WARNING or ERROR"})
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Limits that differ from their defaults, by name; see `batuta_chassis.limits`."""
 
     def __post_init__(self) -> None:
         """Fill in what depends on other fields, and refuse what cannot work."""
@@ -70,6 +72,13 @@ class Settings:
         for each in fields(cls):
             if "help" in each.metadata:
                 parser.add_argument(_flag(each.name), help=each.metadata["help"])
+        parser.add_argument(
+            "--limit",
+            action="append",
+            default=[],
+            metavar="NAME=NUMBER",
+            help=f"sets a limit; may be repeated. BATUTA_{service.upper()}_LIMITS takes several, with commas between",
+        )
         given = vars(parser.parse_args(argv))
         values: dict[str, object] = {}
         for each in fields(cls):
@@ -78,6 +87,8 @@ class Settings:
                 text = environ.get(f"BATUTA_{service}_{each.name}".upper())
             if text is not None:
                 values[each.name] = _read(each.name, str(each.type), text)
+        told = environ.get(f"BATUTA_{service}_LIMITS".upper(), "")
+        values["limits"] = _pairs([*filter(None, told.split(",")), *given["limit"]])
         values.setdefault("data_dir", Path.home() / ".batuta" / "server")
         return cls(service=service, **values)  # type: ignore[arg-type]
 
@@ -123,6 +134,17 @@ class Settings:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _pairs(pairs: Iterable[str]) -> dict[str, str]:
+    """`NAME=NUMBER` pairs by name; the last of a name counts."""
+    parsed: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, number = pair.partition("=")
+        if not equals or not name.strip():
+            raise SettingsError(f"a limit is given as NAME=NUMBER, not {pair!r}")
+        parsed[name.strip()] = number.strip()
+    return parsed
 
 
 def _read(name: str, kind: str, text: str) -> object:

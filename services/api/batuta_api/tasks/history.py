@@ -16,8 +16,6 @@ from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_proto.tasks import v1 as tasks
 
-KEPT = 1000
-"""Attempts kept per task."""
 _LIST = "attempts"
 
 
@@ -69,7 +67,7 @@ def _close_older(work: Work, task_id: str, number: int, now: datetime) -> None:
 
 def _keep(work: Work, task_id: str, attempt: Attempt) -> None:
     if work.attempts.put(task_id, attempt):
-        work.attempts.trim(task_id, KEPT)
+        work.attempts.trim(task_id, work.limits.attempts_per_task)
 
 
 @dataclass(frozen=True)
