@@ -301,7 +301,7 @@ async def test_writers_beyond_the_limit_are_refused_by_its_name_until_one_leaves
 async def test_writers_that_come_faster_than_the_disk_wait_and_lose_nothing(
     queue: Any, tmp_path: Path, make_api: Any
 ) -> None:
-    limits = {"log_bytes_in_flight": "1Mi"}
+    limits = {"log_bytes_in_flight": "1048576"}
     async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits=limits) as process:
         member = make_api(process).stubs("member")
         task = await member.started()

@@ -38,7 +38,7 @@ from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
 from batuta_chassis.hub import Hub
-from batuta_chassis.limits import read_limits
+from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
@@ -150,7 +150,7 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    return run("api", build)
+    return run("api", build, limits_help=described(limits_of(Limits)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The limits of the API service. `--limit NAME=NUMBER` sets one; docs/limits.md lists them."""
+"""The limits of the API service. `--limit NAME=NUMBER` sets one; docs/operations.md lists them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Limits:
 
     log_bytes_per_attempt: int = limit(8 << 30, "log that one attempt may write, in bytes")
     log_bytes_in_flight: int = limit(
-        16 << 20, "log that all writers together may have on its way to the disk, in bytes", least=1 << 20
+        16 << 20, "log that all writers together may have on its way to the disk, in bytes", low=1 << 20
     )
     log_writers: int = limit(5_000, "AppendLog streams at once")
     log_readers: int = limit(5_000, "ReadLog streams at once")

@@ -1,51 +1,81 @@
-"""Limits of a service: what grows has one, each limit a name, a default and a setting.
+"""Limits and periods of a service as settings: the fields of one frozen dataclass, each with a default and a sentence.
 
-A service lists its limits as fields of a frozen dataclass, whole numbers with their help in the metadata:
-`series_per_task: int = limit(50_000, "series that one task may have")`. An operator sets one with
-`--limit series_per_task=1000` or, several at once, with `BATUTA_API_LIMITS=series_per_task=1000,attempts_per_task=50`.
+A field made by `limit` can be set at the start of the process, with `--limit name=value` (as often as needed) or with
+the variable `BATUTA_<SERVICE>_LIMIT_<NAME>`; other fields cannot.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import field, fields
-from typing import Any, TypeVar
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar, cast
 
 from batuta_chassis.settings import SettingsError
 
-L = TypeVar("L")
-
-_NUMBER = re.compile(r"([0-9]+)\s*(Ki|Mi|Gi)?")
-_UNITS = {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+T = TypeVar("T")
 
 
-def limit(default: int, help_text: str, *, least: int = 1) -> Any:
-    """A field that is a limit. `least` is the smallest number that makes sense."""
-    return field(default=default, metadata={"help": help_text, "least": least})
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One number that can be set."""
+
+    name: str
+    default: float
+    low: float
+    sentence: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a whole number."""
+        return isinstance(self.default, int)
+
+    @property
+    def shown(self) -> str:
+        """The default as people write it."""
+        return str(int(self.default) if self.default == int(self.default) else self.default)
+
+    def read(self, text: str) -> float:
+        """The value in a text. Raises `SettingsError`."""
+        try:
+            value: float = int(text) if self.whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < self.low:
+            kind = "a whole number" if self.whole else "a number"
+            raise SettingsError(f"the limit {self.name} is {kind} from {self.low:g} on, not {text!r}")
+        return value
 
 
-def read_limits(kind: type[L], given: Mapping[str, str]) -> L:
-    """The limits of a service, with what was set. Raises `SettingsError` for a name or number that cannot be."""
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]  # every kind is a dataclass
-    values: dict[str, int] = {}
-    for name, text in given.items():
+def limit(default: float, sentence: str, low: float = 1) -> Any:
+    """A field that can be set. `sentence` says what it is, with its unit."""
+    return field(default=default, metadata={"limit": sentence, "low": low})
+
+
+def limits_of(kind: type[Any]) -> list[Limit]:
+    """What can be set of a dataclass, in its order."""
+    return [
+        Limit(each.name, cast("float", each.default), each.metadata["low"], each.metadata["limit"])
+        for each in fields(kind)
+        if "limit" in each.metadata
+    ]
+
+
+def read_limits(kind: type[T], given: Mapping[str, str]) -> T:
+    """The dataclass with what was given. Raises `SettingsError` for a name or a value that cannot be, and for values
+    that do not go together (a `ValueError` of the dataclass)."""
+    known = {each.name: each for each in limits_of(kind)}
+    for name in given:
         if name not in known:
-            raise SettingsError(f"there is no limit {name!r}; there are: {describe(kind)}")
-        number, least = _number(name, text), int(known[name].metadata["least"])
-        if number < least:
-            raise SettingsError(f"limit {name} is at least {least}, not {number}")
-        values[name] = number
-    return kind(**values)
+            raise SettingsError(f"there is no limit {name!r}; there are: {', '.join(known)}")
+    values: dict[str, Any] = {name: known[name].read(text) for name, text in given.items()}
+    try:
+        return cast("Any", kind)(**values)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
-def describe(kind: type[Any]) -> str:
-    """All limits of a kind with their defaults, for people."""
-    return ", ".join(f"{each.name}={each.default} ({each.metadata['help']})" for each in fields(kind))
-
-
-def _number(name: str, text: str) -> int:
-    found = _NUMBER.fullmatch(text)
-    if found is None:
-        raise SettingsError(f"limit {name} is a whole number, with Ki, Mi or Gi where that helps, not {text!r}")
-    return int(found[1]) * _UNITS[found[2]]
+def described(limits: Sequence[Limit]) -> str:
+    """The limits for `--help`, one a line."""
+    size = max((len(each.name) for each in limits), default=0)
+    return "\n".join(f"  {each.name:<{size}}  {each.sentence} ({each.shown})" for each in limits)

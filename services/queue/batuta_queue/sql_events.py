@@ -67,6 +67,10 @@ class EventRows:
         if self._connection.execute(_BOUNDS).first() is None:
             self._connection.execute(insert(log), {"id": _LOG_ID, "epoch": epoch, "head": 0, "first": 1})
 
+    def renew_log(self, epoch: str) -> None:
+        """See `QueueStore.renew_log`."""
+        self._connection.execute(update(log).where(log.c.id == _LOG_ID).values(epoch=epoch))
+
     def purge(self, before: int, limit: int) -> int:
         """See `QueueStore.purge`."""
         old = self._connection.execute(_OLD_ENTRIES, {"before": before, "count": limit}).scalars().all()

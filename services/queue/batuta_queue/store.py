@@ -183,6 +183,10 @@ class QueueStore(Protocol):
         """Give the log its id, if it has none yet."""
         ...
 
+    def renew_log(self, epoch: str) -> None:
+        """Give the log another id: every cursor of before is void."""
+        ...
+
     # the rest
     def purge(self, before: int, limit: int) -> int:
         """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time.

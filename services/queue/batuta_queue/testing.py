@@ -204,6 +204,9 @@ class MemoryStore:
         if not self._log.epoch:
             self._log = LogBounds(epoch, 1, 0)
 
+    def renew_log(self, epoch: str) -> None:
+        self._log = replace(self._log, epoch=epoch)
+
     def purge(self, before: int, limit: int) -> int:
         old = [each.id for each in self._entries.values() if each.state.ended and (each.end_millis or 0) < before][
             :limit
