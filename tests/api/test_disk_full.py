@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ RECOVERS_WITHIN = 10.0
 
 
 @pytest.fixture
-async def small_disk(tmp_path: Path) -> AsyncIterator[Path]:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, so that it can be filled. Needs root; fails loudly without."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -56,6 +56,11 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
+async def _upload(member: Any, task_id: str, block: bytes) -> None:
+    for number in range(SIZE // len(block)):
+        await member.write_log(task_id, 1, block, offset=7 + number * len(block))
+
+
 async def test_a_full_disk_refuses_uploads_by_name_and_passes_within_seconds_of_room(
     on_small_disk: Running, small_disk: Path, make_stubs: Any
 ) -> None:
@@ -65,8 +70,7 @@ async def test_a_full_disk_refuses_uploads_by_name_and_passes_within_seconds_of_
     ballast = fill(small_disk)
     block = os.urandom(1 << 20)  # more than what its files have in reserve
     with pytest.raises(StorageFailed):
-        for number in range(32):
-            await member.write_log(task.id, 1, block, offset=7 + (number << 20))
+        await _upload(member, task.id, block)
     assert (await member.get(task.id)).status.state == tasks.TASK_STATE_RUNNING  # what is stored can be read
     ballast.unlink()
     clock = SystemClock()
