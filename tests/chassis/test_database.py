@@ -171,6 +171,22 @@ async def test_bulk_data_is_passed_by_what_is_not_and_goes_a_little_at_a_time(da
     assert order == ["state 0", "state 1", "state 2", *(f"bulk {n}" for n in range(5))]
 
 
+async def test_bulk_data_goes_on_beside_changes_that_never_pause(database: Database) -> None:
+    gate, stored = hold(database), asyncio.Event()
+
+    async def change() -> None:
+        while not stored.is_set():
+            await database.write(lambda c: None)
+
+    changing = [asyncio.create_task(change()) for _ in range(4)]
+    bulk = asyncio.create_task(database.write(lambda c: None, bulk=1 << 20))
+    bulk.add_done_callback(lambda _: stored.set())
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait_for(bulk, 10)
+    await asyncio.gather(*changing)
+
+
 async def test_bulk_data_never_keeps_anything_else_out(
     open_database: Callable[..., Database], notes: type[Notes]
 ) -> None:

@@ -25,8 +25,10 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _GROUP = 256
 """Use cases in one commit at most: what waits behind them should not wait long."""
-_BULK_BYTES = 4 * 1024 * 1024
-"""Bulk data in one commit, more or less: what waits beside it should not wait long."""
+_BULK_BYTES = 1024 * 1024
+"""Bulk data in one commit, more or less: what comes meanwhile should not wait long."""
+_LEAN = 8
+"""Of so many commits with anything else in them, one takes bulk data along."""
 _BULK_WAITING = 64 * 1024 * 1024
 """Bulk data that may wait."""
 _OF_THE_DISK = frozenset(
@@ -80,8 +82,8 @@ class _Job:
 class Writer:
     """Runs use cases one after the other, and commits those that waited together together.
 
-    There are two lanes. Bulk data goes only as fast as the disk takes it, so what is not bulk passes it; a little of it
-    goes with every commit, so that it never stands still.
+    There are two lanes. Bulk data goes only as fast as the disk takes it, so what is not bulk passes it, and shares its
+    commits with it only now and then, so that bulk data never stands still.
     """
 
     def __init__(self, database: Database, engine: Engine, limit: int) -> None:
@@ -93,6 +95,7 @@ class Writer:
         self._urgent: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
         self._ending = False
+        self._lean = 0
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="batuta-writer", daemon=True)
@@ -152,8 +155,9 @@ class Writer:
             except Empty:
                 break
         group = [self._urgent.popleft() for _ in range(min(_GROUP, len(self._urgent)))]
-        weight = 0
-        while self._bulk and weight < _BULK_BYTES and len(group) < 2 * _GROUP:
+        self._lean = (self._lean + 1) % _LEAN if group else 0
+        room, weight = 0 if self._lean else _BULK_BYTES, 0
+        while self._bulk and weight < room and len(group) < 2 * _GROUP:
             group.append(self._bulk.popleft())
             weight += group[-1].bulk
         return group, self._ending and not self._urgent and not self._bulk

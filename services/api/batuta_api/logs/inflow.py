@@ -11,7 +11,7 @@ from batuta_proto.logs import v1 as logs
 
 _WAITING = 16
 """Messages read ahead of the database; each holds at most 1 MiB."""
-_GROUP_BYTES = 4 * 1024 * 1024
+_GROUP_BYTES = 1024 * 1024
 
 
 class Inflow:
