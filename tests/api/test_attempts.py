@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batuta_api.__main__ import build
 from batuta_api.tasks import attempts
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.events import EntryEvent
 from batuta_api.tasks.model import EntryState, Phase
 from batuta_api.tasks.testing import NOON
+from batuta_chassis.testing import running
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
@@ -131,6 +134,17 @@ async def test_doubled_and_late_events_leave_one_history(api: Any, member: Any) 
     await member.until(task_id, lambda task: task.status.attempt == 3)  # of it only the number counts
     assert (await history(member, task_id))[1:] == before
     assert (await member.get(task_id)).status.exit_code == 1
+
+
+async def test_a_history_that_grows_too_long_loses_its_oldest(queue: Any, tmp_path: Path, make_api: Any) -> None:
+    limits = {"attempts_per_task": "3"}
+    async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits=limits) as process:
+        api = make_api(process)
+        member = api.stubs("member")
+        given_back = [(WAITING, types.ATTEMPT_PHASE_REJECTED, number, {}) for number in (2, 4)]
+        lost = [(WAITING, types.ATTEMPT_PHASE_LOST, number, {}) for number in (1, 3, 5)]
+        task_id, _ = await told(api, member, sorted([*given_back, *lost], key=lambda step: step[2]))
+        assert [each.attempt for each in await history(member, task_id)] == [5, 4, 3]
 
 
 async def test_an_attempt_whose_end_was_never_heard_is_closed_by_the_next(api: Any, member: Any) -> None:

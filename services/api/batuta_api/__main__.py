@@ -121,7 +121,7 @@ def _service(parts: _Parts) -> Service:
             Follower(works, parts.queue, link, clock, ids).run,
             Housekeeping(works, clock).run,
             parts.refusals.run,
-            requests.purge(parts.database, clock),
+            requests.purge(parts.database, clock, parts.limits.request_hours),
         ),
         on_drain=parts.closing.begin,
         on_stop=(parts.queue.close, raw.close, parts.database.close),

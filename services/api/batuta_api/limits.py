@@ -26,6 +26,7 @@ class Limits:
     series_per_task: int = limit(50_000, "series of scalars that one task may have")
     attempts_per_task: int = limit(1_000, "attempts kept in the history of one task")
     refusals: int = limit(1_000_000, "refused calls kept for those who ask")
+    request_hours: int = limit(24, "hours for which the answer to a request_id is kept")
     waiting_changes: int = limit(10_000, "changes that wait for the database at once")
 
 

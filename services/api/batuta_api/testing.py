@@ -100,6 +100,8 @@ class FakeQueue(queues.QueueServiceServicer):
         self.cut_snapshots = 0
         self.calls: list[str] = []
         self.tokens: list[str] = []
+        self._at_once = 0
+        self.most_at_once = 0
         self._changed = asyncio.Event()
         self.make_queue("default")
 
@@ -164,6 +166,10 @@ class FakeQueue(queues.QueueServiceServicer):
         """Keep an entry."""
         self._note(context)
         self.submissions.append(request)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await asyncio.sleep(0)  # let those that come together be counted together
+        self._at_once -= 1
         if self.refuse_submit is not None:
             await abort(context, self.refuse_submit)
         envelope = request.envelope
