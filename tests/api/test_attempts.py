@@ -25,7 +25,8 @@ from batuta_proto.types import v1 as types
 from batuta_rpc.errors import FieldViolation, OtherTask, TaskNotFound
 
 WAITING, OFFERED, ON_AGENT = queues.ENTRY_STATE_WAITING, queues.ENTRY_STATE_OFFERED, queues.ENTRY_STATE_RUNNING
-DONE, HELD = queues.ENTRY_STATE_DONE, queues.ENTRY_STATE_HELD
+DONE = queues.ENTRY_STATE_DONE
+LOST, REJECTED = types.ATTEMPT_PHASE_LOST, types.ATTEMPT_PHASE_REJECTED
 
 
 def said(phase: Phase, seconds: int = 0, **fields: Any) -> EntryEvent:
@@ -136,15 +137,16 @@ async def test_doubled_and_late_events_leave_one_history(api: Any, member: Any) 
     assert (await member.get(task_id)).status.exit_code == 1
 
 
-async def test_a_history_that_grows_too_long_loses_its_oldest(queue: Any, tmp_path: Path, make_api: Any) -> None:
+async def test_a_history_that_grows_too_long_loses_what_was_given_back_first(
+    queue: Any, tmp_path: Path, make_api: Any
+) -> None:
     limits = {"attempts_per_task": "3"}
     async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits=limits) as process:
         api = make_api(process)
         member = api.stubs("member")
-        given_back = [(WAITING, types.ATTEMPT_PHASE_REJECTED, number, {}) for number in (2, 4)]
-        lost = [(WAITING, types.ATTEMPT_PHASE_LOST, number, {}) for number in (1, 3, 5)]
-        task_id, _ = await told(api, member, sorted([*given_back, *lost], key=lambda step: step[2]))
-        assert [each.attempt for each in await history(member, task_id)] == [5, 4, 3]
+        ends = enumerate([LOST, REJECTED, LOST, REJECTED, LOST], 1)
+        task_id, _ = await told(api, member, [(WAITING, phase, number, {}) for number, phase in ends])
+        assert [each.attempt for each in await history(member, task_id)] == [5, 3, 1]
 
 
 async def test_an_attempt_whose_end_was_never_heard_is_closed_by_the_next(api: Any, member: Any) -> None:
