@@ -72,6 +72,11 @@ class Inbox:
             session.ask_again()
         session.heartbeat_number = beat.heartbeat_number
         session.pace(self._registry.period())
+        if beat.unhealthy_reason != session.unhealthy_reason:
+            words = (
+                f"is not well and gets no work: {beat.unhealthy_reason}" if beat.unhealthy_reason else "is well again"
+            )
+            _log.warning("agent %s %s", session.agent.id, words)
         session.beat(held, beat.free_assignments, beat.draining, now, beat.unhealthy_reason)
         self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
@@ -93,11 +98,13 @@ class Inbox:
 
     async def _goodbye(self, session: Session, goodbye: agents.Goodbye) -> None:
         session.draining = True
-        await self._leases.note_left(session.agent.id)
         self._board.refresh(session)
         await self._leases.give_back(list(session.offers), STREAM_RESET)
-        if not goodbye.keep_leases:
+        # A newer process of this agent may have come meanwhile: what it has is not this one's to give.
+        if not goodbye.keep_leases and session.open:
             await self._leases.lose(list(self._book.of(session.agent.journal_id)), AGENT_LEFT)
+        if session.open:
+            await self._leases.note_left(session.agent.id)
         session.outgoing.finish()
 
     @staticmethod

@@ -54,8 +54,10 @@ class Introductions:
         self._ids = ids
 
     async def first(self, hello: agents.Hello) -> Session:
-        """The session that a Hello begins. It is in its place, and Welcome on its way, once this returns; when this
-        raises, the session may be in its place all the same, and `undo` has been called with it."""
+        """The session that a Hello begins: in its place, and Welcome on its way. When this raises, nothing is left.
+
+        Raises `QueueNotFound`, `AgentNameTaken`, `SessionSuperseded` and `RateLimited`.
+        """
         agent = await self._agent(hello)
         self._registry.admit(agent, self._clock.monotonic())
         resumed = self._registry.resumes(agent.id, agent.instance_id, hello.resume_session_id)

@@ -61,6 +61,8 @@ class SessionStreams:
         if self._stopped:
             raise ShuttingDown("the queue service is going down; come back in a moment")
         session = await self._introductions.first(hello)
+        if self._stopped:  # meanwhile
+            self._disconnect(session)
         reader = asyncio.create_task(self._read(session, messages), name=f"session:{session.agent.id}")
         try:
             with self._writers.writer(session.outgoing, write) as writer:
@@ -74,10 +76,13 @@ class SessionStreams:
         """Send every agent away for a while: the process is going down. Leases are untouched."""
         self._stopped = True
         for session in self._registry.all():
-            after = self._ids.uniform(0.1, self._numbers.disconnect_spread)
-            session.outgoing.put(self._greeter.disconnect(after))
-            session.outgoing.finish()
-            self._board.refresh(session)
+            self._disconnect(session)
+
+    def _disconnect(self, session: Session) -> None:
+        after = self._ids.uniform(0.1, self._numbers.disconnect_spread)
+        session.outgoing.put(self._greeter.disconnect(after))
+        session.outgoing.finish()
+        self._board.refresh(session)
 
     async def _hello(self, messages: AsyncIterator[agents.SessionRequest]) -> agents.Hello:
         try:

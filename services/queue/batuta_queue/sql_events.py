@@ -84,8 +84,13 @@ class EventRows:
         return len(old) + self._purge_events(before, limit) + self._purge_agents(before, limit)
 
     def _purge_agents(self, before: int, limit: int) -> int:
-        """Forget agents that were silent for so long, and the journals that no agent has any more."""
-        silent = select(agents.c.id).where(agents.c.heartbeat_millis < before).limit(limit)
+        """Forget agents that were silent for so long, and the journals that no agent has any more. A drain that stands
+        is remembered, and its agent with it."""
+        silent = (
+            select(agents.c.id)
+            .where(agents.c.heartbeat_millis < before, agents.c.drain_request_millis.is_(None))
+            .limit(limit)
+        )
         gone = self._connection.execute(delete(agents).where(agents.c.id.in_(silent))).rowcount
         if gone:
             used = select(agents.c.journal_id).union(select(attempts.c.journal_id).where(attempts.c.phase < _OPEN))

@@ -189,7 +189,8 @@ class QueueStore(Protocol):
 
     # the rest
     def purge(self, before: int, limit: int) -> int:
-        """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time.
+        """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time; not
+        agents whose drain stands.
 
         Returns how many.
         """

@@ -45,10 +45,14 @@ class Sweeper:
         """Sweep for ever."""
         last = self._clock.monotonic()
         while True:
+            begun = self._clock.monotonic()
             await self._clock.sleep(self._numbers.sweep_period)
             now = self._clock.monotonic()
-            if now - last > self._numbers.sweep_period + self._numbers.stall_after:
+            allowed = self._numbers.sweep_period + self._numbers.stall_after
+            if now - last > allowed:
                 self._forgive(now)
+            if now - begun > allowed:  # not for a slow store: it has enough to do
+                self._ask_all_again()
             last = now
             await self.sweep()
 
@@ -63,9 +67,9 @@ class Sweeper:
                 session.refused()
         self._watch_sessions(now)
         await self._leases.give_back([lease.ref for lease in late], NO_ANSWER)
-        expired = [lease.ref for lease in self._book.expired(now)]
-        if not await self._oversight.mass_loss.holds(len(expired)):
-            await self._leases.lose(expired, EXPIRED)
+        if not await self._oversight.mass_loss.holds(len(self._book.expired(now))):
+            # Looked at again: an agent may have come back meanwhile.
+            await self._leases.lose([lease.ref for lease in self._book.expired(now)], EXPIRED)
         await self._oversight.drains.enforce()
 
     def _watch_sessions(self, now: float) -> None:
@@ -115,4 +119,7 @@ class Sweeper:
         self._writers.forgive(now)
         for session in self._registry.all():
             session.last_heard = max(session.last_heard, now)
+
+    def _ask_all_again(self) -> None:
+        for session in self._registry.all():
             session.ask_again()

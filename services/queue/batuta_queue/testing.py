@@ -220,7 +220,9 @@ class MemoryStore:
         if gone:
             self._log = replace(self._log, first=self._events[gone - 1].position + 1)
             del self._events[:gone]
-        silent = [each.id for each in self._agents.values() if each.heartbeat_millis < before][:limit]
+        silent = [each.id for each in self._agents.values() if each.heartbeat_millis < before and each.drain is None][
+            :limit
+        ]
         for agent_id in silent:
             del self._agents[agent_id]
         if silent:
