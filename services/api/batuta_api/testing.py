@@ -19,6 +19,7 @@ from batuta_api.users.testing import MemoryUserStore
 from batuta_api.work import Work
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
+from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import (
     AgentNotFound,
     CursorExpired,
@@ -168,7 +169,7 @@ class FakeQueue(queues.QueueServiceServicer):
         self.submissions.append(request)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
-        await asyncio.sleep(0)  # let those that come together be counted together
+        await SystemClock().sleep(0.001)  # let those that come together be counted together
         self._at_once -= 1
         if self.refuse_submit is not None:
             await abort(context, self.refuse_submit)
