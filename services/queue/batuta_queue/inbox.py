@@ -17,6 +17,7 @@ from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.telemetry import Telemetry
 from batuta_rpc.clock import Clock
 
+_LONG = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +56,14 @@ class Inbox:
         else:
             _count_unknown(session)
 
+    def listens_again(self, session: Session, begun: float) -> None:
+        """A message was taken. Where that took long, because the store was slow, the silence meanwhile was ours: what
+        the agent said is still unread, and proves nothing about it."""
+        now = self._clock.monotonic()
+        if now - begun > _LONG:
+            session.last_heard = max(session.last_heard, now)
+            self._book.renew(list(self._book.of(session.agent.journal_id)), now)
+
     async def _heartbeat(self, session: Session, beat: agents.Heartbeat) -> None:
         held = held_of(beat.held)
         leased = self._book.of(session.agent.journal_id)
@@ -69,7 +78,7 @@ class Inbox:
         self._book.renew(held, now)
         if beat.heartbeat_number != session.heartbeat_number + 1:
             # Nothing is lost inside a stream, so one of the two has forgotten what it knew: let it say all again.
-            session.ask_again()
+            session.ask_again(now)
         session.heartbeat_number = beat.heartbeat_number
         session.pace(self._registry.period())
         if beat.unhealthy_reason != session.unhealthy_reason:

@@ -101,13 +101,21 @@ class SessionStreams:
             async for message in messages:
                 if not session.open:
                     return  # another session took over, or this one is being ended: its word no longer counts
-                if message.WhichOneof("message") == "hello":
-                    await self._introductions.again(session, message.hello)
-                else:
-                    await self._inbox.take(session, message)
+                await self._take(session, message)
             session.outgoing.finish()
         except Exception as error:
             session.outgoing.fail(error)
+
+    async def _take(self, session: Session, message: agents.SessionRequest) -> None:
+        begun, session.taking = self._clock.monotonic(), True
+        try:
+            if message.WhichOneof("message") == "hello":
+                await self._introductions.again(session, message.hello)
+            else:
+                await self._inbox.take(session, message)
+        finally:
+            session.taking = False
+            self._inbox.listens_again(session, begun)
 
     def _close(self, session: Session) -> None:
         self._registry.remove(session)

@@ -13,6 +13,7 @@ from batuta_queue.outgoing import Outgoing
 from batuta_rpc.errors import AgentNameTaken, RateLimited, RpcError, SessionSuperseded
 
 _REMEMBERED = 100_000
+_RESYNC_PAUSE = 30.0
 _LONGEST_PAUSE = 64
 """Heartbeats, at most, for which an agent that refuses whatever it is offered is left alone."""
 
@@ -47,6 +48,9 @@ class Session:
         self.reserved = 0
         self.unknown_messages = 0
         self.resync_asked = False
+        self.taking = False
+        """A message of it is being taken, and the next ones wait for that."""
+        self._ask_after = 0.0
         self.draining = False
         """It said itself that it takes no more."""
         self.unhealthy_reason = ""
@@ -117,9 +121,11 @@ class Session:
         """Whether the agent declared an optional behaviour: what needs it is not sent to others."""
         return capability in self.agent.capabilities
 
-    def ask_again(self) -> None:
-        """Have the agent say everything again, if it can. Its answer is a second Hello."""
-        if self.can("resync") and not self.resync_asked:
+    def ask_again(self, now: float) -> None:
+        """Have the agent say everything again, if it can; not twice within a pause, for the answer is a transaction.
+        It comes as a second Hello."""
+        if self.can("resync") and not self.resync_asked and now >= self._ask_after:
+            self._ask_after = now + _RESYNC_PAUSE
             self.resync_asked = self.outgoing.put(agents.SessionResponse(resync=agents.Resync()))
 
     def beat(
