@@ -182,6 +182,22 @@ async def test_a_queued_life_with_every_call_and_event_doubled_has_one_effect_of
     twice.check()
 
 
+async def test_what_the_queue_gets_twice_because_an_answer_was_lost_has_one_effect(api: Any, member: Any) -> None:
+    service = api.queue.service
+    service.lose_answers = 2
+    task, entry = await member.queued()
+    await api.eventually(lambda: len(service.submissions) == 3)
+    assert service.submissions[0] == service.submissions[1] == service.submissions[2]
+    assert list(service.entries) == [entry]
+    service.tell(entry, ON_AGENT, types.ATTEMPT_PHASE_RUNNING, 1)
+    await member.until_state(task.id, tasks.TASK_STATE_RUNNING)
+    service.lose_answers = 1
+    await member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task.id))
+    await api.eventually(lambda: service.withdrawals == [entry, entry])
+    service.tell(entry, DONE, types.ATTEMPT_PHASE_CANCELLED, 1)
+    await member.until_state(task.id, tasks.TASK_STATE_ABORTED)
+
+
 async def test_refusals_are_the_same_the_second_time(api: Any, doubled: Any, twice: Twice) -> None:
     task = await doubled.draft()
     with pytest.raises(IllegalTransition):

@@ -20,7 +20,7 @@ class Limits:
     log_bytes_in_flight: int = limit(
         16 << 20, "log that all writers together may have on its way to the disk, in bytes", low=1 << 20
     )
-    log_writers: int = limit(5_000, "AppendLog streams at once")
+    log_writers: int = limit(10_000, "AppendLog streams at once")
     log_readers: int = limit(5_000, "ReadLog streams at once")
     task_watchers: int = limit(10_000, "WatchTask streams at once")
     series_per_task: int = limit(50_000, "series of scalars that one task may have")

@@ -28,6 +28,7 @@ from batuta_rpc.errors import (
     QueueNotFound,
     RpcError,
     ShuttingDown,
+    Unavailable,
     abort,
 )
 
@@ -99,6 +100,7 @@ class FakeQueue(queues.QueueServiceServicer):
         self.refuse_submit: RpcError | None = None
         self.refuse_withdraw: RpcError | None = None
         self.cut_snapshots = 0
+        self.lose_answers = 0
         self.calls: list[str] = []
         self.tokens: list[str] = []
         self._at_once = 0
@@ -186,6 +188,7 @@ class FakeQueue(queues.QueueServiceServicer):
             ),
         )
         self._wake()
+        await self._lose_answer(context)
         return queues.SubmitEntryResponse(entry=entry)
 
     async def WithdrawEntry(
@@ -197,6 +200,7 @@ class FakeQueue(queues.QueueServiceServicer):
         if self.refuse_withdraw is not None:
             await abort(context, self.refuse_withdraw)
         self._wake()
+        await self._lose_answer(context)
         return queues.WithdrawEntryResponse(entry=self.entries.get(request.entry_id))
 
     async def BatchGetEntries(
@@ -253,6 +257,11 @@ class FakeQueue(queues.QueueServiceServicer):
             cursor = queues.Cursor(log_epoch=epoch, position=position)
             yield queues.WatchAttemptsResponse(events=events, cursor=cursor)
             await changed.wait()
+
+    async def _lose_answer(self, context: Context) -> None:
+        if self.lose_answers > 0:
+            self.lose_answers -= 1
+            await abort(context, Unavailable("the answer is lost"))
 
     def _live(self) -> list[queues.EntryEvent]:
         newest = {event.entry_id: event for event in self.events}
