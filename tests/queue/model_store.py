@@ -135,7 +135,7 @@ class ModelTransactor:
         """Whether use cases wait."""
         return bool(self._jobs)
 
-    async def write(self, fn: Callable[[QueueStore], T], *, bulk: int = 0) -> T:
+    async def write(self, fn: Callable[[QueueStore], T]) -> T:
         """See `Transactor.write`."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.append((fn, future))

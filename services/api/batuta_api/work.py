@@ -14,7 +14,7 @@ from batuta_api.projects.store import ProjectStore
 from batuta_api.tasks.store import AttemptStore, CursorStore, TaskStore
 from batuta_api.users.store import UserStore
 from batuta_chassis.requests import RequestStore
-from batuta_chassis.transactions import Transactor
+from batuta_chassis.transactions import BulkTransactor
 
 
 class Posting(Protocol):
@@ -47,5 +47,5 @@ class Work:
     limits: Limits = DEFAULTS
 
 
-Works = Transactor[Work]
+Works = BulkTransactor[Work]
 """Runs use cases over `Work`."""

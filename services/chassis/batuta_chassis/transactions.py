@@ -21,15 +21,20 @@ T = TypeVar("T")
 class Transactor(Protocol[S_co]):
     """Runs use cases over a store of type `S_co`."""
 
-    async def write(self, fn: Callable[[S_co], T], *, bulk: int = 0) -> T:
-        """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises.
-
-        `bulk`: about how many bytes it stores, for data that may wait behind all else.
-        """
+    async def write(self, fn: Callable[[S_co], T]) -> T:
+        """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises."""
         ...
 
     async def read(self, fn: Callable[[S_co], T]) -> T:
         """Run `fn` on one snapshot. It must not change anything."""
+        ...
+
+
+class BulkTransactor(Transactor[S_co], Protocol[S_co]):
+    """Runs use cases that store much as well."""
+
+    async def write(self, fn: Callable[[S_co], T], *, bulk: int = 0) -> T:
+        """See `Transactor.write`. `bulk`: about how many bytes it stores, for data that may wait behind all else."""
         ...
 
 

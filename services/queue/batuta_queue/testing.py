@@ -251,7 +251,7 @@ class MemoryTransactor:
     def __init__(self) -> None:
         self.store = MemoryStore()
 
-    async def write(self, fn: Callable[[QueueStore], T], *, bulk: int = 0) -> T:
+    async def write(self, fn: Callable[[QueueStore], T]) -> T:
         """Run `fn`, then its hooks."""
         before = copy.deepcopy(self.store)
         try:
