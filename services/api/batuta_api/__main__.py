@@ -86,7 +86,9 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     limits = read_limits(Limits, settings.limits)
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
-    database = Database(settings.database_url, METADATA, clock, limit=limits.waiting_changes)
+    database = Database(
+        settings.database_url, METADATA, clock, limit=limits.waiting_changes, schema=settings.service, ids=ids
+    )
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")
         works: Works = SqlTransactor[Work](database, sql_work(hub, clock, limits))
