@@ -168,11 +168,11 @@ class FakeQueue(queues.QueueServiceServicer):
     async def SubmitEntry(self, request: queues.SubmitEntryRequest, context: Context) -> queues.SubmitEntryResponse:
         """Keep an entry."""
         self._note(context)
-        self.submissions.append(request)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         await SystemClock().sleep(0.001)  # let those that come together be counted together
         self._at_once -= 1
+        self.submissions.append(request)
         if self.refuse_submit is not None:
             await abort(context, self.refuse_submit)
         envelope = request.envelope
