@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,11 +16,18 @@ from bench.children import Child, ChildFailed
 ACCESS_VARIABLES = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE")
 
 
+STORES = ("sqlite",)
+"""What the services can store in."""
+
+
 class Stack:
     """Queue service and API service, started in that order and stopped in the other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str = "sqlite", services: Sequence[str] = ("queue", "api")) -> None:
+        """`store` is one of `STORES`; `services` are those to start."""
         self._folder = folder
+        self._store = store
+        self._services = services
         self._keys = folder / "keys"
         self._stop = contextlib.ExitStack()
         self.queue: Child
@@ -31,8 +38,9 @@ class Stack:
     def __enter__(self) -> Stack:
         with contextlib.ExitStack() as starting:
             self.queue, self.queue_endpoint = self._serve(starting, "queue", [])
-            upstream = ["--queue-endpoint", self.queue_endpoint, "--dispatch-endpoint", self.queue_endpoint]
-            self.api, self.api_endpoint = self._serve(starting, "api", upstream)
+            if "api" in self._services:
+                upstream = ["--queue-endpoint", self.queue_endpoint, "--dispatch-endpoint", self.queue_endpoint]
+                self.api, self.api_endpoint = self._serve(starting, "api", upstream)
             self._stop = starting.pop_all()
         return self
 

@@ -42,7 +42,9 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
     except BaseException:
         await database.close()
         raise
-    entries = QueueServicer(transactor, broker.queues, broker.submitter, broker.log, broker.agents, clock)
+    entries = QueueServicer(
+        transactor, broker.queues, broker.submitter, broker.batches, broker.log, broker.agents, clock
+    )
     return Service(
         name="queue",
         servicers=[

@@ -11,6 +11,7 @@ from batuta_chassis.transactions import Transactor
 from batuta_queue.aftermath import Aftermath
 from batuta_queue.agent_view import AgentView
 from batuta_queue.assignments import Assignments
+from batuta_queue.batch_submit import BatchSubmitter
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.chores import Chores
@@ -69,6 +70,7 @@ class Broker:
             numbers,
             clock,
         )
+        self.batches = BatchSubmitter(transactor, self.queues, aftermath, self._load, clock)
         reports = Reports(transactor, aftermath, clock, ids)
         self.streams = SessionStreams(
             transactor,

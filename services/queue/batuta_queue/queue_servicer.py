@@ -13,6 +13,7 @@ from batuta_chassis.requests import once
 from batuta_chassis.transactions import Transactor
 from batuta_proto.queues import v1 as queues
 from batuta_queue.agent_view import AgentView
+from batuta_queue.batch_submit import BatchSubmitter
 from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
 from batuta_queue.events import EventLog
 from batuta_queue.model import Queue, QueueCounts
@@ -34,6 +35,7 @@ class QueueServicer(queues.QueueServiceServicer):
         transactor: Transactor[QueueStore],
         names: Queues,
         submitter: Submitter,
+        batches: BatchSubmitter,
         log: EventLog,
         view: AgentView,
         clock: Clock,
@@ -41,6 +43,7 @@ class QueueServicer(queues.QueueServiceServicer):
         self._transactor = transactor
         self._queues = names
         self._submitter = submitter
+        self._batches = batches
         self._log = log
         self._agents = view
         self._clock = clock
@@ -90,6 +93,12 @@ class QueueServicer(queues.QueueServiceServicer):
     ) -> queues.SubmitEntryResponse:
         """Puts a task into a queue."""
         return queues.SubmitEntryResponse(entry=entry_message(await self._submitter.submit(request)))
+
+    async def BatchSubmitEntries(
+        self, request: queues.BatchSubmitEntriesRequest, context: Context[Any, Any]
+    ) -> queues.BatchSubmitEntriesResponse:
+        """Puts many tasks into queues."""
+        return queues.BatchSubmitEntriesResponse(results=await self._batches.submit(request.entries))
 
     async def WithdrawEntry(
         self, request: queues.WithdrawEntryRequest, context: Context[Any, Any]
