@@ -162,3 +162,9 @@ def cpu_seconds(pid: int) -> float:
         except (FileNotFoundError, ProcessLookupError):
             continue  # the thread ended meanwhile
     return total / 1e9
+
+
+def memory_bytes(pid: int) -> int:
+    """Resident memory of another process. Raises FileNotFoundError when it is gone."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

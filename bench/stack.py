@@ -65,6 +65,10 @@ class Stack:
         """CPU seconds of both services so far."""
         return self.queue.cpu_seconds() + self.api.cpu_seconds()
 
+    def database_url(self, service: str) -> str:
+        """Where a service keeps its rows."""
+        return f"sqlite:///{self._folder / service / f'{service}.db'}"
+
     def log(self, name: str) -> Path:
         """Where a process of that name leaves its stderr."""
         return self._folder / "logs" / f"{name}.log"
