@@ -1,9 +1,10 @@
 """Many agents in one process, each with a connection of its own: they beat, send telemetry, and take assignments.
 
-`python -m bench.fleet DISPATCH_ENDPOINT QUEUE_ID NAME COUNT PLACES` with an agent's token in BENCH_TOKEN. Prints `ready` when
-all have their Welcome. Then answers lines of stdin: `count N` waits until N assignments have come since the last such line
-and prints `NANOSECONDS` (when the last of them came); `beats` prints `COUNT P50 P99` of the round trips of heartbeats since
-the last such line, in nanoseconds. Assignments are neither accepted nor run: they fill the places. Ends when stdin closes.
+`python -m bench.fleet DISPATCH_ENDPOINT QUEUE_ID NAME COUNT PLACES` with an agent's token in BENCH_TOKEN. Prints
+`ready` when all have their Welcome. Then answers lines of stdin: `count N` waits until N assignments have come since
+the last such line and prints `NANOSECONDS` (when the last of them came); `beats` prints `COUNT P50 P99` of the round
+trips of heartbeats since the last such line, in nanoseconds. Assignments are neither accepted nor run: they fill the
+places. Ends when stdin closes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What stands beside us: other task queues, each in its usual set-up, in an environment of their own.
 
-Celery (prefork) and RQ (SimpleWorker) on Redis without persistence, as people run them: what they have taken is gone with the
-Redis process. Procrastinate on PostgreSQL: durable, as ours.
+Celery (prefork) and RQ (SimpleWorker) on Redis without persistence, as people run them: what they have taken is gone
+with the Redis process. Procrastinate on PostgreSQL: durable, as ours.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from celery import Celery  # type: ignore[import-not-found]  # installed in the peers' own environment
-from stamp import send_stamp  # type: ignore[import-not-found]
+from celery import Celery
+from stamp import send_stamp
 
 app = Celery("peers", broker=os.environ["PEERS_REDIS"])
 app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True, worker_prefetch_multiplier=1)

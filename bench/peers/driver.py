@@ -1,8 +1,8 @@
 """Drives one peer from its own environment: `python driver.py APP`.
 
-Reads lines: `latency COUNT SEED SHORTEST LONGEST` enqueues one job after the other with random gaps (seconds) and answers
-the nanoseconds from each call to the job's first line; `enqueue COUNT` enqueues as quickly as it can and answers the
-nanoseconds that it took, jobs being worked on meanwhile. Answers are one JSON line each.
+Reads lines: `latency COUNT SEED SHORTEST LONGEST` enqueues one job after the other with random gaps (seconds) and
+answers the nanoseconds from each call to the job's first line; `enqueue COUNT` enqueues as quickly as it can and
+answers the nanoseconds that it took, jobs being worked on meanwhile. Answers are one JSON line each.
 """
 
 from __future__ import annotations

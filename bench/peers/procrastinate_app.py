@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from procrastinate import App, PsycopgConnector, SyncPsycopgConnector  # type: ignore[import-not-found]
-from stamp import send_stamp  # type: ignore[import-not-found]
+from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from stamp import send_stamp
 
 url = os.environ["PEERS_POSTGRES"]
 app = App(connector=PsycopgConnector(conninfo=url))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from redis import Redis
-from rq import Queue  # type: ignore[import-not-found]  # installed in the peers' own environment
-from stamp import send_stamp  # type: ignore[import-not-found]
+from rq import Queue
+from stamp import send_stamp
 
 queue = Queue("peers", connection=Redis.from_url(os.environ["PEERS_REDIS"]))
 

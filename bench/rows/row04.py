@@ -1,7 +1,8 @@
 """Row 4: durable enqueues, as many as go through: batches of 100, and single calls.
 
-The queue service is a process of its own; callers keep a fixed number of calls in flight. Nobody serves the queue, so that
-what is measured is the way in and nothing else. Beside it: as many rows of the same size in an SQLite file, 100 a commit.
+The queue service is a process of its own; callers keep a fixed number of calls in flight. Nobody serves the queue, so
+that what is measured is the way in and nothing else. Beside it: as many rows of the same size in an SQLite file, 100 a
+commit.
 """
 
 from __future__ import annotations

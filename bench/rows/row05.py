@@ -1,9 +1,9 @@
 """Row 5: how quickly the broker gives out what waits, with 100,000 and with 1,000,000 entries queued.
 
-A fleet of agents with 10,240 free places waits; then the queue is filled behind the broker's back (a million submits would
-measure row 4 again), and one submit makes it look. The clock runs from that submit until the last place is filled: claims,
-attempts and events are committed, tokens signed, and assignments in the agents' hands. Beside it: claims of 50 rows per
-statement on a bare SQLite table of the same length.
+A fleet of agents with 10,240 free places waits; then the queue is filled behind the broker's back (a million submits
+would measure row 4 again), and one submit makes it look. The clock runs from that submit until the last place is
+filled: claims, attempts and events are committed, tokens signed, and assignments in the agents' hands. Beside it:
+claims of 50 rows per statement on a bare SQLite table of the same length.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def _bare_table(path: Path, size: int) -> sqlite3.Connection:
 
 def _claim_bare(connection: sqlite3.Connection, count: int) -> Sample:
     claim = (
-        "UPDATE jobs SET state = 1 WHERE id IN (SELECT id FROM jobs WHERE state = 0 ORDER BY priority DESC, id LIMIT ?) "
-        "RETURNING id, data"
+        "UPDATE jobs SET state = 1 WHERE id IN "
+        "(SELECT id FROM jobs WHERE state = 0 ORDER BY priority DESC, id LIMIT ?) RETURNING id, data"
     )
     used, start = measure.own_cpu_seconds(), measure.now_ns()
     for _ in range(0, count, BATCH):

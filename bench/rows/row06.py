@@ -1,7 +1,7 @@
 """Row 6: a broker process with 1,000, 5,000 and 10,000 agents that beat and send the telemetry of eight GPUs each.
 
-Two processes hold the fleet, one connection per agent. While it beats, tasks go one by one to one more agent, which serves a
-queue of its own: its assignments show what the fleet costs everybody else.
+Two processes hold the fleet, one connection per agent. While it beats, tasks go one by one to one more agent, which
+serves a queue of its own: its assignments show what the fleet costs everybody else.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def _flood(poured: measure.Rounds, size: int) -> Line:
     mean = measure.median_of(ours, lambda each: each.mean)
     rate = f"{number(1e3 / mean)} MB/s"
     beside = f"a pipe {number(1e3 / measure.median_of(pipe, lambda each: each.mean))} MB/s"
-    cpu = f"{number(measure.cpu_micros(ours) * 1e6)} s per TB in the API"
+    cpu = f"{number(measure.cpu_micros(ours) * 1e3)} s a GB in the API"
     ratio = measure.ratio(ours, pipe, lambda each: each.mean)
     return Line(13, f"flood of {size / 1e6:g} MB, all of it seen: {rate}", mean, "ns/B", 20.0, beside, ratio, cpu)
 
@@ -120,8 +120,7 @@ def _piped(count: int, seed: int) -> Sample:
     times: list[int] = []
     with _python(SAY.format(seed=seed, count=count)) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            times.append(measure.now_ns() - int(line.split()[1]))
+        times.extend(measure.now_ns() - int(line.split()[1]) for line in process.stdout)
     return measure.sample(times, 0.0)
 
 

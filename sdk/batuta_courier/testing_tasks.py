@@ -198,6 +198,23 @@ class FakeTasks(tasks.TaskServiceServicer):
 
         return self._do("AbortTask", context, abort)
 
+    def ListAttempts(
+        self, request: tasks.ListAttemptsRequest, context: grpc.ServicerContext
+    ) -> tasks.ListAttemptsResponse:
+        """The newest attempt only: this fake keeps no history."""
+
+        def listed() -> tasks.ListAttemptsResponse:
+            status = self.state.task(request.task_id).status
+            if not status.attempt:
+                return tasks.ListAttemptsResponse()
+            return tasks.ListAttemptsResponse(
+                attempts=[
+                    tasks.Attempt(attempt=status.attempt, phase=status.phase, local=status.local, host=status.host)
+                ]
+            )
+
+        return self._do("ListAttempts", context, listed)
+
     def WatchTask(
         self, request: tasks.WatchTaskRequest, context: grpc.ServicerContext
     ) -> Iterator[tasks.WatchTaskResponse]:

@@ -17,6 +17,7 @@ from batuta_api.logs.model import Chunk, StoredChunk, Stream
 from batuta_api.metrics.model import Column, Producer
 from batuta_api.metrics.store import Wanted
 from batuta_api.projects.model import Project
+from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import (
     Definition,
     Environment,
@@ -98,6 +99,36 @@ async def test_a_changed_status_leaves_the_rest_and_a_changed_task_is_kept_whole
     await works.write(lambda work: work.tasks.put(renamed, Definition(Source(script="2"))))
     assert (await works.read(lambda work: work.tasks.definition("t1"))).source.script == "2"
     assert await works.read(lambda work: work.tasks.page(TaskFilter(tags=frozenset("a")), None, 9)) == []
+
+
+async def test_attempts_are_kept_by_number_and_listed_newest_first(works: Works) -> None:
+    await works.write(lambda work: work.tasks.add(a_task(), Definition()))
+    whole = Attempt(
+        2, Phase.FAILED, False, "a1", "h1", "EXIT_CODE", "exit code 3", 3, 9, NOON, NOON + MINUTE, NOON + 2 * MINUTE
+    )
+    first = Attempt(1, Phase.RUNNING, local=True)
+    assert await works.write(lambda work: work.attempts.put("t1", first))
+    assert await works.write(lambda work: work.attempts.put("t1", replace(whole, phase=Phase.RUNNING)))
+    assert not await works.write(lambda work: work.attempts.put("t1", whole))
+    assert await works.read(lambda work: work.attempts.get("t1", 2)) == whole
+    assert await works.read(lambda work: work.attempts.get("t1", 3)) is None
+    assert await works.read(lambda work: work.attempts.newest("t1", 9)) == [whole, first]
+    assert await works.read(lambda work: work.attempts.newest("t1", 1)) == [whole]
+    assert await works.read(lambda work: work.attempts.newest("t1", 9, before=2)) == [first]
+    assert await works.read(lambda work: work.attempts.newest("t2", 9)) == []
+
+
+async def test_too_many_attempts_cost_offers_given_back_before_runs(works: Works) -> None:
+    def fill(work: Work) -> None:
+        work.tasks.add(a_task(), Definition())
+        for number in range(1, 7):
+            work.attempts.put("t1", Attempt(number, Phase.REJECTED if number in (3, 5) else Phase.LOST))
+
+    await works.write(fill)
+    assert await works.write(lambda work: work.attempts.trim("t1", 6)) == 0
+    assert await works.write(lambda work: work.attempts.trim("t1", 5)) == 1
+    assert await works.write(lambda work: work.attempts.trim("t1", 3)) == 2
+    assert [each.number for each in await works.read(lambda work: work.attempts.newest("t1", 9))] == [6, 4, 2]
 
 
 async def test_a_sign_of_life_is_no_new_generation(works: Works) -> None:

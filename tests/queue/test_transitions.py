@@ -27,6 +27,8 @@ from batuta_queue.transitions import (
     lose,
     next_attempt,
     offer,
+    preempt,
+    release,
     report,
     retry_delay_millis,
     withdraw,
@@ -182,3 +184,83 @@ def test_what_has_ended_stays_as_it_is(state: EntryState) -> None:
 def test_the_wait_after_losses_doubles_to_ten_seconds() -> None:
     assert [retry_delay_millis(losses, 1.0) for losses in (1, 2, 3, 4, 5, 50)] == [1000, 2000, 4000, 8000, 10000, 10000]
     assert retry_delay_millis(1, 0.0) == 500
+
+
+@pytest.mark.parametrize("name", ["EXIT_CODE", "SIGNAL", "OUT_OF_MEMORY", ""])
+def test_a_failure_of_the_user_is_tried_again_as_often_as_asked(name: str) -> None:
+    entry, attempt = running(max_failures=1)
+    once = report(entry, attempt, said(AttemptPhase.FAILED, reason=Reason(name, "")), 6_000, 1.0)
+    assert once is not None
+    assert (once.entry.state, once.entry.failures, once.entry.losses) == (EntryState.WAITING, 1, 0)
+    assert once.entry.not_before_millis == 7_000
+    again = replace(once.entry, state=EntryState.RUNNING, attempt=2)
+    twice = report(again, make_attempt(again, 2), said(AttemptPhase.FAILED), 9_000, 1.0)
+    assert twice is not None
+    assert (twice.entry.state, twice.entry.failures) == (EntryState.DONE, 2)
+
+
+def test_losses_and_failures_have_budgets_of_their_own() -> None:
+    entry, attempt = running(max_failures=1, max_losses=1, failures=1)
+    assert lose(entry, attempt, GONE, 6_000, 0.0).entry.state is EntryState.WAITING
+    entry, attempt = running(max_failures=1, max_losses=0, losses=0)
+    step = report(entry, attempt, said(AttemptPhase.FAILED), 6_000, 0.0)
+    assert step is not None
+    assert step.entry.state is EntryState.WAITING
+
+
+def test_a_gpu_that_fell_off_the_bus_is_a_loss_and_no_suspicion() -> None:
+    step = report(*running(), said(AttemptPhase.FAILED, reason=Reason("GPU_UNHEALTHY", "")), 6_000, 1.0)
+    assert step is not None
+    assert (step.entry.losses, step.entry.failures, step.entry.last_lost_agent) == (1, 0, "")
+
+
+@pytest.mark.parametrize("phase", [AttemptPhase.CANCELLED, AttemptPhase.FAILED, AttemptPhase.LOST])
+def test_what_made_room_is_tried_again_at_once_and_at_no_cost(phase: AttemptPhase) -> None:
+    entry, attempt = running(max_losses=0, cancel=Cancel(1, CancelReason.PREEMPTED), preemptions=99)
+    step = report(entry, attempt, said(phase), 6_000, 1.0)
+    assert step is not None
+    after = step.entry
+    assert (after.state, after.preemptions, after.losses, after.failures) == (EntryState.WAITING, 100, 0, 0)
+    assert (after.cancel, after.not_before_millis) == (None, 0)
+    assert step.reason is not None
+    assert step.reason.name == "PREEMPTED"
+
+
+def test_what_ends_well_though_it_should_make_room_has_ended() -> None:
+    step = report(*running(cancel=Cancel(1, CancelReason.PREEMPTED)), said(AttemptPhase.SUCCEEDED), 6_000, 1.0)
+    assert step is not None
+    assert (step.entry.state, step.reason) == (EntryState.DONE, None)
+
+
+def test_making_room_does_not_undo_an_abort() -> None:
+    entry, attempt = running(cancel=USER)
+    assert preempt(entry, attempt, 1_000, Reason("X", ""), 6_000) is None
+
+
+def test_an_offer_that_should_make_room_goes_back() -> None:
+    entry = make_entry(state=EntryState.OFFERED, attempt=1)
+    step = preempt(entry, make_attempt(entry), 1_000, Reason("OFFER_RETURNED", ""), 6_000)
+    assert step is not None
+    assert (step.entry.state, step.entry.preemptions) == (EntryState.WAITING, 0)
+
+
+def test_somebodys_word_moves_even_work_under_keep() -> None:
+    entry, attempt = running(policy=LeasePolicy.KEEP)
+    assert lose(entry, attempt, replace(GONE, moves=True), 6_000, 0.0).entry.state is EntryState.WAITING
+
+
+def test_a_held_entry_goes_on_with_counters_at_zero() -> None:
+    held = make_entry(state=EntryState.HELD, losses=2, failures=1, last_lost_agent="agent-1", hold_reason="why")
+    step = release(held, 6_000)
+    assert step is not None
+    after = step.entry
+    assert (after.state, after.losses, after.failures) == (EntryState.WAITING, 0, 0)
+    assert (after.last_lost_agent, after.hold_reason) == ("", "")
+    assert release(after, 6_000) is None
+
+
+def test_a_failure_of_its_own_between_two_losses_suspects_nobody() -> None:
+    entry, attempt = running(last_lost_agent="agent-9", max_failures=5)
+    step = report(entry, attempt, said(AttemptPhase.FAILED), 6_000, 0.0)
+    assert step is not None
+    assert step.entry.last_lost_agent == ""

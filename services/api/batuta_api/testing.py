@@ -14,12 +14,20 @@ from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
 from batuta_api.projects.testing import MemoryProjectStore
-from batuta_api.tasks.testing import MemoryCursorStore, MemoryTaskStore
+from batuta_api.tasks.testing import MemoryAttemptStore, MemoryCursorStore, MemoryTaskStore
 from batuta_api.users.testing import MemoryUserStore
 from batuta_api.work import Work
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
-from batuta_rpc.errors import AgentNotFound, CursorExpired, QueueNameTaken, QueueNotFound, RpcError, abort
+from batuta_rpc.errors import (
+    AgentNotFound,
+    CursorExpired,
+    EntryNotFound,
+    QueueNameTaken,
+    QueueNotFound,
+    RpcError,
+    abort,
+)
 
 
 @dataclass
@@ -57,6 +65,7 @@ def memory_work() -> Work:
     return Work(
         projects=MemoryProjectStore(),
         tasks=MemoryTaskStore(),
+        attempts=MemoryAttemptStore(),
         cursor=MemoryCursorStore(),
         scalars=MemoryScalarStore(),
         logs=MemoryLogStore(),
@@ -166,6 +175,13 @@ class FakeQueue(queues.QueueServiceServicer):
         self._wake()
         return queues.SubmitEntryResponse(entry=entry)
 
+    async def BatchSubmitEntries(
+        self, request: queues.BatchSubmitEntriesRequest, context: Context
+    ) -> queues.BatchSubmitEntriesResponse:
+        """Keep entries one by one."""
+        stored = [(await self.SubmitEntry(each, context)).entry for each in request.entries]
+        return queues.BatchSubmitEntriesResponse(results=[queues.SubmitResult(state=each.state) for each in stored])
+
     async def WithdrawEntry(
         self, request: queues.WithdrawEntryRequest, context: Context
     ) -> queues.WithdrawEntryResponse:
@@ -176,6 +192,33 @@ class FakeQueue(queues.QueueServiceServicer):
             await abort(context, self.refuse_withdraw)
         self._wake()
         return queues.WithdrawEntryResponse(entry=self.entries.get(request.entry_id))
+
+    async def BatchGetEntries(
+        self, request: queues.BatchGetEntriesRequest, context: Context
+    ) -> queues.BatchGetEntriesResponse:
+        """The newest event of each entry; nothing but its id for an unknown one."""
+        self._note(context)
+        self.calls.append("BatchGetEntries")
+        newest = {event.entry_id: event for event in self.events}
+        return queues.BatchGetEntriesResponse(
+            events=[newest.get(each) or self._unstarted(each) for each in request.entry_ids]
+        )
+
+    def _unstarted(self, entry_id: str) -> queues.EntryEvent:
+        entry = self.entries.get(entry_id)
+        if entry is None:
+            return queues.EntryEvent(entry_id=entry_id)
+        return queues.EntryEvent(entry_id=entry_id, task_id=entry.task_id, entry_state=entry.state)
+
+    async def ReleaseEntry(self, request: queues.ReleaseEntryRequest, context: Context) -> queues.ReleaseEntryResponse:
+        """Let a held entry go."""
+        entry = self.entries.get(request.entry_id)
+        if entry is None:
+            return await abort(context, EntryNotFound(f"there is no entry {request.entry_id}"))
+        if entry.state == queues.ENTRY_STATE_HELD:
+            entry.state = queues.ENTRY_STATE_WAITING
+            self.tell(entry.id, queues.ENTRY_STATE_WAITING)
+        return queues.ReleaseEntryResponse(entry=entry)
 
     async def WatchAttempts(
         self, request: queues.WatchAttemptsRequest, context: Context
@@ -208,11 +251,33 @@ class FakeAgents(agents.AgentServiceServicer):
 
     async def GetAgent(self, request: agents.GetAgentRequest, context: Context) -> agents.GetAgentResponse:
         """No such agent."""
-        return await abort(context, AgentNotFound(f"there is no agent {request.agent_id!r}", agent_id=request.agent_id))
+        return await abort(context, _no_agent(request.agent_id))
 
     async def ListAgents(self, request: agents.ListAgentsRequest, context: Context) -> agents.ListAgentsResponse:
         """None."""
         return agents.ListAgentsResponse()
+
+    async def GetFleet(self, request: agents.GetFleetRequest, context: Context) -> agents.GetFleetResponse:
+        """Nobody."""
+        return agents.GetFleetResponse()
+
+    async def DrainAgent(self, request: agents.DrainAgentRequest, context: Context) -> agents.DrainAgentResponse:
+        """No such agent."""
+        return await abort(context, _no_agent(request.agent_id))
+
+    async def UndrainAgent(self, request: agents.UndrainAgentRequest, context: Context) -> agents.UndrainAgentResponse:
+        """No such agent."""
+        return await abort(context, _no_agent(request.agent_id))
+
+    async def DeclareAgentLost(
+        self, request: agents.DeclareAgentLostRequest, context: Context
+    ) -> agents.DeclareAgentLostResponse:
+        """No such agent."""
+        return await abort(context, _no_agent(request.agent_id))
+
+
+def _no_agent(agent_id: str) -> AgentNotFound:
+    return AgentNotFound(f"there is no agent {agent_id!r}", agent_id=agent_id)
 
 
 class RunningQueue:

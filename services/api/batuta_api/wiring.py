@@ -11,6 +11,7 @@ from batuta_api.logs.sql import SqlLogStore
 from batuta_api.metrics.sql import SqlScalarStore
 from batuta_api.projects.sql import SqlProjectStore
 from batuta_api.schema import metadata
+from batuta_api.tasks.attempts_sql import SqlAttemptStore
 from batuta_api.tasks.cursors import SqlCursorStore
 from batuta_api.tasks.sql import SqlTaskStore
 from batuta_api.users.sql import SqlUserStore
@@ -45,6 +46,7 @@ def sql_work(hub: Hub, clock: Clock) -> Callable[[Connection], Work]:
         return Work(
             projects=SqlProjectStore(connection),
             tasks=SqlTaskStore(connection),
+            attempts=SqlAttemptStore(connection),
             cursor=SqlCursorStore(connection),
             scalars=SqlScalarStore(connection),
             logs=SqlLogStore(connection),

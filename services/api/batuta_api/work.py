@@ -10,7 +10,7 @@ from batuta_api.audit.store import AuditStore
 from batuta_api.logs.store import LogStore
 from batuta_api.metrics.store import ScalarStore
 from batuta_api.projects.store import ProjectStore
-from batuta_api.tasks.store import CursorStore, TaskStore
+from batuta_api.tasks.store import AttemptStore, CursorStore, TaskStore
 from batuta_api.users.store import UserStore
 from batuta_chassis.requests import RequestStore
 from batuta_chassis.transactions import Transactor
@@ -30,6 +30,7 @@ class Work:
 
     projects: ProjectStore
     tasks: TaskStore
+    attempts: AttemptStore
     cursor: CursorStore
     scalars: ScalarStore
     logs: LogStore

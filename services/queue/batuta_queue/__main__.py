@@ -51,7 +51,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
             (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
             (
                 agents.add_AgentServiceServicer_to_server,
-                AgentServicer(broker.agents),
+                AgentServicer(broker.agents, broker.oversight.operators),
                 agent_servicer.SERVICE_NAME,
             ),
             (

@@ -8,6 +8,8 @@ import grpc.aio
 
 from batuta_proto.agents import v1 as agents
 from batuta_queue.agent_view import AgentView
+from batuta_queue.convert import millis_of
+from batuta_queue.operators import Operators
 from batuta_queue.pages import make_token, page_size, read_token
 
 SERVICE_NAME = "batuta.agents.v1.AgentService"
@@ -17,8 +19,9 @@ Context = grpc.aio.ServicerContext  # generic in the stubs only
 class AgentServicer(agents.AgentServiceServicer):
     """Parses, calls, renders."""
 
-    def __init__(self, view: AgentView) -> None:
+    def __init__(self, view: AgentView, operators: Operators) -> None:
         self._agents = view
+        self._operators = operators
 
     async def GetAgent(self, request: agents.GetAgentRequest, context: Context[Any, Any]) -> agents.GetAgentResponse:
         """One agent by id."""
@@ -33,3 +36,29 @@ class AgentServicer(agents.AgentServiceServicer):
         found = await self._agents.page(after[0], size + 1)
         token = make_token("agents", [found[size - 1].id]) if len(found) > size else ""
         return agents.ListAgentsResponse(agents=found[:size], next_page_token=token)
+
+    async def GetFleet(self, request: agents.GetFleetRequest, context: Context[Any, Any]) -> agents.GetFleetResponse:
+        """All agents together."""
+        return await self._agents.fleet()
+
+    async def DrainAgent(
+        self, request: agents.DrainAgentRequest, context: Context[Any, Any]
+    ) -> agents.DrainAgentResponse:
+        """No new work for an agent."""
+        deadline = millis_of(request.deadline) if request.HasField("deadline") else None
+        await self._operators.drain(request.agent_id, request.reason, deadline)
+        return agents.DrainAgentResponse(agent=await self._agents.get(request.agent_id))
+
+    async def UndrainAgent(
+        self, request: agents.UndrainAgentRequest, context: Context[Any, Any]
+    ) -> agents.UndrainAgentResponse:
+        """Work for it again."""
+        await self._operators.undrain(request.agent_id)
+        return agents.UndrainAgentResponse(agent=await self._agents.get(request.agent_id))
+
+    async def DeclareAgentLost(
+        self, request: agents.DeclareAgentLostRequest, context: Context[Any, Any]
+    ) -> agents.DeclareAgentLostResponse:
+        """An agent is gone for good."""
+        lost = await self._operators.declare_lost(request.agent_id, request.reason, explained=request.explained)
+        return agents.DeclareAgentLostResponse(agent=await self._agents.get(request.agent_id), lost_count=lost)

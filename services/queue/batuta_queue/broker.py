@@ -22,6 +22,7 @@ from batuta_queue.leases import BROKER_STARTED, NOT_SENT, Leases
 from batuta_queue.load import Load
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.numbers import Numbers
+from batuta_queue.oversight import Oversight
 from batuta_queue.queues import Queues
 from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
@@ -71,25 +72,15 @@ class Broker:
             clock,
         )
         self.batches = BatchSubmitter(transactor, self.queues, aftermath, self._load, clock)
-        reports = Reports(transactor, aftermath, clock, ids)
-        self.streams = SessionStreams(
-            transactor,
-            self.queues,
-            self.registry,
-            self.book,
-            self.board,
-            self.leases,
-            Inbox(self.book, self.board, self.leases, reports, self.telemetry, clock),
-            Greeter(assignments, numbers, clock),
-            aftermath,
-            self._chores,
-            numbers,
-            clock,
-            ids,
+        self.streams = self._make_streams(aftermath, assignments)
+        self.oversight = Oversight(transactor, self.registry, self.book, self.board, aftermath, numbers, clock, ids)
+        self.sweeper = Sweeper(
+            transactor, self.book, self.registry, self.board, self.leases, self.oversight, numbers, clock
         )
-        self.sweeper = Sweeper(transactor, self.book, self.registry, self.board, self.leases, numbers, clock)
         self.log = EventLog(transactor, self._hub, numbers)
-        self.agents = AgentView(transactor, self.queues, self.registry, self.book, self.telemetry, clock)
+        self.agents = AgentView(
+            transactor, self.queues, self.registry, self.book, self.telemetry, self.oversight.mass_loss, clock
+        )
 
     async def start(self) -> None:
         """Make what exists from the first start, and take up what an earlier process left."""
@@ -103,6 +94,7 @@ class Broker:
                 offered.append(attempt.ref)
         # Every stream of the earlier process is gone, so nobody can answer these any more.
         await self.leases.give_back(offered, BROKER_STARTED)
+        await self.oversight.start()
         waiting = await self._transactor.read(lambda store: store.waiting_queues())
         for queue_id, latest in waiting.items():
             self.board.mark(queue_id)
@@ -122,6 +114,24 @@ class Broker:
     async def stop(self) -> None:
         """Finish what has begun."""
         await self._chores.finish()
+
+    def _make_streams(self, aftermath: Aftermath, assignments: Assignments) -> SessionStreams:
+        reports = Reports(self._transactor, aftermath, self._clock, self._ids)
+        return SessionStreams(
+            self._transactor,
+            self.queues,
+            self.registry,
+            self.book,
+            self.board,
+            self.leases,
+            Inbox(self.book, self.board, self.leases, reports, self.telemetry, self._clock),
+            Greeter(assignments, self.numbers, self._clock),
+            aftermath,
+            self._chores,
+            self.numbers,
+            self._clock,
+            self._ids,
+        )
 
     def _prepare(self, store: QueueStore) -> None:
         store.open_log(self._ids.new_id())

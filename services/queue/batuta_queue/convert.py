@@ -55,13 +55,19 @@ def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues
         etag=str(queue.generation),
         display_name=queue.name,
         spec=queues.QueueSpec(lease_policy=cast("types.LeasePolicy", int(queue.lease_policy))),
-        status=queues.QueueStatus(waiting_count=counts.waiting, running_count=counts.running, agent_count=agent_count),
+        status=queues.QueueStatus(
+            waiting_count=counts.waiting,
+            running_count=counts.running,
+            agent_count=agent_count,
+            held_count=counts.held,
+        ),
         create_time=timestamp(queue.create_millis),
     )
 
 
-def entry_message(entry: Entry) -> queues.Entry:
-    """An entry as people see it."""
+def entry_message(entry: Entry, now: int) -> queues.Entry:
+    """An entry as people see it; `now` tells whether its pause is over."""
+    pauses = entry.state is EntryState.WAITING and entry.not_before_millis > now
     return queues.Entry(
         id=entry.id,
         task_id=entry.task_id,
@@ -72,6 +78,10 @@ def entry_message(entry: Entry) -> queues.Entry:
         attempt=entry.attempt,
         agent_id=entry.agent_id,
         enqueue_time=timestamp(entry.enqueue_millis),
+        infrastructure_losses=entry.losses,
+        failures=entry.failures,
+        preemptions=entry.preemptions,
+        not_before_time=timestamp(entry.not_before_millis) if pauses else None,
     )
 
 
@@ -91,6 +101,7 @@ def new_entry(request: queues.SubmitEntryRequest, policy: LeasePolicy, now: int)
         resources=resources_of(envelope.resources),
         policy=policy_of(retry.lease_policy) or policy or LeasePolicy.STRICT,
         max_losses=retry.max_infrastructure_losses if retry.HasField("max_infrastructure_losses") else 3,
+        max_failures=retry.max_failures,
         time_limit_millis=round(seconds_of(retry.time_limit) * 1000) if limited else None,
         attempt=envelope.attempt_floor,
     )

@@ -17,7 +17,7 @@ from batuta_queue.convert import (
     tail_of,
     timestamp,
 )
-from batuta_queue.model import Agent, Attempt, AttemptPhase, Cancel, Entry, Gpu, Payload, Ref, Report
+from batuta_queue.model import Agent, Attempt, AttemptPhase, Cancel, Drain, Entry, Gpu, Payload, Ref, Report
 from batuta_queue.numbers import LEASE_TERMS
 
 
@@ -106,10 +106,20 @@ def cancel_message(ref: Ref, cancel: Cancel) -> agents.SessionResponse:
     )
 
 
+def drain_message(drain: Drain | None) -> agents.SessionResponse:
+    """The wish that an agent takes no new work, or that it does again."""
+    if drain is None:
+        return agents.SessionResponse(undrain=agents.Undrain())
+    deadline = None if drain.deadline_millis is None else timestamp(drain.deadline_millis)
+    return agents.SessionResponse(drain=agents.Drain(deadline=deadline, reason=drain.reason))
+
+
 def agent_message(
     agent: Agent,
     *,
     online: bool,
+    draining: bool,
+    unhealthy_reason: str,
     heartbeat_millis: int,
     queue_names: Sequence[str],
     leases: Iterable[Lease],
@@ -131,7 +141,16 @@ def agent_message(
         version=agent.version,
         connect_time=timestamp(agent.connect_millis),
         last_heartbeat_time=timestamp(heartbeat_millis),
+        drain=None if agent.drain is None else _agent_drain(agent.drain),
+        draining=draining,
+        unhealthy_reason=unhealthy_reason,
+        capabilities=agent.capabilities,
     )
+
+
+def _agent_drain(drain: Drain) -> agents.AgentDrain:
+    deadline = None if drain.deadline_millis is None else timestamp(drain.deadline_millis)
+    return agents.AgentDrain(reason=drain.reason, deadline=deadline, request_time=timestamp(drain.request_millis))
 
 
 def _running(lease: Lease) -> agents.RunningAssignment:

@@ -60,7 +60,7 @@ class Inbox:
             if lease.answered and ref not in held and lease.holder.boot_id == session.agent.boot_id
         ]
         self._book.renew(held, now)
-        session.beat(held, beat.free_assignments, beat.draining, now)
+        session.beat(held, beat.free_assignments, beat.draining, now, beat.unhealthy_reason)
         self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
         self._board.refresh(session)
@@ -81,6 +81,7 @@ class Inbox:
 
     async def _goodbye(self, session: Session, goodbye: agents.Goodbye) -> None:
         session.draining = True
+        await self._leases.note_left(session.agent.id)
         self._board.refresh(session)
         await self._leases.give_back(list(session.offers), STREAM_RESET)
         if not goodbye.keep_leases:

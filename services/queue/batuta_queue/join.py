@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 from batuta_queue.leases import HOST_RESTARTED, STREAM_RESET, VANISHED
 from batuta_queue.ledger import Aftermath, Ledger
-from batuta_queue.model import Agent, Attempt, AttemptPhase, Entry, Payload, Ref
+from batuta_queue.model import Agent, Attempt, AttemptPhase, Drain, Entry, Payload, Ref
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import give_back, lose
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What an agent has from now on: every open attempt, and the report number of its journal."""
+    """What an agent has from now on: every open attempt, the report number of its journal, and a drain that stands."""
 
     expected: Sequence[tuple[Entry, Attempt, Payload]]
     report_number: int
+    drain: Drain | None = None
 
 
 def join(
@@ -46,6 +47,7 @@ def join(
             kept.append((entry, attempt))
     ledger.write()
     store.save_agent(agent)
+    stored = store.agent(agent.id)
     payloads = store.payloads([entry.id for entry, _ in kept])
     expected = [(entry, attempt, payloads[entry.id]) for entry, attempt in kept]
-    return Joined(expected, store.report_number(agent.journal_id))
+    return Joined(expected, store.report_number(agent.journal_id), stored.drain if stored else None)

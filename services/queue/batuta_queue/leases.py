@@ -23,7 +23,9 @@ BROKER_STARTED = Reason("OFFER_RETURNED", "the broker started again while the of
 EXPIRED = Loss(Reason("LEASE_EXPIRED", "its agent was not heard of for as long as the lease allows", 14))
 VANISHED = Loss(Reason("ATTEMPT_VANISHED", "its agent is there and does not have it any more", 14))
 HOST_RESTARTED = Loss(Reason("HOST_RESTARTED", "the agent's machine was started again", 14), suspicious=False)
-AGENT_LEFT = Loss(Reason("AGENT_LEFT", "its agent left and gave it back", 14), counted=False, suspicious=False)
+AGENT_LEFT = Loss(
+    Reason("AGENT_LEFT", "its agent left and gave it back", 14), counted=False, suspicious=False, moves=True
+)
 
 
 class Leases:
@@ -45,6 +47,11 @@ class Leases:
         if refs:
             _log.warning("%d attempts are lost: %s", len(refs), loss.reason.name)
             await self._transactor.write(lambda store: self._lose(store, refs, loss))
+
+    async def note_left(self, agent_id: str) -> None:
+        """An agent says goodbye: it is not one of those that vanished."""
+        now = self._clock.unix_millis()
+        await self._transactor.write(lambda store: store.agent_left(agent_id, now))
 
     def _give_back(self, store: QueueStore, refs: Sequence[Ref], reason: Reason) -> None:
         ledger = Ledger(store, self._aftermath)

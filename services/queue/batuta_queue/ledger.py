@@ -52,10 +52,11 @@ class Ledger:
                 places[step.entry.id] = position
             if step.entry.id in places:
                 step = replace(step, entry=replace(step.entry, position=places[step.entry.id]))
-            steps.append(step)
             if step.logged:
+                step = _placed(step, position)
                 events.append(_event(step, position))
                 position += 1
+            steps.append(step)
         self._store.add_events(events)
         return steps
 
@@ -78,6 +79,13 @@ class Ledger:
         self._store.save_entries(list(entries.values()))
         self._store.add_attempts(list(new_attempts.values()))
         self._store.save_attempts(list(attempts.values()))
+
+
+def _placed(step: Step, position: int) -> Step:
+    """With the place of its event, so that the newest event of an entry is found from the rows that change anyway."""
+    entry = replace(step.entry, last_position=position)
+    attempt = None if step.attempt is None else replace(step.attempt, last_position=position)
+    return replace(step, entry=entry, attempt=attempt)
 
 
 def _event(step: Step, position: int) -> Event:

@@ -133,10 +133,16 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class QueueCounts:
-    """How many entries of a queue wait (offered and held included) and run."""
+    """How many entries of a queue wait (offered and held included), run, and are held."""
 
     waiting: int = 0
     running: int = 0
+    held: int = 0
+
+    def plus(self, state: EntryState, count: int) -> QueueCounts:
+        """With so many more entries of a state, none of which has ended."""
+        running, held = (count if state is each else 0 for each in (EntryState.RUNNING, EntryState.HELD))
+        return QueueCounts(self.waiting + count - running, self.running + running, self.held + held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,9 @@ class Entry:
 
     `policy` is the one that holds, the queue's own already resolved. `position` is its place among entries of equal
     priority; it keeps it for life, so an entry that comes back stands where it stood. `losses` counts infrastructure
-    losses, `last_lost_agent` names the agent of the last one that nothing explained.
+    losses, `failures` ends that the task itself is to blame for, `preemptions` ends for others' sake; each has its own
+    budget, the last one none. `last_lost_agent` names the agent of the last loss that nothing explained.
+    `last_position` is that of the newest event that was about the entry and none of its attempts, or about both.
     """
 
     id: str
@@ -170,16 +178,20 @@ class Entry:
     resources: Resources = Resources()
     policy: LeasePolicy = LeasePolicy.STRICT
     max_losses: int = 3
+    max_failures: int = 0
     time_limit_millis: int | None = None
     position: int = 0
     attempt: int = 0
     agent_id: str = ""
     hold_reason: str = ""
     losses: int = 0
+    failures: int = 0
+    preemptions: int = 0
     last_lost_agent: str = ""
     not_before_millis: int = 0
     cancel: Cancel | None = None
     end_millis: int | None = None
+    last_position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +206,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one entry on one agent. It belongs to the journal: the agent may restart and keep it."""
+    """One try of one entry on one agent. It belongs to the journal: the agent may restart and keep it.
+
+    `last_position` is that of the newest event about it.
+    """
 
     ref: Ref
     entry_id: str
@@ -203,11 +218,25 @@ class Attempt:
     offer_millis: int
     accept_millis: int | None = None
     end_millis: int | None = None
+    last_position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """An operator's standing wish that an agent takes no new work, and stops what it has at the deadline."""
+
+    reason: str
+    request_millis: int
+    deadline_millis: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A machine, or part of one, as its last Hello described it."""
+    """A machine, or part of one, as its last Hello described it.
+
+    `drain` is an operator's and outlives every Hello. `leave_millis` is when it said goodbye or was declared lost; none
+    while it is here or has vanished without a word.
+    """
 
     id: str
     instance_id: str
@@ -223,6 +252,8 @@ class Agent:
     capabilities: tuple[str, ...] = ()
     capacity: Resources = Resources()
     gpus: tuple[Gpu, ...] = ()
+    drain: Drain | None = None
+    leave_millis: int | None = None
 
     @property
     def holder(self) -> Holder:

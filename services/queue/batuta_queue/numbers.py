@@ -59,5 +59,9 @@ class Numbers:
     attempt_token_grace: float = 3600.0
     """An attempt with a time limit has a token for the limit and this much more."""
     cancel_grace: float = 30.0
+    mass_loss_agents: int = 3
+    mass_loss_share: float = 0.45
+    mass_loss_window: float = 3600.0
+    """When more agents than that, and more than that share of all, vanished within this time, lost work stays."""
     disconnect_spread: float = 2.0
     """On shutdown agents are told to come back after a time between 0.1 s and this."""

@@ -16,7 +16,7 @@ from batuta_queue.agent_view import AgentView
 from batuta_queue.batch_submit import BatchSubmitter
 from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
 from batuta_queue.events import EventLog
-from batuta_queue.model import Queue, QueueCounts
+from batuta_queue.model import Entry, Queue, QueueCounts
 from batuta_queue.pages import make_token, page_size, read_token
 from batuta_queue.queues import Queues
 from batuta_queue.store import QueueStore
@@ -86,13 +86,31 @@ class QueueServicer(queues.QueueServiceServicer):
         found = await self._transactor.read(lambda store: store.live_entries(request.queue_id, after, size + 1))
         last = found[size - 1] if len(found) > size else None
         token = "" if last is None else make_token(question, [last.priority, last.position])
-        return queues.ListEntriesResponse(entries=map(entry_message, found[:size]), next_page_token=token)
+        return queues.ListEntriesResponse(entries=map(self._entry, found[:size]), next_page_token=token)
 
     async def SubmitEntry(
         self, request: queues.SubmitEntryRequest, context: Context[Any, Any]
     ) -> queues.SubmitEntryResponse:
         """Puts a task into a queue."""
-        return queues.SubmitEntryResponse(entry=entry_message(await self._submitter.submit(request)))
+        return queues.SubmitEntryResponse(entry=self._entry(await self._submitter.submit(request)))
+
+    async def BatchGetEntries(
+        self, request: queues.BatchGetEntriesRequest, context: Context[Any, Any]
+    ) -> queues.BatchGetEntriesResponse:
+        """The newest event of each entry."""
+        found = await self._transactor.read(lambda store: store.newest_events(list(request.entry_ids)))
+        return queues.BatchGetEntriesResponse(
+            events=[
+                event_message(found[each]) if each in found else queues.EntryEvent(entry_id=each)
+                for each in request.entry_ids
+            ]
+        )
+
+    async def ReleaseEntry(
+        self, request: queues.ReleaseEntryRequest, context: Context[Any, Any]
+    ) -> queues.ReleaseEntryResponse:
+        """Lets a held entry go again."""
+        return queues.ReleaseEntryResponse(entry=self._entry(await self._submitter.release(request.entry_id)))
 
     async def BatchSubmitEntries(
         self, request: queues.BatchSubmitEntriesRequest, context: Context[Any, Any]
@@ -105,7 +123,7 @@ class QueueServicer(queues.QueueServiceServicer):
     ) -> queues.WithdrawEntryResponse:
         """Takes an entry out."""
         entry = await self._submitter.withdraw(request)
-        return queues.WithdrawEntryResponse(entry=None if entry is None else entry_message(entry))
+        return queues.WithdrawEntryResponse(entry=None if entry is None else self._entry(entry))
 
     async def WatchAttempts(
         self, request: queues.WatchAttemptsRequest, context: Context[Any, Any]
@@ -117,6 +135,9 @@ class QueueServicer(queues.QueueServiceServicer):
             async for epoch, position, events in parts:
                 cursor = queues.Cursor(log_epoch=epoch, position=position)
                 yield queues.WatchAttemptsResponse(events=map(event_message, events), cursor=cursor)
+
+    def _entry(self, entry: Entry) -> queues.Entry:
+        return entry_message(entry, self._clock.unix_millis())
 
     def _create(self, store: QueueStore, request: queues.CreateQueueRequest) -> queues.CreateQueueResponse:
         made = self._queues.add(store, request.display_name, policy_of(request.spec.lease_policy))

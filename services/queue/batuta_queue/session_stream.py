@@ -133,6 +133,7 @@ class SessionStreams:
         for old in self._registry.replace(session):
             self._board.refresh(old)
         session.report_number = joined.report_number
+        session.drain = joined.drain
         session.held_at_start(held.values())
         self._book.renew([attempt.ref for _, attempt, _ in joined.expected], self._clock.monotonic())
         self._greeter.greet(session, joined, resumed)

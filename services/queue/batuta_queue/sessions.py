@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from batuta_queue.book import LeaseBook
-from batuta_queue.model import Agent, AttemptPhase, Ref
+from batuta_queue.model import Agent, AttemptPhase, Drain, Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.outgoing import Outgoing
 from batuta_rpc.errors import AgentNameTaken, RateLimited, RpcError, SessionSuperseded
@@ -37,6 +37,10 @@ class Session:
         self.reserved = 0
         self.unknown_messages = 0
         self.draining = False
+        """It said itself that it takes no more."""
+        self.unhealthy_reason = ""
+        self.drain: Drain | None = None
+        """An operator's, known here from its Hello on."""
         self.offers: set[Ref] = set()
         """Offered on this very stream and not answered: they go back when it breaks."""
         self._book = book
@@ -52,7 +56,7 @@ class Session:
     @property
     def credit(self) -> int:
         """How many more assignments may be offered now."""
-        if self.draining or self._pause or not self.outgoing.open:
+        if self.drain or self.draining or self.unhealthy_reason or self._pause or not self.outgoing.open:
             return 0
         taken = len(self._book.of(self.agent.journal_id))
         return max(0, min(self.agent.max_assignments - taken, self._free) - self.reserved)
@@ -84,7 +88,13 @@ class Session:
         self._free += 1
         self.offers.discard(ref)
 
-    def beat(self, held: Mapping[Ref, AttemptPhase], free: int, draining: bool, now: float) -> None:
+    def can(self, capability: str) -> bool:
+        """Whether the agent declared an optional behaviour: what needs it is not sent to others."""
+        return capability in self.agent.capabilities
+
+    def beat(
+        self, held: Mapping[Ref, AttemptPhase], free: int, draining: bool, now: float, unhealthy_reason: str = ""
+    ) -> None:
         """Take a heartbeat's word for what is free.
 
         Offers that it had not seen yet will take a place; ended attempts that it still holds, for want of our
@@ -94,6 +104,7 @@ class Session:
         self.heartbeats += 1
         self._pause = max(0, self._pause - 1)
         self.draining = draining
+        self.unhealthy_reason = unhealthy_reason
         unseen = sum(1 for ref in self.offers if ref not in held)
         leaving = sum(1 for phase in held.values() if phase.ended)
         self._free = free - unseen + leaving

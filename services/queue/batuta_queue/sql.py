@@ -12,11 +12,12 @@ from batuta_queue.sql_agents import AgentRows
 from batuta_queue.sql_attempts import AttemptRows
 from batuta_queue.sql_entries import EntryRows
 from batuta_queue.sql_events import EventRows
+from batuta_queue.sql_newest import NewestRows
 from batuta_queue.sql_queues import QueueRows
 from batuta_rpc.clock import Clock
 
 
-class SqlStore(QueueRows, EntryRows, AttemptRows, AgentRows, EventRows):
+class SqlStore(QueueRows, EntryRows, AttemptRows, AgentRows, EventRows, NewestRows):
     """See `QueueStore`."""
 
     def __init__(self, connection: Connection, clock: Clock) -> None:

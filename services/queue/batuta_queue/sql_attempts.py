@@ -18,7 +18,7 @@ _INSERT = Prepared(insert(attempts), attempts.columns.keys())
 _UPDATE = Prepared(
     update(attempts)
     .where(attempts.c.task_id == bindparam("key_task"), attempts.c.attempt == bindparam("key_attempt"))
-    .values(phase=bindparam("phase"), accept_millis=bindparam("accept_millis"), end_millis=bindparam("end_millis"))
+    .values({name: bindparam(name) for name in ("phase", "accept_millis", "end_millis", "last_position")})
 )
 # Columns of both tables that share a name get a prefix.
 _BOTH = select(*ENTRY_COLUMNS, *(column.label(f"attempt_{column.name}") for column in attempts.columns)).join(
@@ -43,7 +43,7 @@ class AttemptRows:
     def attempt(self, ref: Ref) -> tuple[Entry, Attempt] | None:
         """See `QueueStore.attempt`."""
         row = self._connection.execute(_BY_REF, {"task": ref.task_id, "number": ref.attempt}).first()
-        return None if row is None else (entry_of(row), _attempt(row))
+        return None if row is None else (entry_of(row), attempt_of(row))
 
     def last_attempts(self, task_ids: Sequence[str]) -> Mapping[str, int]:
         """See `QueueStore.last_attempts`."""
@@ -72,6 +72,7 @@ class AttemptRows:
                 "phase": int(attempt.phase),
                 "accept_millis": attempt.accept_millis,
                 "end_millis": attempt.end_millis,
+                "last_position": attempt.last_position,
             }
             for attempt in changed
         ]
@@ -83,10 +84,11 @@ class AttemptRows:
             rows = self._connection.execute(_OPEN)
         else:
             rows = self._connection.execute(_OPEN_OF, {"journal": journal_id})
-        return [(entry_of(row), _attempt(row)) for row in rows]
+        return [(entry_of(row), attempt_of(row)) for row in rows]
 
 
-def _attempt(row: Row[Any]) -> Attempt:
+def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt in a row whose columns are those of attempts behind a prefix."""
     return Attempt(
         ref=Ref(row.attempt_task_id, row.attempt_attempt),
         entry_id=row.attempt_entry_id,
@@ -95,6 +97,7 @@ def _attempt(row: Row[Any]) -> Attempt:
         offer_millis=row.attempt_offer_millis,
         accept_millis=row.attempt_accept_millis,
         end_millis=row.attempt_end_millis,
+        last_position=row.attempt_last_position,
     )
 
 
@@ -111,4 +114,5 @@ def _values(attempt: Attempt) -> dict[str, Any]:
         "offer_millis": attempt.offer_millis,
         "accept_millis": attempt.accept_millis,
         "end_millis": attempt.end_millis,
+        "last_position": attempt.last_position,
     }

@@ -36,6 +36,9 @@ _MUTABLE = (
     "agent_id",
     "hold_reason",
     "losses",
+    "failures",
+    "preemptions",
+    "last_position",
     "last_lost_agent",
     "cancel_reason",
     "cancel_grace_millis",
@@ -174,16 +177,20 @@ def entry_of(row: Row[Any]) -> Entry:
         resources=Resources(row.cpus, row.memory_bytes, row.gpus),
         policy=LeasePolicy(row.policy),
         max_losses=row.max_losses,
+        max_failures=row.max_failures,
         time_limit_millis=row.time_limit_millis,
         position=row.position,
         attempt=row.attempt,
         agent_id=row.agent_id,
         hold_reason=row.hold_reason,
         losses=row.losses,
+        failures=row.failures,
+        preemptions=row.preemptions,
         last_lost_agent=row.last_lost_agent,
         not_before_millis=row.not_before_millis,
         cancel=cancel,
         end_millis=row.end_millis,
+        last_position=row.last_position,
     )
 
 
@@ -202,6 +209,7 @@ def _birth(entry: Entry) -> dict[str, Any]:
         "gpus": entry.resources.gpus,
         "policy": int(entry.policy),
         "max_losses": entry.max_losses,
+        "max_failures": entry.max_failures,
         "time_limit_millis": entry.time_limit_millis,
     }
 
@@ -215,6 +223,9 @@ def _life(entry: Entry) -> dict[str, Any]:
         "agent_id": entry.agent_id,
         "hold_reason": entry.hold_reason,
         "losses": entry.losses,
+        "failures": entry.failures,
+        "preemptions": entry.preemptions,
+        "last_position": entry.last_position,
         "last_lost_agent": entry.last_lost_agent,
         "cancel_reason": None if entry.cancel is None else int(entry.cancel.reason),
         "cancel_grace_millis": None if entry.cancel is None else entry.cancel.grace_millis,

@@ -55,7 +55,7 @@ class EventRows:
 
     def events(self, after: int, limit: int) -> list[Event]:
         """See `QueueStore.events`."""
-        return [_event(row) for row in self._connection.execute(_AFTER, {"after": after, "count": limit})]
+        return [event_of(row) for row in self._connection.execute(_AFTER, {"after": after, "count": limit})]
 
     def log_bounds(self) -> LogBounds:
         """See `QueueStore.log_bounds`."""
@@ -101,7 +101,8 @@ class EventRows:
         return gone
 
 
-def _event(row: Row[Any]) -> Event:
+def event_of(row: Row[Any]) -> Event:
+    """The event in a row."""
     reason = None
     if row.reason_name is not None:
         reason = Reason(row.reason_name, row.reason_message, row.reason_code, row.reason_status)

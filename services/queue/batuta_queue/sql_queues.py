@@ -59,13 +59,10 @@ class QueueRows:
 
     def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
         """See `QueueStore.count_entries`."""
-        waiting: dict[str, int] = {}
-        running: dict[str, int] = {}
+        found: dict[str, QueueCounts] = {}
         for queue_id, state, count in self._connection.execute(_COUNTS, {"ids": list(queue_ids)}):
-            counts = running if state == EntryState.RUNNING else waiting
-            counts[queue_id] = counts.get(queue_id, 0) + count
-        both = set(waiting) | set(running)
-        return {each: QueueCounts(waiting.get(each, 0), running.get(each, 0)) for each in both}
+            found[queue_id] = found.get(queue_id, QueueCounts()).plus(EntryState(state), count)
+        return found
 
 
 def _queue(row: Row[Any]) -> Queue:

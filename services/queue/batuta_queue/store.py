@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from batuta_queue.model import Agent, Attempt, Entry, EntryState, Event, Payload, Queue, QueueCounts, Ref
+from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Payload, Queue, QueueCounts, Ref
 
 
 class QueueNameExists(Exception):
@@ -123,7 +123,7 @@ class QueueStore(Protocol):
 
     # agents
     def save_agent(self, agent: Agent) -> None:
-        """Store an agent as it is now."""
+        """Store an agent as its Hello describes it. A drain that stands goes on standing."""
         ...
 
     def agent(self, agent_id: str) -> Agent | None:
@@ -132,6 +132,30 @@ class QueueStore(Protocol):
 
     def agents(self, after_id: str, limit: int) -> list[Agent]:
         """Agents by id, those after `after_id`."""
+        ...
+
+    def drain_agent(self, agent_id: str, drain: Drain | None) -> None:
+        """Set or end the drain of an agent that exists."""
+        ...
+
+    def drained_agents(self) -> list[Agent]:
+        """Agents whose drain stands."""
+        ...
+
+    def agent_left(self, agent_id: str, millis: int) -> None:
+        """Note that an agent has left in order, or is known to be gone; its next Hello undoes that."""
+        ...
+
+    def heard_since(self, millis: int) -> Mapping[str, int]:
+        """When agents were last heard that have not left, those heard since then."""
+        ...
+
+    def newest_events(self, entry_ids: Sequence[str]) -> Mapping[str, Event]:
+        """What the log says last of each of these entries, made up from its row where the log has forgotten it."""
+        ...
+
+    def live_events(self, after_id: str, limit: int) -> list[Event]:
+        """The same of entries that have not ended, by entry id, those after `after_id`."""
         ...
 
     def touch_agents(self, heard: Mapping[str, int]) -> None:

@@ -17,9 +17,9 @@ from batuta_queue.numbers import Numbers
 from batuta_queue.queues import Queues
 from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.store import QueueStore
-from batuta_queue.transitions import enter, next_attempt, offer, withdraw
+from batuta_queue.transitions import enter, next_attempt, offer, release, withdraw
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import QueueFull
+from batuta_rpc.errors import EntryNotFound, QueueFull
 
 
 class Submitter:
@@ -69,6 +69,10 @@ class Submitter:
         """Take an entry out, or ask its agent to stop it. None: the id was unknown, and stays withdrawn for ever."""
         cancel = cancel_of(request, self._numbers.cancel_grace)
         return await self._transactor.write(lambda store: self._take_out(store, request.entry_id, cancel))
+
+    async def release(self, entry_id: str) -> Entry:
+        """Let a held entry go again; any other stays as it is. Raises `EntryNotFound`."""
+        return await self._transactor.write(lambda store: self._let_go(store, entry_id))
 
     async def _submit(self, entry: Entry, payload: Payload) -> Entry:
         session = self._dispatcher.reserve(entry.queue_id)
@@ -128,6 +132,19 @@ class Submitter:
         if attempt is not None:
             store.after_commit(lambda: self._send_cancel(attempt, cancel))
         return entry
+
+    def _let_go(self, store: QueueStore, entry_id: str) -> Entry:
+        entry = store.entry(entry_id)
+        if entry is None or not entry.task_id:
+            raise EntryNotFound(
+                f"there is no entry {entry_id!r}; `batuta queue show NAME` lists those of a queue", entry_id=entry_id
+            )
+        step = release(entry, self._clock.unix_millis())
+        if step is None:
+            return entry
+        ledger = Ledger(store, self._aftermath)
+        ledger.record(step)
+        return ledger.write()[0].entry
 
     def _send_cancel(self, attempt: Attempt, cancel: Cancel) -> None:
         session = self._registry.of_journal(attempt.holder.journal_id)

@@ -7,6 +7,7 @@ from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.leases import EXPIRED, NO_ANSWER, Leases
 from batuta_queue.numbers import Numbers
+from batuta_queue.oversight import Oversight
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_rpc.clock import Clock
@@ -22,6 +23,7 @@ class Sweeper:
         registry: SessionRegistry,
         board: Board,
         leases: Leases,
+        oversight: Oversight,
         numbers: Numbers,
         clock: Clock,
     ) -> None:
@@ -30,6 +32,7 @@ class Sweeper:
         self._registry = registry
         self._board = board
         self._leases = leases
+        self._oversight = oversight
         self._numbers = numbers
         self._clock = clock
         self._touched: dict[str, float] = {}
@@ -59,7 +62,10 @@ class Sweeper:
                 session.pause()
                 self._board.refresh(session)
         await self._leases.give_back([lease.ref for lease in late], NO_ANSWER)
-        await self._leases.lose([lease.ref for lease in self._book.expired(now)], EXPIRED)
+        expired = [lease.ref for lease in self._book.expired(now)]
+        if not await self._oversight.mass_loss.holds(len(expired)):
+            await self._leases.lose(expired, EXPIRED)
+        await self._oversight.drains.enforce()
 
     async def touch(self) -> None:
         """Store, once a period, when agents were last heard: for people, and so not for every heartbeat."""

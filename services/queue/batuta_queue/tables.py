@@ -54,11 +54,15 @@ entries = Table(
     Column("gpus", Integer, nullable=False),
     Column("policy", Integer, nullable=False),
     Column("max_losses", Integer, nullable=False),
+    Column("max_failures", Integer, nullable=False, server_default="0"),
     Column("time_limit_millis", BigInteger),
     Column("attempt", BigInteger, nullable=False),
     Column("agent_id", _agent, nullable=False),
     Column("hold_reason", String, nullable=False),
     Column("losses", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("preemptions", Integer, nullable=False, server_default="0"),
+    Column("last_position", BigInteger, nullable=False, server_default="0"),
     Column("last_lost_agent", _agent, nullable=False),
     Column("cancel_reason", Integer),
     Column("cancel_grace_millis", BigInteger),
@@ -106,6 +110,7 @@ attempts = Table(
     Column("offer_millis", BigInteger, nullable=False),
     Column("accept_millis", BigInteger),
     Column("end_millis", BigInteger),
+    Column("last_position", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("task_id", "attempt"),
     sqlite_with_rowid=False,
 )
@@ -133,6 +138,10 @@ agents = Table(
     Column("capabilities", JSON, nullable=False),
     Column("capacity", JSON, nullable=False),
     Column("gpus", JSON, nullable=False),
+    Column("drain_reason", String),
+    Column("drain_request_millis", BigInteger),
+    Column("drain_deadline_millis", BigInteger),
+    Column("leave_millis", BigInteger),
 )
 
 journals = Table(

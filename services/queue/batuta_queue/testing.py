@@ -11,6 +11,7 @@ from batuta_queue.model import (
     Agent,
     Attempt,
     AttemptPhase,
+    Drain,
     Entry,
     EntryState,
     Event,
@@ -21,6 +22,7 @@ from batuta_queue.model import (
     QueueCounts,
     Ref,
 )
+from batuta_queue.newest import newest
 from batuta_queue.store import LogBounds, Outlook, QueueNameExists, QueueStore
 
 T = TypeVar("T")
@@ -64,10 +66,7 @@ class MemoryStore:
         for entry in self._entries.values():
             if entry.queue_id in queue_ids and not entry.state.ended:
                 before = counts.get(entry.queue_id, QueueCounts())
-                if entry.state is EntryState.RUNNING:
-                    counts[entry.queue_id] = replace(before, running=before.running + 1)
-                else:
-                    counts[entry.queue_id] = replace(before, waiting=before.waiting + 1)
+                counts[entry.queue_id] = before.plus(entry.state, 1)
         return counts
 
     def entry(self, entry_id: str) -> Entry | None:
@@ -146,7 +145,8 @@ class MemoryStore:
         return [(self._entries[each.entry_id], each) for each in sorted(found, key=lambda each: each.offer_millis)]
 
     def save_agent(self, agent: Agent) -> None:
-        self._agents[agent.id] = agent
+        before = self._agents.get(agent.id)
+        self._agents[agent.id] = replace(agent, drain=before.drain if before else None)
 
     def agent(self, agent_id: str) -> Agent | None:
         return self._agents.get(agent_id)
@@ -154,6 +154,34 @@ class MemoryStore:
     def agents(self, after_id: str, limit: int) -> list[Agent]:
         found = sorted((agent for agent in self._agents.values() if agent.id > after_id), key=lambda each: each.id)
         return found[:limit]
+
+    def drain_agent(self, agent_id: str, drain: Drain | None) -> None:
+        self._agents[agent_id] = replace(self._agents[agent_id], drain=drain)
+
+    def drained_agents(self) -> list[Agent]:
+        return [agent for agent in self._agents.values() if agent.drain is not None]
+
+    def agent_left(self, agent_id: str, millis: int) -> None:
+        if agent_id in self._agents:
+            self._agents[agent_id] = replace(self._agents[agent_id], leave_millis=millis)
+
+    def heard_since(self, millis: int) -> Mapping[str, int]:
+        heard = {each.id: each.heartbeat_millis for each in self._agents.values() if each.leave_millis is None}
+        return {agent_id: when for agent_id, when in heard.items() if when >= millis}
+
+    def newest_events(self, entry_ids: Sequence[str]) -> Mapping[str, Event]:
+        kept = {event.position: event for event in self._events}
+        found: dict[str, Event] = {}
+        for entry_id in entry_ids:
+            entry = self._entries.get(entry_id)
+            if entry is not None:
+                attempt = self._attempts.get(Ref(entry.task_id, entry.attempt))
+                found[entry_id] = newest(entry, attempt if attempt and attempt.entry_id == entry_id else None, kept)
+        return found
+
+    def live_events(self, after_id: str, limit: int) -> list[Event]:
+        live = sorted(each.id for each in self._entries.values() if not each.state.ended and each.id > after_id)
+        return list(self.newest_events(live[:limit]).values())
 
     def touch_agents(self, heard: Mapping[str, int]) -> None:
         for agent_id, millis in heard.items():

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from batuta_queue.backoff import retry_delay_millis
 from batuta_queue.model import (
     Attempt,
     AttemptPhase,
     Cancel,
+    CancelReason,
     Entry,
     EntryState,
     Holder,
@@ -21,11 +23,12 @@ from batuta_queue.model import (
     Tail,
 )
 
-INFRASTRUCTURE = frozenset({"ENVIRONMENT_INFRASTRUCTURE", "SHIM_LOST"})
-"""Reasons of a FAILED report that blame the machine: the entry is tried again, within its budget."""
-
-_FIRST_DELAY_MILLIS = 1_000
-_LAST_DELAY_MILLIS = 10_000
+INFRASTRUCTURE = frozenset({"ENVIRONMENT_INFRASTRUCTURE", "GPU_UNHEALTHY", "SHIM_LOST"})
+"""Reasons of a FAILED report that blame the machine: the entry is tried again, within its budget of losses. Every other
+failure (exit code, signal, out of memory, an environment that cannot be) is the task's own, with its own budget."""
+PREEMPTED = "PREEMPTED"
+"""Why an attempt ended that had to make room."""
+_SUSPICIOUS = frozenset({"SHIM_LOST"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How an attempt was lost. `counted`: against the budget. `suspicious`: the task itself may have done it."""
+    """How an attempt was lost. `counted`: against the budget. `suspicious`: the task itself may have done it. `moves`:
+    somebody's word moves the work even under KEEP, which nothing moves by itself."""
 
     reason: Reason
     counted: bool = True
     suspicious: bool = True
+    moves: bool = False
 
 
 def enter(entry: Entry) -> Step:
@@ -80,6 +85,9 @@ def give_back(entry: Entry, attempt: Attempt, reason: Reason, now: int) -> Step:
 
 def lose(entry: Entry, attempt: Attempt, loss: Loss, now: int, chance: float) -> Step:
     """The attempt's agent or shim is gone. `chance` in [0, 1] spreads the time of the next try."""
+    if _preempted(entry):
+        reason = Reason(PREEMPTED, f"it had to make room; then: {loss.reason.message}")
+        return Step(_after_preemption(entry), _close(attempt, AttemptPhase.LOST, now), now, reason=reason)
     if entry.cancel is not None:
         # Somebody wants it stopped, and it has stopped: trying again would be the one wrong answer.
         done = replace(entry, state=EntryState.DONE, end_millis=now)
@@ -99,17 +107,14 @@ def report(entry: Entry, attempt: Attempt, said: Report, now: int, chance: float
     if said.phase in (AttemptPhase.LOST, AttemptPhase.REJECTED):
         gone = Reason("ATTEMPT_LOST", "the agent lost its process", 14)
         return lose(entry, attempt, Loss(said.reason or gone), now, chance)
-    blames_machine = said.reason is not None and said.reason.name in INFRASTRUCTURE
-    if said.phase is AttemptPhase.FAILED and blames_machine and entry.cancel is None:
-        assert said.reason is not None
-        after = _after_loss(entry, Loss(said.reason, suspicious=said.reason.name == "SHIM_LOST"), now, chance)
-    else:
-        after = replace(entry, state=EntryState.DONE, end_millis=now)
+    reason = said.reason
+    if _preempted(entry) and said.phase is not AttemptPhase.SUCCEEDED:
+        reason = Reason(PREEMPTED, "it had to make room and is tried again elsewhere")
     return Step(
-        after,
+        _after_end(entry, said, now, chance),
         _close(attempt, said.phase, now),
         said.event_millis,
-        reason=said.reason,
+        reason=reason,
         exit_code=said.exit_code,
         signal=said.signal,
         tails=said.tails,
@@ -120,6 +125,7 @@ def withdraw(entry: Entry, attempt: Attempt | None, cancel: Cancel, now: int) ->
     """Take an entry out. One that runs only gets the standing wish. None: it has ended, or already has that wish."""
     if entry.state.ended or (entry.state is EntryState.RUNNING and entry.cancel == cancel):
         return None
+    # A person's wish stands above a preemption, which would have the task tried again.
     if entry.state is EntryState.RUNNING:
         return Step(replace(entry, cancel=cancel), attempt, now, logged=False)
     gone = replace(entry, state=EntryState.WITHDRAWN, cancel=cancel, end_millis=now)
@@ -129,10 +135,24 @@ def withdraw(entry: Entry, attempt: Attempt | None, cancel: Cancel, now: int) ->
     return Step(gone, closed, now)
 
 
-def retry_delay_millis(losses: int, chance: float) -> int:
-    """How long an entry waits after its `losses`-th loss: 1 s doubling to 10 s, of which half is left to chance."""
-    full = min(_LAST_DELAY_MILLIS, _FIRST_DELAY_MILLIS << min(max(0, losses - 1), 10))
-    return int(full * (0.5 + 0.5 * chance))
+def preempt(entry: Entry, attempt: Attempt, grace_millis: int, reason: Reason, now: int) -> Step | None:
+    """Have a running attempt make room: it is asked to stop, and its entry is tried again at no cost. None: it has
+    ended, or a wish to stop stands already."""
+    if attempt.phase.ended or entry.cancel is not None:
+        return None
+    if attempt.phase is AttemptPhase.OFFERED:
+        return give_back(entry, attempt, reason, now)
+    return Step(replace(entry, cancel=Cancel(grace_millis, CancelReason.PREEMPTED)), attempt, now, logged=False)
+
+
+def release(entry: Entry, now: int) -> Step | None:
+    """Let a held entry go again, its counters at zero. None: it is not held."""
+    if entry.state is not EntryState.HELD:
+        return None
+    free = replace(
+        entry, state=EntryState.WAITING, hold_reason="", losses=0, failures=0, last_lost_agent="", not_before_millis=0
+    )
+    return Step(free, None, now)
 
 
 def _advance(entry: Entry, attempt: Attempt, said: Report, now: int) -> Step:
@@ -147,12 +167,43 @@ def _close(attempt: Attempt, phase: AttemptPhase, now: int) -> Attempt:
     return replace(attempt, phase=phase, end_millis=now)
 
 
+def _preempted(entry: Entry) -> bool:
+    return entry.cancel is not None and entry.cancel.reason is CancelReason.PREEMPTED
+
+
+def _after_end(entry: Entry, said: Report, now: int, chance: float) -> Entry:
+    """The entry once its attempt has said how it ended."""
+    name = "" if said.reason is None else said.reason.name
+    if said.phase is not AttemptPhase.SUCCEEDED and _preempted(entry):
+        return _after_preemption(entry)
+    if said.phase is AttemptPhase.FAILED and entry.cancel is None:
+        if said.reason is not None and name in INFRASTRUCTURE:
+            return _after_loss(entry, Loss(said.reason, suspicious=name in _SUSPICIOUS), now, chance)
+        return _after_failure(entry, now, chance)
+    return replace(entry, state=EntryState.DONE, end_millis=now)
+
+
+def _after_preemption(entry: Entry) -> Entry:
+    """It stopped for others' sake: back to where it stood, without a pause, however often that happens."""
+    return replace(entry, state=EntryState.WAITING, preemptions=entry.preemptions + 1, cancel=None, not_before_millis=0)
+
+
+def _after_failure(entry: Entry, now: int, chance: float) -> Entry:
+    # Its agent lives: what came before was no row of lost agents.
+    failed = replace(entry, failures=entry.failures + 1, last_lost_agent="")
+    if failed.failures > entry.max_failures:
+        return replace(failed, state=EntryState.DONE, end_millis=now)
+    not_before = now + retry_delay_millis(failed.failures, chance)
+    return replace(failed, state=EntryState.WAITING, not_before_millis=not_before)
+
+
 def _after_loss(entry: Entry, loss: Loss, now: int, chance: float) -> Entry:
     losses = entry.losses + (1 if loss.counted else 0)
     poison = loss.suspicious and entry.last_lost_agent not in ("", entry.agent_id)
     last = entry.agent_id if loss.suspicious else entry.last_lost_agent
     counted = replace(entry, losses=losses, last_lost_agent=last)
-    if losses > entry.max_losses or entry.policy is LeasePolicy.KEEP:
+    stays = entry.policy is LeasePolicy.KEEP and not loss.moves
+    if stays or losses > entry.max_losses:
         return replace(counted, state=EntryState.DONE, end_millis=now)
     if poison:
         why = f"lost on {entry.last_lost_agent} and then on {entry.agent_id}: the task may be what kills its agents"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from batuta_proto.agents import v1 as agents
 from batuta_queue.assignments import Assignments
 from batuta_queue.convert import duration, timestamp
-from batuta_queue.convert_session import cancel_message
+from batuta_queue.convert_session import cancel_message, drain_message
 from batuta_queue.join import Joined
 from batuta_queue.model import NO_PAYLOAD
 from batuta_queue.numbers import Numbers
 from batuta_queue.sessions import Session
 from batuta_rpc.clock import Clock
+
+CAPABILITIES = ("resync",)
+"""What this broker can beyond the first release."""
 
 
 class Greeter:
@@ -29,6 +32,7 @@ class Greeter:
             heartbeat_period=duration(session.period),
             telemetry_period=duration(self._numbers.telemetry_period),
             expected=self._expected(joined),
+            capabilities=CAPABILITIES,
             max_message_bytes=self._numbers.max_message_bytes,
             server_time=timestamp(self._clock.unix_millis()),
             report_number=joined.report_number,
@@ -37,6 +41,9 @@ class Greeter:
         for entry, attempt, _ in joined.expected:
             if entry.cancel is not None:
                 session.outgoing.put(cancel_message(attempt.ref, entry.cancel))
+
+        if joined.drain is not None and session.can("drain"):
+            session.outgoing.put(drain_message(joined.drain))
 
     def disconnect(self, after: float) -> agents.SessionResponse:
         """Come back in so many seconds."""

@@ -83,7 +83,12 @@ def _number_only(task: Task, event: EntryEvent, now: datetime, settles: bool) ->
 def _waiting(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any]:
     if not event.attempt:
         return {}
-    return _back(status, event, _lost_message(event) if event.phase is Phase.LOST else "")
+    message = ""
+    if event.phase is Phase.LOST:
+        message = _lost_message(event)
+    elif event.phase is Phase.FAILED:
+        message = f"attempt {event.attempt} failed, and it is tried again: {failure(event)[1]}"
+    return _back(status, event, message)
 
 
 def _held(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any]:
@@ -96,6 +101,8 @@ def _back(status: TaskStatus, event: EntryEvent, message: str) -> dict[str, Any]
     if status.state is TaskState.STOPPING:
         return changes
     reason = event.reason or (AGENT_LOST if event.phase is Phase.LOST else "")
+    if event.phase is Phase.FAILED:
+        reason = failure(event)[0]
     return {**changes, "state": TaskState.QUEUED, "reason": reason, "message": message}
 
 
@@ -132,7 +139,7 @@ def _done(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any
         if status.state is TaskState.STOPPING:
             state, reason = TaskState.ABORTED, status.reason  # it was to end anyway
     elif state is TaskState.FAILED:
-        reason, message = _failure(event)
+        reason, message = failure(event)
     aborted = state is TaskState.ABORTED
     changes: dict[str, Any] = {
         "state": state,
@@ -159,7 +166,7 @@ def _withdrawn(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str
     }
 
 
-def _failure(event: EntryEvent) -> tuple[str, str]:
+def failure(event: EntryEvent) -> tuple[str, str]:
     """Reason and message of a failure, made up from what the process left when the agent said nothing."""
     if event.signal is not None:
         return event.reason or "SIGNAL", event.message or f"killed by signal {event.signal}"

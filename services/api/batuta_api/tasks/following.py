@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from batuta_api import topics
-from batuta_api.tasks import entries, events
+from batuta_api.tasks import entries, events, history
 from batuta_api.tasks.events import EntryEvent
 from batuta_api.tasks.link import Link
+from batuta_api.tasks.model import Phase
 from batuta_api.tasks.store import Cursor
 from batuta_api.work import Work, Works
 from batuta_proto.queues import v1 as queues
@@ -47,12 +48,13 @@ def _apply(work: Work, event: EntryEvent, now: datetime) -> None:
     task = work.tasks.get(event.task_id)
     if task is None:
         return  # of a deleted task, or of another deployment's
-    if event.phase.ended and event.tails:
+    if event.phase.ended and event.phase is not Phase.LOST and event.tails:
         work.tasks.add_tails(event.task_id, event.attempt, event.tails)
     moved = events.apply(task, event, now)
     if moved is not task:
         work.tasks.put_status(moved)
-    if moved is not task or event.tails:
+    news = history.heard(work, event, now)
+    if moved is not task or news or event.tails:
         work.announce(topics.task(task.id))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batuta_api import topics
-from batuta_api.tasks import admission, entries, lifecycle
+from batuta_api.tasks import admission, attempts, entries, history, lifecycle
 from batuta_api.tasks.convert import render
 from batuta_api.tasks.lifecycle import Place
 from batuta_api.tasks.model import Tail, Task, TaskState
@@ -38,7 +38,7 @@ def enqueue(
     check_etag(task, leaving.etag)
     with told(task):
         queued = lifecycle.enqueue(task, place, leaving.local_attempt, now)
-    _close_local(work, leaving)
+    _leave(work, leaving, task, attempts.ENQUEUED, f"it put its task into queue {place.queue_name}", now)
     work.tasks.put_status(queued)
     shown = render(queued, work.tasks.definition(task.id))
     work.outbox.add(topics.SUBMIT, task.id, entries.submission(queued, shown, priority))
@@ -55,9 +55,8 @@ def reset(work: Work, caller: Caller, leaving: Leaving, keep_results: bool, now:
     check_etag(task, leaving.etag)
     with told(task):
         draft = lifecycle.reset(task, keep_results, leaving.local_attempt, now)
-    if keep_results:
-        _close_local(work, leaving)
-    else:
+    _leave(work, leaving, task, attempts.RESET, "it made its task a draft again", now)
+    if not keep_results:
         work.logs.drop(task.id)
         work.scalars.drop(task.id)
         work.tasks.drop_tails(task.id)
@@ -113,6 +112,7 @@ def _keep(work: Work, before: Task, after: Task) -> None:
         work.announce(topics.task(after.id))
 
 
-def _close_local(work: Work, leaving: Leaving) -> None:
+def _leave(work: Work, leaving: Leaving, task: Task, reason: str, message: str, now: datetime) -> None:
     if leaving.local_attempt:
+        history.left(work, task, reason, message, now)
         work.tasks.add_tails(leaving.task_id, leaving.local_attempt, leaving.tails)

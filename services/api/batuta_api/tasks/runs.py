@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from batuta_api import topics
-from batuta_api.tasks import admission, lifecycle
+from batuta_api.tasks import admission, history, lifecycle
 from batuta_api.tasks.lifecycle import End
 from batuta_api.tasks.model import Tail, Task
 from batuta_api.tasks.refusals import check_etag, told
@@ -24,6 +24,7 @@ def start(work: Work, caller: Caller, task_id: str, etag: str, host: str, now: d
     with told(task):
         started = lifecycle.start(task, host, now)
     work.tasks.put_status(started)
+    history.begun(work, started)
     work.announce(topics.task(task_id))
     return started
 
@@ -40,6 +41,7 @@ def finish(
         ended = lifecycle.finish(task, attempt, end, now)
     if ended is not task:
         work.tasks.put_status(ended)
+        history.ended(work, ended, now)
         work.tasks.add_tails(task_id, attempt, tails)
         work.announce(topics.task(task_id))
     return ended
@@ -49,6 +51,8 @@ def give_up(work: Work, now: datetime) -> int:
     """End local runs that were asked to stop and whose courier is gone. How many."""
     silent = work.tasks.stopping_locally(now - GIVE_UP_AFTER, _BATCH)
     for task in silent:
-        work.tasks.put_status(lifecycle.give_up(task, now))
+        ended = lifecycle.give_up(task, now)
+        work.tasks.put_status(ended)
+        history.ended(work, ended, now)
         work.announce(topics.task(task.id))
     return len(silent)

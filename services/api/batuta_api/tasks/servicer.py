@@ -8,7 +8,7 @@ from datetime import datetime
 
 from batuta_api.calls import Calls, Context
 from batuta_api.closing import Closing
-from batuta_api.tasks import drafts, listing, queueing, runs, watching
+from batuta_api.tasks import drafts, history, listing, queueing, runs, watching
 from batuta_api.tasks.convert import edited, new_parts, render, tails
 from batuta_api.tasks.lifecycle import End, Place
 from batuta_api.tasks.model import Task, TaskState
@@ -135,6 +135,11 @@ class TaskServicer(tasks.TaskServiceServicer):
             return tasks.AbortTaskResponse(task=_whole(work, stopped))
 
         return await self._calls.change("AbortTask", request, abort)
+
+    async def ListAttempts(self, request: tasks.ListAttemptsRequest, context: Context) -> tasks.ListAttemptsResponse:
+        """One page of a task's attempts."""
+        query = history.query(request)
+        return await self._calls.ask("ListAttempts", lambda work, caller: history.page(work, caller, query))
 
     async def WatchTask(
         self, request: tasks.WatchTaskRequest, context: Context

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import Definition, Tail, TailKind, Task, TaskState
 
 
@@ -85,6 +86,26 @@ class TaskStore(Protocol):
 
     def drop_tails(self, task_id: str) -> None:
         """Forget all tails of a task: nothing late is taken any more."""
+        ...
+
+
+class AttemptStore(Protocol):
+    """What has become of each attempt, in the same transaction as the tasks."""
+
+    def get(self, task_id: str, number: int) -> Attempt | None:
+        """One attempt, or None."""
+        ...
+
+    def newest(self, task_id: str, limit: int, before: int = 0) -> list[Attempt]:
+        """The newest attempts of a task; with `before`, those of lower numbers."""
+        ...
+
+    def put(self, task_id: str, attempt: Attempt) -> bool:
+        """Keep an attempt, new or known. True when it is new."""
+        ...
+
+    def trim(self, task_id: str, keep: int) -> int:
+        """Drop what is more than `keep`: offers that were given back first, then the oldest. How many went."""
         ...
 
 

@@ -83,6 +83,24 @@ attempt_tails = Table(
     Column("end", BigInteger, nullable=False),
 )
 
+task_attempts = Table(
+    "task_attempts",
+    metadata,
+    Column("task_id", String(64), ForeignKey("tasks.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("phase", Integer, nullable=False),
+    Column("local", Boolean, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("offer_time", Moment),
+    Column("start_time", Moment),
+    Column("end_time", Moment),
+)
+
 event_cursor = Table(
     "event_cursor",
     metadata,

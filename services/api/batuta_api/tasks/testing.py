@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from batuta_api.tasks.model import Definition, Tail, TailKind, Task, TaskState, TaskStatus
+from batuta_api.tasks.attempts import Attempt
+from batuta_api.tasks.model import Definition, Phase, Tail, TailKind, Task, TaskState, TaskStatus
 from batuta_api.tasks.store import Cursor, Place, TaskFilter
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -107,6 +108,38 @@ class MemoryTaskStore:
     def drop_tails(self, task_id: str) -> None:
         """Forget all tails of a task."""
         self._tails = {key: end for key, end in self._tails.items() if key[0] != task_id}
+
+
+class MemoryAttemptStore:
+    """`AttemptStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+
+    def get(self, task_id: str, number: int) -> Attempt | None:
+        """One attempt, or None."""
+        return self._attempts.get((task_id, number))
+
+    def newest(self, task_id: str, limit: int, before: int = 0) -> list[Attempt]:
+        """The newest attempts of a task; with `before`, those of lower numbers."""
+        numbers = sorted((number for owner, number in self._attempts if owner == task_id), reverse=True)
+        return [self._attempts[task_id, number] for number in numbers if not before or number < before][:limit]
+
+    def put(self, task_id: str, attempt: Attempt) -> bool:
+        """Keep an attempt, new or known. True when it is new."""
+        key = (task_id, attempt.number)
+        new = key not in self._attempts
+        self._attempts[key] = attempt
+        return new
+
+    def trim(self, task_id: str, keep: int) -> int:
+        """Drop what is more than `keep`: offers that were given back first, then the oldest. How many went."""
+        mine = [attempt for (owner, _), attempt in self._attempts.items() if owner == task_id]
+        mine.sort(key=lambda attempt: (attempt.phase is not Phase.REJECTED, attempt.number))
+        gone = mine[: max(0, len(mine) - keep)]
+        for attempt in gone:
+            del self._attempts[task_id, attempt.number]
+        return len(gone)
 
 
 class MemoryCursorStore:

@@ -1,0 +1,42 @@
+"""The newest event of an entry, from its row, its attempt's row and the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from batuta_queue.model import Attempt, AttemptPhase, Entry, Event
+
+
+def position(entry: Entry, attempt: Attempt | None) -> int:
+    """Where the newest event of an entry stands; `attempt` is its current one. 0: it is older than this was kept."""
+    return max(entry.last_position, 0 if attempt is None else attempt.last_position)
+
+
+def newest(entry: Entry, attempt: Attempt | None, kept: Mapping[int, Event]) -> Event:
+    """The event, or one that says the same where the log has forgotten it.
+
+    Old events go while their entry lives on, be it only because a task runs for longer than the log remembers.
+    """
+    place = position(entry, attempt)
+    event = kept.get(place)
+    if event is not None:
+        return event
+    return Event(
+        position=place,
+        entry_id=entry.id,
+        task_id=entry.task_id,
+        entry_state=entry.state,
+        attempt=0 if attempt is None else attempt.ref.attempt,
+        phase=AttemptPhase.UNSPECIFIED if attempt is None else attempt.phase,
+        event_millis=_time(entry, attempt),
+        agent_id="" if attempt is None else attempt.holder.agent_id,
+        host="" if attempt is None else attempt.holder.host,
+    )
+
+
+def _time(entry: Entry, attempt: Attempt | None) -> int:
+    if entry.end_millis is not None:
+        return entry.end_millis
+    if attempt is None:
+        return entry.enqueue_millis
+    return attempt.end_millis or attempt.accept_millis or attempt.offer_millis
