@@ -6,6 +6,7 @@ Python process that waits, with the same handler.
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
@@ -81,9 +82,9 @@ def _abort(way: Through, folder: Path, seed: int) -> int:
     task_id = way.draft(SCRIPT.format(path=str(path)), "row 7")
     way.enqueue(task_id)
     way.until_made(path.with_suffix(".ready"), task_id)
-    for _ in measure.gaps(1, seed, SETTLE):
-        start = measure.now_ns()
-        way.api.AbortTask(tasks.AbortTaskRequest(task_id=task_id))
+    measure.pause(random.Random(seed).uniform(*SETTLE))
+    start = measure.now_ns()
+    way.api.AbortTask(tasks.AbortTaskRequest(task_id=task_id))
     stopped = int(way.until_made(path.with_suffix(".stopped"), task_id))
     way.until_ended(task_id)
     return stopped - start
@@ -98,9 +99,9 @@ def _signal(path: Path, seed: int) -> int:
     child = subprocess.Popen([sys.executable, "-S", "-c", SCRIPT.format(path=str(path))])
     try:
         until("the bare process runs", 30, path.with_suffix(".ready").exists)
-        for _ in measure.gaps(1, seed, SETTLE):
-            start = measure.now_ns()
-            child.send_signal(signal.SIGINT)
+        measure.pause(random.Random(seed).uniform(*SETTLE))
+        start = measure.now_ns()
+        child.send_signal(signal.SIGINT)
         until("the bare process stops", 30, path.with_suffix(".stopped").exists)
         return int(path.with_suffix(".stopped").read_text()) - start
     finally:

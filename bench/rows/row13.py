@@ -9,6 +9,7 @@ script into a pipe; beside the flood: the same bytes into a pipe.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -129,16 +130,16 @@ def _flooded(way: Through, size: int) -> Sample:
     way.enqueue(task_id)
     with _following(way, task_id) as pieces:
         used = way.stack.api.cpu_seconds()
-        sample = _drain(pieces, size)
+        mean = _drain(pieces, size)
     way.until_ended(task_id)
-    return measure.evenly(size, round(sample * size), way.stack.api.cpu_seconds() - used)
+    return measure.evenly(size, round(mean * size), way.stack.api.cpu_seconds() - used)
 
 
 def _poured(size: int) -> Sample:
     with _python(POUR.format(count=size)) as process:
         output = process.stdout
         assert output is not None
-        mean = _drain(iter(lambda: output.read1(1 << 20), b""), size)
+        mean = _drain(iter(lambda: os.read(output.fileno(), 1 << 20), b""), size)
     return measure.evenly(size, round(mean * size), 0.0)
 
 
