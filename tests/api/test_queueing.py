@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from batuta_api.__main__ import build
 from batuta_api.tasks.entries import MEDIA_TYPE
@@ -15,6 +17,7 @@ from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 from batuta_rpc.errors import (
     EtagMismatch,
+    FieldViolation,
     IllegalTransition,
     QueueFull,
     QueueNotFound,
@@ -57,6 +60,41 @@ async def test_an_enqueued_task_reaches_the_queue_with_all_that_is_needed_to_run
     assert tasks.Task.FromString(told.payload) == answer.task
     caller = api.queue.service.tokens[-1]
     assert caller != api.running.tokens.of("member")
+
+
+async def test_what_a_task_asks_of_retries_is_kept_edited_copied_and_sent_to_the_queue(api: Any, member: Any) -> None:
+    asked = types.RetryPolicy(
+        lease_policy=types.LEASE_POLICY_FAST, max_failures=2, time_limit=Duration(seconds=90, nanos=1)
+    )
+    draft = await member.draft(retry=asked)
+    asked.time_limit.nanos = 1_000_000  # kept to the millisecond, rounded up
+    assert draft.spec.retry == asked
+    asked.max_infrastructure_losses = 0
+    draft.spec.retry.CopyFrom(asked)
+    mask = FieldMask(paths=["spec.retry"])
+    changed = (await member.tasks.UpdateTask(tasks.UpdateTaskRequest(task=draft, update_mask=mask))).task
+    assert changed.spec.retry == asked
+    copy = (await member.tasks.CloneTask(tasks.CloneTaskRequest(task_id=draft.id))).task
+    queue = tasks.EnqueueTaskRequest(task_id=copy.id, queue_name="default")
+    answer = await member.tasks.EnqueueTask(queue)
+    assert (await arrived(api, answer.entry_id)).envelope.retry == asked
+    plain, entry = await member.queued()
+    assert not plain.spec.HasField("retry")
+    assert (await arrived(api, entry)).envelope.retry == types.RetryPolicy()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_failures": 101},
+        {"max_infrastructure_losses": -1},
+        {"lease_policy": 9},
+        {"time_limit": Duration(seconds=0)},
+    ],
+)
+async def test_a_wrong_retry_policy_is_refused_by_name(member: Any, wrong: dict[str, Any]) -> None:
+    with pytest.raises(FieldViolation, match=next(iter(wrong))):
+        await member.draft(retry=types.RetryPolicy(**wrong))
 
 
 async def test_a_large_task_travels_without_its_body(api: Any, member: Any) -> None:

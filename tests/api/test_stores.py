@@ -24,6 +24,7 @@ from batuta_api.tasks.model import (
     Parameter,
     Phase,
     Resources,
+    Retry,
     Source,
     Tail,
     TailKind,
@@ -64,7 +65,7 @@ async def works(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def test_a_task_comes_back_as_it_was_kept(works: Works) -> None:
     status = TaskStatus(
         TaskState.FAILED, "EXIT_CODE", "exit code 3", 7, True, Phase.FAILED, True, "e1", False, "q1", "ein Name",
-        "a1", "h1", 3, 9, -5, NOON, NOON + MINUTE, NOON + 2 * MINUTE, NOON + 3 * MINUTE,
+        "a1", "h1", 3, 9, -5, NOON, NOON + MINUTE, NOON + 2 * MINUTE, NOON + 3 * MINUTE, 6,
     )  # fmt: skip
     task = a_task(
         generation=4,
@@ -74,6 +75,7 @@ async def test_a_task_comes_back_as_it_was_kept(works: Works) -> None:
         parent_task_id="t0",
         environment=Environment("3.11", ("numpy==2.0", "scikit-learn")),
         resources=Resources(1.5, 2**40, 2),
+        retry=Retry(2, 0, 5, timedelta(milliseconds=1500)),
     )
     task = replace(task, status=status)
     definition = Definition(
@@ -99,6 +101,27 @@ async def test_a_changed_status_leaves_the_rest_and_a_changed_task_is_kept_whole
     await works.write(lambda work: work.tasks.put(renamed, Definition(Source(script="2"))))
     assert (await works.read(lambda work: work.tasks.definition("t1"))).source.script == "2"
     assert await works.read(lambda work: work.tasks.page(TaskFilter(tags=frozenset("a")), None, 9)) == []
+
+
+async def test_live_tasks_with_entries_are_found_by_id(works: Works) -> None:
+    def fill(work: Work) -> None:
+        for number, state in enumerate([TaskState.QUEUED, TaskState.RUNNING, TaskState.STOPPING, TaskState.FAILED]):
+            work.tasks.add(a_task(f"t{number}", state=state, entry_id=f"e{number}"), Definition())
+        work.tasks.add(a_task("t9", state=TaskState.RUNNING, local=True), Definition())
+
+    await works.write(fill)
+
+    async def found(after: str, limit: int) -> list[str]:
+        return [task.id for task in await works.read(lambda work: work.tasks.with_entries(after, limit))]
+
+    assert await found("", 2) == ["t0", "t1"]
+    assert await found("t1", 9) == ["t2"]
+
+
+async def test_messages_on_their_way_are_known_by_their_keys(works: Works) -> None:
+    await works.write(lambda work: work.outbox.add("topic", "t1", b""))
+    assert await works.read(lambda work: work.outbox.pending(["t1", "t2"])) == {"t1"}
+    assert await works.read(lambda work: work.outbox.pending([])) == set()
 
 
 async def test_attempts_are_kept_by_number_and_listed_newest_first(works: Works) -> None:

@@ -76,10 +76,13 @@ class House:
         self.channels.append(made)
         return made
 
-    async def submit(self, entry_id: str = "e1", **envelope: Any) -> queues.Entry:
-        """Put a task into the default queue."""
+    async def submit(self, entry_id: str = "e1", data: bytes = b"", **envelope: Any) -> queues.Entry:
+        """Put a task into the default queue; `data` in place of the usual payload."""
         envelope.setdefault("queue_id", self.queue_id)
-        response = await self.stub.SubmitEntry(submit_request(entry_id, **envelope))
+        request = submit_request(entry_id, **envelope)
+        if data:
+            request.payload = data
+        response = await self.stub.SubmitEntry(request)
         entry: queues.Entry = response.entry
         return entry
 
@@ -98,12 +101,22 @@ class House:
         return assignment
 
     async def watch(self, after: queues.Cursor | None = None) -> AsyncIterator[queues.EntryEvent]:
-        """Events one by one, as they come."""
+        """Events one by one, as they come; without a cursor all that the log holds."""
+        after = after or await self.log_start()
         call = self.stub.WatchAttempts(queues.WatchAttemptsRequest(after=after))
         while True:
             response = await within(SystemClock(), PATIENCE, call.read())
             for event in response.events:
                 yield event
+
+    async def log_start(self) -> queues.Cursor:
+        """The cursor before the first event."""
+        call = self.stub.WatchAttempts(queues.WatchAttemptsRequest())
+        while True:
+            response = await within(SystemClock(), PATIENCE, call.read())
+            if response.synced:
+                call.cancel()
+                return queues.Cursor(log_epoch=response.cursor.log_epoch)
 
     async def story(self, *last: object, entry_id: str = "e1") -> list[Kind]:
         """All events of an entry as (entry state, attempt, phase, reason), up to the first (state, phase) that is

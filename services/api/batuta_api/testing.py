@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from batuta_rpc.errors import (
     QueueNameTaken,
     QueueNotFound,
     RpcError,
+    ShuttingDown,
     abort,
 )
 
@@ -39,6 +40,10 @@ class MemoryOutbox:
     def add(self, topic: str, key: str, payload: bytes) -> None:
         """Post `payload`."""
         self.posted.append((topic, key, payload))
+
+    def pending(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have messages on their way."""
+        return {key for _, key, _ in self.posted} & set(keys)
 
 
 class MemoryRequests:
@@ -92,6 +97,7 @@ class FakeQueue(queues.QueueServiceServicer):
         self.epoch = "epoch-1"
         self.refuse_submit: RpcError | None = None
         self.refuse_withdraw: RpcError | None = None
+        self.cut_snapshots = 0
         self.calls: list[str] = []
         self.tokens: list[str] = []
         self._changed = asyncio.Event()
@@ -225,11 +231,19 @@ class FakeQueue(queues.QueueServiceServicer):
     ) -> AsyncIterator[queues.WatchAttemptsResponse]:
         """The log after a cursor, and what comes."""
         self._note(context)
-        epoch, position = self.epoch, 0
+        epoch, position = self.epoch, len(self.events)
         if request.HasField("after"):
             if request.after.log_epoch != epoch:
                 await abort(context, CursorExpired("this log is another one; begin again without a cursor"))
             position = request.after.position
+        else:
+            self.calls.append("snapshot")
+            for event in self._live():
+                yield queues.WatchAttemptsResponse(events=[event], snapshot=True)
+            if self.cut_snapshots:
+                self.cut_snapshots -= 1
+                await abort(context, ShuttingDown("in the middle of a snapshot"))
+            yield queues.WatchAttemptsResponse(synced=True, cursor=queues.Cursor(log_epoch=epoch, position=position))
         while True:
             changed = self._changed
             if epoch != self.epoch:
@@ -239,6 +253,17 @@ class FakeQueue(queues.QueueServiceServicer):
             cursor = queues.Cursor(log_epoch=epoch, position=position)
             yield queues.WatchAttemptsResponse(events=events, cursor=cursor)
             await changed.wait()
+
+    def _live(self) -> list[queues.EntryEvent]:
+        newest = {event.entry_id: event for event in self.events}
+        found = [newest.get(each) or self._unstarted(each) for each in self.entries]
+        return [event for event in found if event.entry_state < queues.ENTRY_STATE_DONE]
+
+    def restore(self, entries: dict[str, queues.Entry], events: list[queues.EntryEvent]) -> None:
+        """Go back to an older copy of what this service kept, under a new log."""
+        self.entries, self.events = dict(entries), list(events)
+        self.epoch += "x"
+        self._wake()
 
     def _note(self, context: Context) -> None:
         for key, value in context.invocation_metadata() or ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -37,6 +37,10 @@ class _SqlOutbox:
     def add(self, topic: str, key: str, payload: bytes) -> None:
         """Post `payload`."""
         Outbox.add(self._connection, topic, key, payload)
+
+    def pending(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have messages on their way."""
+        return Outbox.pending(self._connection, keys)
 
 
 def sql_work(hub: Hub, clock: Clock) -> Callable[[Connection], Work]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,10 @@ class Posting(Protocol):
 
     def add(self, topic: str, key: str, payload: bytes) -> None:
         """Post `payload`. Messages of one key arrive in order."""
+        ...
+
+    def pending(self, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have messages on their way."""
         ...
 
 

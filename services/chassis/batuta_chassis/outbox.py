@@ -7,6 +7,7 @@ again (`entry_id`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, String, Table, insert, select
@@ -62,6 +63,12 @@ class Outbox:
         row = OutboxRow(key[0], topic, ordering_key, payload)
         after_commit(connection, lambda: database.announce("outbox", row))
         return row
+
+    @staticmethod
+    def pending(connection: Connection, ordering_keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have messages on their way. At most some hundreds of keys."""
+        query = select(OUTBOX.c.ordering_key).where(OUTBOX.c.ordering_key.in_(list(ordering_keys))).distinct()
+        return set(connection.execute(query).scalars())
 
 
 def rows_after(connection: Connection, after: int, limit: int) -> list[OutboxRow]:

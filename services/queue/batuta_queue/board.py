@@ -64,12 +64,11 @@ class Board:
                 if queue_id in self._waiting:
                     self._wake.set()
             return
-        for queue_id in session.agent.queue_ids:
-            ready = self._ready.get(queue_id)
-            if ready is not None and ready.get(session.id) is session:
-                del ready[session.id]
-                if not ready:
-                    del self._ready[queue_id]
+        self._unlist(session)
+
+    def forget(self, session: Session) -> None:
+        """It is given nothing, whatever its credit, until the next `refresh`."""
+        self._unlist(session)
 
     def reserve(self, queue_id: str) -> Session | None:
         """Take one credit of the session that is next for this queue. Give it back with `release`."""
@@ -104,8 +103,13 @@ class Board:
 
     def _take(self, session: Session, count: int) -> None:
         session.reserved += count
+        self._unlist(session)
+        self.refresh(session)
+
+    def _unlist(self, session: Session) -> None:
         for queue_id in session.agent.queue_ids:
             ready = self._ready.get(queue_id)
-            if ready is not None and ready.pop(session.id, None) is session and not ready:
-                del self._ready[queue_id]
-        self.refresh(session)
+            if ready is not None and ready.get(session.id) is session:
+                del ready[session.id]
+                if not ready:
+                    del self._ready[queue_id]

@@ -18,6 +18,7 @@ from batuta_queue.chores import Chores
 from batuta_queue.dispatch import Dispatcher
 from batuta_queue.events import EventLog
 from batuta_queue.inbox import Inbox
+from batuta_queue.introductions import Introductions
 from batuta_queue.leases import BROKER_STARTED, NOT_SENT, Leases
 from batuta_queue.load import Load
 from batuta_queue.model import AttemptPhase, Ref
@@ -32,6 +33,7 @@ from batuta_queue.submit import Submitter
 from batuta_queue.sweeper import Sweeper
 from batuta_queue.telemetry import Telemetry
 from batuta_queue.welcome import Greeter
+from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 
@@ -53,6 +55,7 @@ class Broker:
         self.board = Board()
         self.registry = SessionRegistry(numbers)
         self.telemetry = Telemetry()
+        self.writers = Writers(clock)
         aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock)
         assignments = Assignments(signer, numbers, clock)
         self.queues = Queues(transactor, numbers, clock, ids)
@@ -75,7 +78,15 @@ class Broker:
         self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(transactor, self.registry, self.book, self.board, aftermath, numbers, clock, ids)
         self.sweeper = Sweeper(
-            transactor, self.book, self.registry, self.board, self.leases, self.oversight, numbers, clock
+            transactor,
+            self.book,
+            self.registry,
+            self.board,
+            self.writers,
+            self.leases,
+            self.oversight,
+            numbers,
+            clock,
         )
         self.log = EventLog(transactor, self._hub, numbers)
         self.agents = AgentView(
@@ -116,21 +127,23 @@ class Broker:
         await self._chores.finish()
 
     def _make_streams(self, aftermath: Aftermath, assignments: Assignments) -> SessionStreams:
-        reports = Reports(self._transactor, aftermath, self._clock, self._ids)
+        transactor, numbers, clock, ids = self._transactor, self.numbers, self._clock, self._ids
+        registry, book, board, leases = self.registry, self.book, self.board, self.leases
+        reports = Reports(transactor, aftermath, clock, ids)
+        greeter = Greeter(assignments, numbers, clock)
         return SessionStreams(
-            self._transactor,
-            self.queues,
-            self.registry,
-            self.book,
-            self.board,
-            self.leases,
-            Inbox(self.book, self.board, self.leases, reports, self.telemetry, self._clock),
-            Greeter(assignments, self.numbers, self._clock),
-            aftermath,
+            transactor,
+            registry,
+            board,
+            leases,
+            Introductions(transactor, self.queues, registry, book, board, greeter, aftermath, numbers, clock, ids),
+            Inbox(registry, book, board, leases, reports, self.telemetry, clock),
+            greeter,
+            self.writers,
             self._chores,
-            self.numbers,
-            self._clock,
-            self._ids,
+            numbers,
+            clock,
+            ids,
         )
 
     def _prepare(self, store: QueueStore) -> None:

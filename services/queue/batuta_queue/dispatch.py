@@ -86,7 +86,7 @@ class _Lines:
         for queue_id in queue_ids:
             head = self._heads.get(queue_id)
             if head is None:
-                wanted = self._wanted[queue_id]
+                wanted = self._wanted.get(queue_id, 1)  # an agent may have named its queues anew meanwhile
                 head = self._heads[queue_id] = deque(self._store.waiting(queue_id, wanted, self._now))
                 if len(head) < wanted:
                     self._short.add(queue_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from batuta_proto.agents import v1 as agents
@@ -12,18 +13,27 @@ from batuta_queue.convert_session import held_of, ref_message, report_of
 from batuta_queue.leases import AGENT_LEFT, STREAM_RESET, VANISHED, Leases
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.reports import Reports
-from batuta_queue.sessions import Session
+from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.telemetry import Telemetry
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import ProtocolViolation
+
+_log = logging.getLogger(__name__)
 
 
 class Inbox:
     """Takes the messages of open sessions."""
 
     def __init__(
-        self, book: LeaseBook, board: Board, leases: Leases, reports: Reports, telemetry: Telemetry, clock: Clock
+        self,
+        registry: SessionRegistry,
+        book: LeaseBook,
+        board: Board,
+        leases: Leases,
+        reports: Reports,
+        telemetry: Telemetry,
+        clock: Clock,
     ) -> None:
+        self._registry = registry
         self._book = book
         self._board = board
         self._leases = leases
@@ -32,7 +42,7 @@ class Inbox:
         self._clock = clock
 
     async def take(self, session: Session, message: agents.SessionRequest) -> None:
-        """Do what a message asks. Raises `ProtocolViolation` for a second Hello."""
+        """Do what a message asks; a Hello is not for this."""
         kind = message.WhichOneof("message")
         if kind == "heartbeat":
             await self._heartbeat(session, message.heartbeat)
@@ -42,11 +52,8 @@ class Inbox:
             self._telemetry.keep(session.agent.id, message.telemetry.sample)
         elif kind == "goodbye":
             await self._goodbye(session, message.goodbye)
-        elif kind == "hello":
-            raise ProtocolViolation("a session begins with one Hello; a second one needs a new stream")
         else:
-            # A newer agent's message: whoever sends it does not rely on it.
-            session.unknown_messages += 1
+            _count_unknown(session)
 
     async def _heartbeat(self, session: Session, beat: agents.Heartbeat) -> None:
         held = held_of(beat.held)
@@ -60,6 +67,11 @@ class Inbox:
             if lease.answered and ref not in held and lease.holder.boot_id == session.agent.boot_id
         ]
         self._book.renew(held, now)
+        if beat.heartbeat_number != session.heartbeat_number + 1:
+            # Nothing is lost inside a stream, so one of the two has forgotten what it knew: let it say all again.
+            session.ask_again()
+        session.heartbeat_number = beat.heartbeat_number
+        session.pace(self._registry.period())
         session.beat(held, beat.free_assignments, beat.draining, now, beat.unhealthy_reason)
         self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
@@ -96,3 +108,16 @@ class Inbox:
             lost=[ref_message(ref) for ref in lost],
         )
         session.outgoing.put(agents.SessionResponse(heartbeat_ack=ack))
+
+
+def _count_unknown(session: Session) -> None:
+    """A newer agent's message: whoever sends it does not rely on it."""
+    session.unknown_messages += 1
+    count = session.unknown_messages
+    if count == 10 ** (len(str(count)) - 1):  # the first, the tenth, the hundredth
+        _log.warning(
+            "agent %s (release %s) has sent %d messages of a kind that this broker does not know; they are ignored",
+            session.agent.id,
+            session.agent.version,
+            count,
+        )

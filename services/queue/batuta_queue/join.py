@@ -26,6 +26,7 @@ def join(
     aftermath: Aftermath,
     agent: Agent,
     held: Mapping[Ref, AttemptPhase],
+    now: int,
     chance: Callable[[], float],
 ) -> Joined:
     """Compare what the agent holds with what it should hold.
@@ -33,7 +34,6 @@ def join(
     Offers of earlier streams go back. Of the accepted attempts, those of an earlier boot died with it, and those that
     the agent does not hold are gone; the rest is expected of it.
     """
-    now = agent.connect_millis
     ledger = Ledger(store, aftermath)
     kept: list[tuple[Entry, Attempt]] = []
     for entry, attempt in store.open_attempts(agent.journal_id):

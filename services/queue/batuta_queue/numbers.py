@@ -32,6 +32,17 @@ class Numbers:
     """Share by which the period of one agent may differ, so that agents do not beat together."""
     telemetry_period: float = 5.0
     offline_periods: float = 3.0
+    heartbeats_per_second: float = 1_000.0
+    """What this process takes of all agents together; beyond it the period grows."""
+    longest_heartbeat_period: float = 15.0
+    """Three of these, the jitter included, still fit into the shortest lease."""
+    silence: float = 30.0
+    """A stream on which nothing came for so long is ended. Leases are untouched."""
+    write_within: float = 20.0
+    """A peer that takes nothing for so long loses its stream."""
+    max_sessions: int = 20_000
+    crowded_retry: float = 10.0
+    """When an agent that found no room comes again."""
     hello_within: float = 10.0
     accept_within: float = 10.0
     sweep_period: float = 1.0
@@ -47,6 +58,8 @@ class Numbers:
     claim_batch: int = 256
     """Entries claimed in one transaction."""
     event_batch: int = 500
+    max_watches: int = 1_000
+    """Streams of the event log open at once."""
     touch_period: float = 60.0
     """How often the time of the last heartbeat goes to disk."""
     max_queue_entries: int = 2_000_000

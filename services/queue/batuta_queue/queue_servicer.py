@@ -15,6 +15,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_queue.agent_view import AgentView
 from batuta_queue.batch_submit import BatchSubmitter
 from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
+from batuta_queue.convert_log import part_message
 from batuta_queue.events import EventLog
 from batuta_queue.model import Entry, Queue, QueueCounts
 from batuta_queue.pages import make_token, page_size, read_token
@@ -128,13 +129,12 @@ class QueueServicer(queues.QueueServiceServicer):
     async def WatchAttempts(
         self, request: queues.WatchAttemptsRequest, context: Context[Any, Any]
     ) -> AsyncIterator[queues.WatchAttemptsResponse]:
-        """The event log after a cursor."""
+        """The event log after a cursor, or a snapshot and what comes."""
         after = (request.after.log_epoch, request.after.position) if request.HasField("after") else None
         # Closed at once when the reader leaves, so that no subscription outlives its stream.
         async with aclosing(self._log.watch(after)) as parts:
-            async for epoch, position, events in parts:
-                cursor = queues.Cursor(log_epoch=epoch, position=position)
-                yield queues.WatchAttemptsResponse(events=map(event_message, events), cursor=cursor)
+            async for part in parts:
+                yield part_message(part)
 
     def _entry(self, entry: Entry) -> queues.Entry:
         return entry_message(entry, self._clock.unix_millis())

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator
 
 from batuta_chassis.transactions import Transactor
 from batuta_proto.agents import v1 as agents
-from batuta_queue.aftermath import Aftermath
 from batuta_queue.board import Board
-from batuta_queue.book import LeaseBook
 from batuta_queue.chores import Chores
-from batuta_queue.convert_session import agent_of, held_of
 from batuta_queue.inbox import Inbox
-from batuta_queue.join import Joined, join
+from batuta_queue.introductions import Introductions
 from batuta_queue.leases import STREAM_RESET, Leases
-from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.numbers import Numbers
-from batuta_queue.outgoing import Outgoing
-from batuta_queue.queues import Queues
 from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_queue.welcome import Greeter
+from batuta_queue.writers import Write, Writers
 from batuta_rpc.clock import Clock, within
 from batuta_rpc.errors import ProtocolViolation, ShuttingDown
 from batuta_rpc.ids import Ids
-
-Write = Callable[[agents.SessionResponse], Awaitable[None]]
 
 
 class SessionStreams:
@@ -35,28 +28,26 @@ class SessionStreams:
     def __init__(
         self,
         transactor: Transactor[QueueStore],
-        queues: Queues,
         registry: SessionRegistry,
-        book: LeaseBook,
         board: Board,
         leases: Leases,
+        introductions: Introductions,
         inbox: Inbox,
         greeter: Greeter,
-        aftermath: Aftermath,
+        writers: Writers,
         chores: Chores,
         numbers: Numbers,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._transactor = transactor
-        self._queues = queues
         self._registry = registry
-        self._book = book
         self._board = board
         self._leases = leases
+        self._introductions = introductions
         self._inbox = inbox
         self._greeter = greeter
-        self._aftermath = aftermath
+        self._writers = writers
         self._chores = chores
         self._numbers = numbers
         self._clock = clock
@@ -66,11 +57,14 @@ class SessionStreams:
     async def serve(self, requests: AsyncIterable[agents.SessionRequest], write: Write) -> None:
         """Serve one stream until either side ends it. Raises the error that it is to end with."""
         messages = aiter(requests)
-        session = await self._open(await self._hello(messages))
+        hello = await self._hello(messages)
+        if self._stopped:
+            raise ShuttingDown("the queue service is going down; come back in a moment")
+        session = await self._introductions.first(hello)
         reader = asyncio.create_task(self._read(session, messages), name=f"session:{session.agent.id}")
         try:
-            while (message := await session.outgoing.get()) is not None:
-                await write(message)
+            with self._writers.writer(session.outgoing, write) as writer:
+                await writer.run()
         finally:
             self._close(session)
             reader.cancel()
@@ -97,54 +91,15 @@ class SessionStreams:
             raise ProtocolViolation(f"the first message of a session is Hello, not {found}", found=found)
         return first.hello
 
-    async def _open(self, hello: agents.Hello) -> Session:
-        if self._stopped:
-            raise ShuttingDown("the queue service is going down; come back in a moment")
-        agent = agent_of(hello, self._clock.unix_millis())
-        for queue_id in agent.queue_ids:
-            await self._queues.get(queue_id)
-        self._registry.admit(agent.id, agent.journal_id, self._clock.monotonic())
-        resumed = self._registry.resumes(agent.id, agent.instance_id, hello.resume_session_id)
-        jitter = self._numbers.heartbeat_jitter
-        session = Session(
-            hello.resume_session_id if resumed else self._ids.new_id(),
-            agent,
-            self._book,
-            Outgoing(self._numbers.outgoing_messages, self._numbers.outgoing_bytes),
-            self._numbers.heartbeat_period * self._ids.uniform(1 - jitter, 1 + jitter),
-            self._clock.monotonic(),
-        )
-        held = held_of(hello.held)
-        try:
-            await self._transactor.write(lambda store: self._join(store, session, held, resumed))
-        except BaseException:
-            self._close(session)
-            raise
-        return session
-
-    def _join(self, store: QueueStore, session: Session, held: Mapping[Ref, AttemptPhase], resumed: bool) -> None:
-        joined = join(store, self._aftermath, session.agent, held, lambda: self._ids.uniform(0, 1))
-        store.after_commit(lambda: self._begin(session, joined, held, resumed))
-
-    def _begin(self, session: Session, joined: Joined, held: Mapping[Ref, AttemptPhase], resumed: bool) -> None:
-        """Runs right after the commit, so that whatever commits later finds the session in its place."""
-        if not session.open:
-            return
-        for old in self._registry.replace(session):
-            self._board.refresh(old)
-        session.report_number = joined.report_number
-        session.drain = joined.drain
-        session.held_at_start(held.values())
-        self._book.renew([attempt.ref for _, attempt, _ in joined.expected], self._clock.monotonic())
-        self._greeter.greet(session, joined, resumed)
-        self._board.refresh(session)
-
     async def _read(self, session: Session, messages: AsyncIterator[agents.SessionRequest]) -> None:
         try:
             async for message in messages:
                 if not session.open:
                     return  # another session took over, or this one is being ended: its word no longer counts
-                await self._inbox.take(session, message)
+                if message.WhichOneof("message") == "hello":
+                    await self._introductions.again(session, message.hello)
+                else:
+                    await self._inbox.take(session, message)
             session.outgoing.finish()
         except Exception as error:
             session.outgoing.fail(error)

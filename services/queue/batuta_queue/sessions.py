@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from batuta_proto.agents import v1 as agents
 from batuta_queue.book import LeaseBook
 from batuta_queue.model import Agent, AttemptPhase, Drain, Ref
 from batuta_queue.numbers import Numbers
@@ -24,18 +25,28 @@ class Session:
     """
 
     def __init__(
-        self, session_id: str, agent: Agent, book: LeaseBook, outgoing: Outgoing, period: float, now: float
+        self,
+        session_id: str,
+        agent: Agent,
+        book: LeaseBook,
+        outgoing: Outgoing,
+        period: float,
+        now: float,
+        share: float = 1.0,
     ) -> None:
-        """`period` is how often this agent sends a heartbeat, in seconds."""
+        """`period` is how often agents send a heartbeat, in seconds, and `share` what this one makes of it, so that
+        agents do not beat together."""
         self.id = session_id
-        self.period = period
+        self._share = share
+        self._period = self._period_before = period
         self.agent = agent
         self.outgoing = outgoing
         self.last_heard = now
-        self.heartbeats = 0
+        self.heartbeat_number = 0
         self.report_number = 0
         self.reserved = 0
         self.unknown_messages = 0
+        self.resync_asked = False
         self.draining = False
         """It said itself that it takes no more."""
         self.unhealthy_reason = ""
@@ -52,6 +63,20 @@ class Session:
     def open(self) -> bool:
         """Whether messages can still be sent."""
         return self.outgoing.open
+
+    @property
+    def period(self) -> float:
+        """How often this agent sends a heartbeat."""
+        return self._period * self._share
+
+    @property
+    def longest_period(self) -> float:
+        """The longest period that it may still go by, its own share aside: what it was told last, or before that."""
+        return max(self._period, self._period_before)
+
+    def pace(self, period: float) -> None:
+        """How often agents send heartbeats from now on; the answer to its heartbeat tells it so."""
+        self._period_before, self._period = self._period, period
 
     @property
     def credit(self) -> int:
@@ -92,6 +117,11 @@ class Session:
         """Whether the agent declared an optional behaviour: what needs it is not sent to others."""
         return capability in self.agent.capabilities
 
+    def ask_again(self) -> None:
+        """Have the agent say everything again, if it can. Its answer is a second Hello."""
+        if self.can("resync") and not self.resync_asked:
+            self.resync_asked = self.outgoing.put(agents.SessionResponse(resync=agents.Resync()))
+
     def beat(
         self, held: Mapping[Ref, AttemptPhase], free: int, draining: bool, now: float, unhealthy_reason: str = ""
     ) -> None:
@@ -101,7 +131,6 @@ class Session:
         acknowledgement, are about to leave theirs.
         """
         self.last_heard = now
-        self.heartbeats += 1
         self._pause = max(0, self._pause - 1)
         self.draining = draining
         self.unhealthy_reason = unhealthy_reason
@@ -143,10 +172,21 @@ class SessionRegistry:
         """Whether a session is open and was heard within three periods."""
         if session is None or not session.open:
             return False
-        return now - session.last_heard < self._numbers.heartbeat_period * self._numbers.offline_periods
+        return now - session.last_heard < session.longest_period * self._numbers.offline_periods
+
+    def period(self) -> float:
+        """How often agents send heartbeats: more seldom when there are many, but never so seldom that a lease or the
+        word OFFLINE would depend on one lost heartbeat."""
+        crowded = len(self._by_agent) / self._numbers.heartbeats_per_second
+        return max(self._numbers.heartbeat_period, min(crowded, self._numbers.longest_heartbeat_period))
 
     def admit(self, agent_id: str, journal_id: str, now: float) -> None:
         """Check that an agent may open a session. Raises `RateLimited` or `AgentNameTaken`."""
+        if len(self._by_agent) >= self._numbers.max_sessions and agent_id not in self._by_agent:
+            raise RateLimited(
+                f"{len(self._by_agent)} agents are connected, as many as this broker serves (max_sessions)",
+                retry_delay=self._numbers.crowded_retry,
+            )
         self._limit_rate(agent_id, now)
         other = self._by_agent.get(agent_id)
         if other is not None and other.agent.journal_id != journal_id and self.online(other, now):

@@ -10,7 +10,9 @@ from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.store import QueueStore
+from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
+from batuta_rpc.errors import Unavailable
 
 
 class Sweeper:
@@ -22,6 +24,7 @@ class Sweeper:
         book: LeaseBook,
         registry: SessionRegistry,
         board: Board,
+        writers: Writers,
         leases: Leases,
         oversight: Oversight,
         numbers: Numbers,
@@ -31,6 +34,7 @@ class Sweeper:
         self._book = book
         self._registry = registry
         self._board = board
+        self._writers = writers
         self._leases = leases
         self._oversight = oversight
         self._numbers = numbers
@@ -57,15 +61,23 @@ class Sweeper:
             session = self._registry.of_journal(lease.holder.journal_id)
             if session is not None:
                 session.refused()
-        for session in self._registry.all():
-            if not self._registry.online(session, now):
-                session.pause()
-                self._board.refresh(session)
+        self._watch_sessions(now)
         await self._leases.give_back([lease.ref for lease in late], NO_ANSWER)
         expired = [lease.ref for lease in self._book.expired(now)]
         if not await self._oversight.mass_loss.holds(len(expired)):
             await self._leases.lose(expired, EXPIRED)
         await self._oversight.drains.enforce()
+
+    def _watch_sessions(self, now: float) -> None:
+        self._writers.tear(now, self._numbers.write_within)
+        for session in self._registry.all():
+            if self._registry.online(session, now):
+                continue
+            session.pause()
+            self._board.refresh(session)
+            silent = now - session.last_heard
+            if silent >= max(self._numbers.silence, session.longest_period * self._numbers.offline_periods):
+                session.outgoing.fail(Unavailable(f"nothing came from this agent for {silent:.0f} s; connect again"))
 
     async def touch(self) -> None:
         """Store, once a period, when agents were last heard: for people, and so not for every heartbeat."""
@@ -100,5 +112,7 @@ class Sweeper:
     def _forgive(self, now: float) -> None:
         """This process stood still, so it heard nobody: that proves nothing about them."""
         self._book.renew_all(now)
+        self._writers.forgive(now)
         for session in self._registry.all():
             session.last_heard = max(session.last_heard, now)
+            session.ask_again()

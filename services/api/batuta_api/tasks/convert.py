@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, cast
 
 from batuta_api.moments import stamp
@@ -12,6 +13,7 @@ from batuta_api.tasks.model import (
     Environment,
     Parameter,
     Resources,
+    Retry,
     Source,
     Tail,
     TailKind,
@@ -32,6 +34,7 @@ _PATHS: tuple[str, ...] = (
     "spec.environment",
     "spec.parameters",
     "spec.resources",
+    "spec.retry",
 )
 
 
@@ -74,6 +77,8 @@ def _spec(task: Task, definition: Definition | None) -> tasks.TaskSpec:
         ),
         resources=resources(task.resources),
     )
+    if task.retry != Retry():
+        spec.retry.CopyFrom(retry(task.retry))
     if definition is not None:
         spec.source.CopyFrom(tasks.Source(**{name: getattr(definition.source, name) for name in _SOURCE}))
         for each in definition.parameters:
@@ -90,6 +95,29 @@ def _spec(task: Task, definition: Definition | None) -> tasks.TaskSpec:
 def resources(asked: Resources) -> types.Resources:
     """What is asked of a machine, as the contract writes it."""
     return types.Resources(cpus=asked.cpus, memory_bytes=asked.memory_bytes, gpus=asked.gpus)
+
+
+def retry(asked: Retry) -> types.RetryPolicy:
+    """How often it is tried again, as the contract writes it."""
+    policy = types.RetryPolicy(
+        lease_policy=cast("Any", asked.lease_policy),
+        max_infrastructure_losses=asked.max_losses,
+        max_failures=asked.max_failures,
+    )
+    if asked.time_limit is not None:
+        policy.time_limit.FromTimedelta(asked.time_limit)
+    return policy
+
+
+def _retry(given: types.RetryPolicy) -> Retry:
+    limit = given.time_limit
+    millis = limit.seconds * 1000 + -(-limit.nanos // 1_000_000)  # rounded up: a limit is never none at all
+    return Retry(
+        int(given.lease_policy),
+        given.max_infrastructure_losses if given.HasField("max_infrastructure_losses") else None,
+        given.max_failures if given.HasField("max_failures") else None,
+        timedelta(milliseconds=millis) if given.HasField("time_limit") else None,
+    )
 
 
 def _status(status: TaskStatus) -> tasks.TaskStatus:
@@ -159,6 +187,8 @@ def _take(edit: Edit, task: tasks.Task, path: str) -> None:
         edit.fields["environment"] = Environment(given.python_version, tuple(given.requirements))
     elif path == "spec.resources":
         edit.fields["resources"] = Resources(spec.resources.cpus, spec.resources.memory_bytes, spec.resources.gpus)
+    elif path == "spec.retry":
+        edit.fields["retry"] = _retry(spec.retry)
     elif path == "spec.source":
         edit.definition["source"] = Source(**{name: getattr(spec.source, name) for name in _SOURCE})
     else:

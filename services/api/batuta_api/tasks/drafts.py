@@ -86,6 +86,7 @@ def clone(work: Work, caller: Caller, copy: Copy, now: datetime, ids: Ids) -> tu
         parent_task_id=copy.parent_task_id or original.id,
         environment=original.environment,
         resources=original.resources,
+        retry=original.retry,
     )
     definition = work.tasks.definition(original.id)
     work.tasks.add(made, definition)

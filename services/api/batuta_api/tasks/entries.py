@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from google.rpc import error_details_pb2, status_pb2
@@ -19,7 +20,7 @@ PAYLOAD_BYTES = 256 * 1024
 MEDIA_TYPE = "application/x-protobuf;type=batuta.tasks.v1.Task"
 
 
-def submission(task: Task, shown: tasks.Task, priority: int) -> bytes:
+def submission(task: Task, shown: tasks.Task) -> bytes:
     """A serialized SubmitEntryRequest for a task that has been queued; `shown` is the whole of it for the agent."""
     status = task.status
     payload = shown.SerializeToString()
@@ -29,10 +30,11 @@ def submission(task: Task, shown: tasks.Task, priority: int) -> bytes:
         envelope=queues.SchedulingEnvelope(
             queue_id=status.queue_id,
             task_id=task.id,
-            priority=priority,
+            priority=status.priority,
             owner=task.owner[:128],
             project_id=task.project_id,
             resources=convert.resources(task.resources),
+            retry=convert.retry(task.retry),
             attempt_floor=status.attempt,
         ),
         payload=payload if fits else b"",
@@ -66,6 +68,11 @@ def event(told: queues.EntryEvent) -> EntryEvent | None:
         tails=convert.tails(told.tails),
         event_time=_event_time(told),
     )
+
+
+def asked(entry_ids: Iterable[str]) -> queues.BatchGetEntriesRequest:
+    """The question what has become of entries."""
+    return queues.BatchGetEntriesRequest(entry_ids=list(entry_ids))
 
 
 def cursor(told: queues.Cursor) -> Cursor:

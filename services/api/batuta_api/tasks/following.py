@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batuta_api import topics
-from batuta_api.tasks import entries, events, history
+from batuta_api.tasks import entries, events, history, reconciling
 from batuta_api.tasks.events import EntryEvent
 from batuta_api.tasks.link import Link
-from batuta_api.tasks.model import Phase
+from batuta_api.tasks.model import Phase, Task
 from batuta_api.tasks.store import Cursor
 from batuta_api.work import Work, Works
 from batuta_proto.queues import v1 as queues
 from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import CursorExpired, RpcError
+from batuta_rpc.errors import CursorExpired, RpcError, Unimplemented
 from batuta_rpc.ids import Ids
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _LONGEST_WAIT = 2.0
 """Seconds between two tries: there is one follower, and every task waits for it."""
+_DEADLINE = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -36,6 +38,23 @@ def apply_batch(work: Work, batch: Sequence[EntryEvent], known: Cursor | None, t
     """Apply events that lie between two places. Raises `CursorMoved`, and changes nothing, when `known` is passed."""
     if not work.cursor.advance(known, to):
         raise CursorMoved
+    _apply_all(work, batch, now)
+
+
+def apply_snapshot(work: Work, batch: Sequence[EntryEvent], now: datetime) -> None:
+    """Apply a part of a snapshot, which may come any number of times: the newest event of each live entry."""
+    _apply_all(work, batch, now)
+    for event in batch:
+        reconciling.stray(work, event)
+
+
+def begin_at(work: Work, to: Cursor) -> None:
+    """Go on from here: all that a snapshot told, and all that it left out, has been dealt with."""
+    if not work.cursor.advance(None, to):
+        raise CursorMoved
+
+
+def _apply_all(work: Work, batch: Sequence[EntryEvent], now: datetime) -> None:
     for event in batch:
         try:
             _apply(work, event, now)
@@ -99,9 +118,35 @@ class Follower:
 
     async def _take(self, answer: queues.WatchAttemptsResponse, known: Cursor | None) -> Cursor | None:
         to = entries.cursor(answer.cursor)
-        if to == known or not to.log_epoch:
-            return known
         batch = [event for told in answer.events if (event := entries.event(told)) is not None]
         now = self._clock.now()
+        if answer.snapshot:
+            await self._works.write(lambda work: apply_snapshot(work, batch, now))
+            batch = []
+        if answer.synced and known is None:
+            await self._reconcile()
+            await self._works.write(lambda work: begin_at(work, to))
+            return to
+        if answer.snapshot or to == known or not to.log_epoch:
+            return known
         await self._works.write(lambda work: apply_batch(work, batch, known, to, now))
         return to
+
+    async def _reconcile(self) -> None:
+        """Ask for every entry that ought to be there. Cut off anywhere, it begins again with the next snapshot."""
+        after, asking = "", True
+        while asking:
+            found, after = await self._works.read(partial(reconciling.page, after=after))
+            if found:
+                await self._settle(found)
+            asking = bool(after)
+
+    async def _settle(self, found: Sequence[Task]) -> None:
+        question = entries.asked(task.status.entry_id for task in found)
+        try:
+            answer = await self._stub.BatchGetEntries(question, timeout=_DEADLINE)
+        except Unimplemented:
+            return  # a queue service of before; it tells its log from the beginning
+        told = {each.entry_id: event for each in answer.events if (event := entries.event(each)) is not None}
+        now = self._clock.now()
+        await self._works.write(lambda work: reconciling.settle(work, found, told, now, self._ids))

@@ -54,6 +54,13 @@ def left(work: Work, task: Task, reason: str, message: str, now: datetime) -> No
         _keep(work, task.id, known.ended(Phase.CANCELLED, now, reason, message))
 
 
+def gone(work: Work, task: Task, reason: str, message: str, now: datetime) -> None:
+    """Note that a task's newest attempt is lost to us; one that has ended stays as it ended."""
+    known = work.attempts.get(task.id, task.status.attempt)
+    if known is not None and not known.phase.ended:
+        _keep(work, task.id, known.ended(Phase.LOST, now, reason, message))
+
+
 def _close_older(work: Work, task_id: str, number: int, now: datetime) -> None:
     for older in work.attempts.newest(task_id, 1, before=number):
         if not older.phase.ended:

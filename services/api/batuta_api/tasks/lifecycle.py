@@ -29,6 +29,7 @@ class Place:
     entry_id: str
     queue_id: str
     queue_name: str
+    priority: int = 0
 
 
 def start(task: Task, host: str, now: datetime) -> Task:
@@ -90,6 +91,7 @@ def enqueue(task: Task, place: Place, local_attempt: int, now: datetime) -> Task
             entry_id=place.entry_id,
             queue_id=place.queue_id,
             queue_name=place.queue_name,
+            priority=place.priority,
             enqueue_time=now,
         ),
     )
@@ -142,6 +144,19 @@ def forgotten(task: Task, entry_id: str, now: datetime) -> Task:
         return task
     said = status.message or "aborted; the queue service no longer knew of the run"
     return task.moved(now, state=TaskState.ABORTED, message=said, attempt_open=False, end_time=now)
+
+
+def requeue(task: Task, entry_id: str, reason: str, message: str, now: datetime) -> Task:
+    """Back in line, under this entry: the queue service has lost what it knew. What ran before is fenced off."""
+    return task.moved(
+        now,
+        state=TaskState.QUEUED,
+        reason=reason,
+        message=message,
+        entry_id=entry_id,
+        attempt_open=False,
+        phase=Phase.NONE,
+    )
 
 
 def refuse(task: Task, reason: str, message: str, now: datetime) -> Task:
@@ -199,6 +214,7 @@ _FRESH_RUN: dict[str, Any] = {
     "settled": True,
     "queue_id": "",
     "queue_name": "",
+    "priority": 0,
     "agent_id": "",
     "host": "",
     "exit_code": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -116,6 +116,19 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """How often a run is tried again, and what its lease is. `lease_policy` is a number of the contract's LeasePolicy.
+
+    What is None or 0 is left to the queue.
+    """
+
+    lease_policy: int = 0
+    max_losses: int | None = None
+    max_failures: int | None = None
+    time_limit: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Definition:
     """The bulky part of what is asked, kept apart because most uses of a task do not need it."""
 
@@ -128,6 +141,7 @@ class TaskStatus:
     """What the system sees of a task.
 
     `entry_id`  its entry at the queue service; empty when it has none that still counts.
+    `priority`  that with which it was queued; should the queue service lose the entry, it is submitted again with it.
     `settled`   False between an abort of a queued task and the queue service's word that the entry gets no more
                 attempts: until then the numbers of attempts are not all known, and none may be given out.
     """
@@ -152,6 +166,7 @@ class TaskStatus:
     start_time: datetime | None = None
     end_time: datetime | None = None
     last_proof_time: datetime | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -172,6 +187,7 @@ class Task:
     parent_task_id: str = ""
     environment: Environment = Environment()
     resources: Resources = Resources()
+    retry: Retry = Retry()
     status: TaskStatus = field(default_factory=TaskStatus)
 
     @property

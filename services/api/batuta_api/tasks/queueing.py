@@ -26,9 +26,7 @@ class Leaving:
     tails: tuple[Tail, ...] = ()
 
 
-def enqueue(
-    work: Work, caller: Caller, leaving: Leaving, place: Place, priority: int, now: datetime
-) -> tuple[Task, tasks.Task]:
+def enqueue(work: Work, caller: Caller, leaving: Leaving, place: Place, now: datetime) -> tuple[Task, tasks.Task]:
     """Queue a task: QUEUED, its local attempt ended, and the submission on its way, all in one.
 
     Returns it, and as the contract shows it: the queue gets the very same, so it is rendered once.
@@ -41,7 +39,7 @@ def enqueue(
     _leave(work, leaving, task, attempts.ENQUEUED, f"it put its task into queue {place.queue_name}", now)
     work.tasks.put_status(queued)
     shown = render(queued, work.tasks.definition(task.id))
-    work.outbox.add(topics.SUBMIT, task.id, entries.submission(queued, shown, priority))
+    work.outbox.add(topics.SUBMIT, task.id, entries.submission(queued, shown))
     work.announce(topics.task(task.id))
     return queued, shown
 

@@ -109,10 +109,10 @@ class TaskServicer(tasks.TaskServiceServicer):
     async def EnqueueTask(self, request: tasks.EnqueueTaskRequest, context: Context) -> tasks.EnqueueTaskResponse:
         """Put a task into a queue."""
         queue = await self._around.names.find(request.queue_id, request.queue_name, request.create_queue)
-        place, leaving = Place(self._ids.new_id(), queue.id, queue.name), _leaving(request)
+        place, leaving = Place(self._ids.new_id(), queue.id, queue.name, request.priority), _leaving(request)
 
         def enqueue(work: Work, caller: Caller) -> tasks.EnqueueTaskResponse:
-            _, shown = queueing.enqueue(work, caller, leaving, place, request.priority, self._now())
+            _, shown = queueing.enqueue(work, caller, leaving, place, self._now())
             return tasks.EnqueueTaskResponse(task=shown, entry_id=place.entry_id)
 
         return await self._calls.change("EnqueueTask", request, enqueue)

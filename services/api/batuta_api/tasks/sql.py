@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, literal, select, tuple_, update
@@ -17,6 +17,7 @@ from batuta_api.tasks.model import (
     Parameter,
     Phase,
     Resources,
+    Retry,
     Source,
     Tail,
     TailKind,
@@ -30,7 +31,7 @@ from batuta_chassis.prepared import Prepared
 
 _STATUS = (
     "state reason message attempt attempt_open phase local entry_id settled queue_id queue_name agent_id host "
-    "exit_code signal last_iteration enqueue_time start_time end_time last_proof_time"
+    "exit_code signal last_iteration enqueue_time start_time end_time last_proof_time priority"
 ).split()
 _COLUMNS = [column.name for column in tasks.c]
 _MOMENTS = frozenset(column.name for column in tasks.c if isinstance(column.type, Moment))
@@ -39,6 +40,7 @@ _UPDATE = update(tasks).where(tasks.c.id == bindparam("task_id"))
 _PUT_STATUS = Prepared(_UPDATE, ["generation", "update_time", *_STATUS])
 _DEFINITION = Prepared(select(task_definitions).where(task_definitions.c.task_id == bindparam("task")))
 _DEFINITION_COLUMNS = [column.name for column in task_definitions.c]
+_MILLISECOND = timedelta(milliseconds=1)
 _FLAGS = ("attempt_open", "local", "settled")
 _TAIL = select(attempt_tails.c.end).where(
     attempt_tails.c.task_id == bindparam("task"),
@@ -136,6 +138,17 @@ class SqlTaskStore:
         )
         return [_task(values(row)) for row in self._connection.execute(query).mappings()]
 
+    def with_entries(self, after: str, limit: int) -> list[Task]:
+        """The next live tasks after an id that have an entry at the queue service, by id."""
+        live = [int(TaskState.QUEUED), int(TaskState.RUNNING), int(TaskState.STOPPING)]
+        query = (
+            select(tasks)
+            .where(tasks.c.state.in_(live), tasks.c.entry_id != "", tasks.c.id > after)
+            .order_by(tasks.c.id)
+            .limit(limit)
+        )
+        return [_task(values(row)) for row in self._connection.execute(query).mappings()]
+
     def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
         """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
         known = {(tail.producer, tail.kind): tail.end for tail in self.tails(task_id, attempt)}
@@ -199,9 +212,17 @@ def _head(task: Task) -> dict[str, Any]:
         "cpus": task.resources.cpus,
         "memory_bytes": task.resources.memory_bytes,
         "gpus": task.resources.gpus,
+        "lease_policy": task.retry.lease_policy,
+        "max_losses": task.retry.max_losses,
+        "max_failures": task.retry.max_failures,
+        "time_limit_millis": _millis(task.retry.time_limit),
         "create_time": task.create_time,
         "update_time": task.update_time,
     }
+
+
+def _millis(length: timedelta | None) -> int | None:
+    return None if length is None else length // _MILLISECOND
 
 
 def _status(task: Task) -> dict[str, Any]:
@@ -220,9 +241,17 @@ def _task(fields: dict[str, Any]) -> Task:
     status["state"], status["phase"] = TaskState(status["state"]), Phase(status["phase"])
     requirements = tuple(json.loads(fields.pop("requirements")))
     resources = Resources(fields.pop("cpus"), fields.pop("memory_bytes"), fields.pop("gpus"))
+    limit = fields.pop("time_limit_millis")
+    retry = Retry(
+        fields.pop("lease_policy"),
+        fields.pop("max_losses"),
+        fields.pop("max_failures"),
+        None if limit is None else limit * _MILLISECOND,
+    )
     return Task(
         environment=Environment(fields.pop("python_version"), requirements),
         resources=resources,
+        retry=retry,
         tags=tuple(json.loads(fields.pop("tags"))),
         status=TaskStatus(**status),
         **fields,

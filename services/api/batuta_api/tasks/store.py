@@ -72,6 +72,10 @@ class TaskStore(Protocol):
         """Local runs that have been STOPPING, without a change or a sign of life, since before that time."""
         ...
 
+    def with_entries(self, after: str, limit: int) -> list[Task]:
+        """The next live tasks after an id that have an entry at the queue service, by id."""
+        ...
+
     def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
         """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
         ...

@@ -90,6 +90,12 @@ class MemoryTaskStore:
             if task.status.last_proof_time is None or task.status.last_proof_time < before
         ][:limit]
 
+    def with_entries(self, after: str, limit: int) -> list[Task]:
+        """The next live tasks after an id that have an entry at the queue service, by id."""
+        live = (TaskState.QUEUED, TaskState.RUNNING, TaskState.STOPPING)
+        found = [task for task in self._tasks.values() if task.status.state in live and task.status.entry_id]
+        return sorted((task for task in found if task.id > after), key=lambda task: task.id)[:limit]
+
     def add_tails(self, task_id: str, attempt: int, tails: Iterable[Tail]) -> None:
         """Keep how far producers of a closed attempt had written; of two ends the greater stays."""
         for tail in tails:
