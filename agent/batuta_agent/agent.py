@@ -163,7 +163,8 @@ class Agent:
     def _judge(self, outcome: Outcome) -> int | None:
         """The exit code, if this end is the last one."""
         error = outcome.error
-        if isinstance(error, SessionSuperseded):
+        # A stream of our own that was given up long ago and arrived late is no other process: come again.
+        if isinstance(error, SessionSuperseded) and error.metadata.get("instance_id") != self._instance_id:
             text = "another process took over as this agent; this one ends and must not be started again"
             self._printer.event("superseded", text, "error")
             return EXIT_SUPERSEDED

@@ -19,7 +19,8 @@ class Assignments:
     def __init__(self, folder: StateFolder, workshop: Workshop, limit: int) -> None:
         """`limit`: how many assignments are taken at once."""
         self.limit = limit
-        self.draining = False
+        self.drained = False
+        """The broker's word that nothing new is to be taken. It follows every Welcome for as long as it stands."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when a place has become free."""
         self._folder = folder
@@ -27,6 +28,12 @@ class Assignments:
         self._attempts: dict[Ref, Attempt] = {}
         self._running: dict[Ref, asyncio.Task[None]] = {}
         self._renewed = (0.0, 0.0)
+        self._leaving = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether nothing new is taken, by the broker's word or because this agent leaves."""
+        return self.drained or self._leaving
 
     def resume(self) -> None:
         """Go on with everything that the journal of an agent before us holds; delete folders it knows nothing of."""
@@ -113,7 +120,7 @@ class Assignments:
 
     async def stop_all(self, grace: float) -> None:
         """Cancel every attempt and wait until each is reported and delivered."""
-        self.draining = True
+        self._leaving = True
         for ref, attempt in self._attempts.items():
             message = agents.Cancel(ref=ref.message(), reason=agents.CANCEL_REASON_USER)
             message.grace.FromNanoseconds(int(grace * 1e9))

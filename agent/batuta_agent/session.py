@@ -136,6 +136,7 @@ class Session:
         self._heartbeat_period = _seconds(welcome.heartbeat_period, _HEARTBEAT)
         self._telemetry_period = _seconds(welcome.telemetry_period, _TELEMETRY)
         self._reported = welcome.report_number
+        self._assignments.drained = False  # an undrain may have been missed; a drain that stands is said again
         self._assignments.acknowledge(welcome.report_number)
         self._assignments.renew(sent_at, self._heartbeat_period)
         await self._assignments.expect(welcome.expected)
@@ -230,7 +231,7 @@ class Session:
         elif kind == "report_ack":
             self._assignments.acknowledge(message.report_ack.report_number)
         elif kind in ("drain", "undrain"):
-            self._assignments.draining = kind == "drain"
+            self._assignments.drained = kind == "drain"
             self._beat_now()
         elif kind == "resync":
             self._resync = True

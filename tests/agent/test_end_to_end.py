@@ -283,6 +283,17 @@ async def test_a_superseded_agent_ends_with_a_code_that_service_managers_do_not_
     assert "another process took over" in agent.messages
 
 
+async def test_an_agent_whose_own_late_stream_took_over_connects_again(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    await agent.start()
+    session = await broker.session()
+    hello = await session.take("hello")
+    session.welcome()
+    session.end(SessionSuperseded("this process opened another session", instance_id=hello.instance_id))
+    assert (await (await broker.session()).take("hello")).instance_id == hello.instance_id
+
+
 async def test_an_unknown_queue_is_one_error_that_lists_the_queues_and_says_create_queue(
     broker: ScriptedBroker, agent: AgentProcess
 ) -> None:

@@ -235,6 +235,21 @@ async def test_a_draining_agent_takes_nothing_until_it_is_told_otherwise(bench: 
     assert (await session.take("report")).phase == Phase.ACCEPTED
 
 
+async def test_an_agent_that_missed_the_undrain_takes_work_after_the_next_welcome(
+    bench: Bench, broker: ScriptedBroker
+) -> None:
+    session, _ = await opened(broker)
+    session.welcome(period=0.05)
+    session.send(drain=agents.Drain(reason="maintenance"))
+    while not (await session.take("heartbeat")).draining:
+        pass
+    session.end(None)
+    again, _ = await opened(broker)
+    again.welcome()
+    again.send(assignment=assignment("a"))
+    assert (await again.take("report")).phase == Phase.ACCEPTED
+
+
 async def test_after_a_cut_the_session_is_resumed_at_once_and_unacknowledged_reports_come_again(
     bench: Bench, broker: ScriptedBroker
 ) -> None:

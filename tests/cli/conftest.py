@@ -24,6 +24,7 @@ from batuta_proto.users import v1 as users
 from batuta_rpc import config, errors
 from batuta_rpc.testing import FakeClock, SeededIds
 
+_NOBODY = agents.GetFleetResponse
 ACCESS, SECRET = "KEY", "s3cret%"
 
 
@@ -43,6 +44,7 @@ class State:
     queues: list[queues.Queue] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
+    fleet: Any = field(default_factory=_NOBODY)
     log: list[bytes] = field(default_factory=list[Any])
     cut_log_after: list[int] = field(default_factory=list[Any])
     summaries: list[metrics.ScalarSummary] = field(default_factory=list[Any])
@@ -193,15 +195,63 @@ class Queues(queues.QueueServiceServicer):
     ) -> queues.ListEntriesResponse:
         return queues.ListEntriesResponse(entries=self._state.entries)
 
+    def ReleaseEntry(
+        self, request: queues.ReleaseEntryRequest, context: grpc.ServicerContext
+    ) -> queues.ReleaseEntryResponse:
+        for entry in self._state.entries:
+            if entry.id == request.entry_id:
+                if entry.state == queues.ENTRY_STATE_HELD:
+                    entry.state = queues.ENTRY_STATE_WAITING
+                return queues.ReleaseEntryResponse(entry=entry)
+        fail(context, errors.EntryNotFound(f"there is no entry {request.entry_id!r}."))
+
 
 class Agents(agents.AgentServiceServicer):
-    """Agents in a list."""
+    """Agents in a list. Those that are online cannot be lost."""
 
     def __init__(self, state: State) -> None:
         self._state = state
 
     def ListAgents(self, request: agents.ListAgentsRequest, context: grpc.ServicerContext) -> agents.ListAgentsResponse:
         return agents.ListAgentsResponse(agents=self._state.agents)
+
+    def GetAgent(self, request: agents.GetAgentRequest, context: grpc.ServicerContext) -> agents.GetAgentResponse:
+        return agents.GetAgentResponse(agent=self._find(request.agent_id, context))
+
+    def GetFleet(self, request: agents.GetFleetRequest, context: grpc.ServicerContext) -> agents.GetFleetResponse:
+        return self._state.fleet
+
+    def DrainAgent(self, request: agents.DrainAgentRequest, context: grpc.ServicerContext) -> agents.DrainAgentResponse:
+        agent = self._find(request.agent_id, context)
+        agent.drain.reason = request.reason
+        agent.drain.request_time.FromSeconds(1_770_000_000)
+        if request.HasField("deadline"):
+            agent.drain.deadline.CopyFrom(request.deadline)
+        return agents.DrainAgentResponse(agent=agent)
+
+    def UndrainAgent(
+        self, request: agents.UndrainAgentRequest, context: grpc.ServicerContext
+    ) -> agents.UndrainAgentResponse:
+        agent = self._find(request.agent_id, context)
+        agent.ClearField("drain")
+        return agents.UndrainAgentResponse(agent=agent)
+
+    def DeclareAgentLost(
+        self, request: agents.DeclareAgentLostRequest, context: grpc.ServicerContext
+    ) -> agents.DeclareAgentLostResponse:
+        self._state.asked.append(request)
+        agent = self._find(request.agent_id, context)
+        if agent.state == agents.AGENT_STATE_ONLINE:
+            fail(context, errors.AgentOnline(f"agent {agent.id} is connected, so it is not lost."))
+        lost = len(agent.assignments)
+        del agent.assignments[:]
+        return agents.DeclareAgentLostResponse(agent=agent, lost_count=lost)
+
+    def _find(self, agent_id: str, context: grpc.ServicerContext) -> agents.Agent:
+        for agent in self._state.agents:
+            if agent.id == agent_id:
+                return agent
+        fail(context, errors.AgentNotFound(f"there is no agent {agent_id!r}"))
 
 
 @dataclass

@@ -41,7 +41,7 @@ def test_a_queue_is_shown_by_name_or_id_with_its_entries(batuta: Any, server: An
     for name in ("default", "a" * 32):
         text = batuta("queue", "show", name).text
         assert text.split()[:4] == ["name", "default", "id", "a" * 32]
-        assert text.splitlines()[-1].split() == ["t1", "WAITING", "7", "-", "-", "-"]
+        assert text.splitlines()[-1].split() == ["t1", "WAITING", "7", "-", "-", "-", "-", "-"]
     assert json.loads(batuta("queue", "show", "default", "--json").out)["entries"][0]["task_id"] == "t1"
 
 

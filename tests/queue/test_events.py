@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,3 +228,47 @@ async def test_the_newest_event_of_entries_is_told_whether_they_have_ended_or_no
         ("nobody", queues.ENTRY_STATE_UNSPECIFIED, 0),
         ("waits", queues.ENTRY_STATE_WAITING, 1),
     ]
+
+
+def database(folder: Path) -> dict[Path, bytes]:
+    """The files of the database."""
+    return {path: path.read_bytes() for path in folder.glob("queue.db*")}
+
+
+def restore(folder: Path, backup: dict[Path, bytes]) -> None:
+    """Put them back as they were."""
+    for path in folder.glob("queue.db*"):
+        path.unlink()
+    for path, data in backup.items():
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("note", ["ahead", "missing", "unreadable"])
+async def test_a_restored_database_has_a_new_epoch(open_house: Any, tmp_path: Path, note: str) -> None:
+    async with open_house() as house:
+        await house.submit("e1")
+        before = await house.log_start()
+    backup = database(tmp_path)
+    async with open_house() as house:
+        assert await house.log_start() == before, "a restart alone changes nothing"
+        await house.submit("lost by the restore")
+    restore(tmp_path, backup)
+    if note == "missing":
+        (tmp_path / "queue.log-place").unlink()
+    elif note == "unreadable":
+        (tmp_path / "queue.log-place").write_text("{")
+    async with open_house() as house:
+        with pytest.raises(CursorExpired):
+            await read(watching(house, before))
+        events, _ = await snapshot(house)
+        assert [each.entry_id for each in events] == ["e1"]
+
+
+async def test_a_broker_killed_before_its_first_note_keeps_its_epoch(open_house: Any, tmp_path: Path) -> None:
+    async with open_house() as house:
+        note = (tmp_path / "queue.log-place").read_bytes()
+        before = await house.log_start()
+        await house.submit("e1")
+    (tmp_path / "queue.log-place").write_bytes(note)
+    async with open_house() as house:
+        assert await house.log_start() == before

@@ -191,3 +191,34 @@ async def test_a_death_with_a_known_cause_suspects_no_task(house: Any, explained
     entry = await entry_of(house)
     assert queues.EntryState.Name(entry.state) == f"ENTRY_STATE_{state}"
     assert entry.infrastructure_losses == 2
+
+
+async def test_what_a_machine_had_before_it_was_set_up_anew_can_be_declared_lost(house: Any) -> None:
+    before = house.agent()
+    await before.connect()
+    await house.running_task(before, retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_KEEP))
+    before.cut()
+    await house.clock.run_for(16)
+    anew = house.agent(journal_id="another-folder", max_assignments=2)
+    await anew.connect()
+    mine = await house.running_task(anew, "e2")
+    assert (await declare_lost(house)).lost_count == 1
+    assert (await house.story("WAITING", "LOST"))[-1][3] == "DECLARED_LOST"
+    # What the connected one has stays its own.
+    assert list((await anew.beat()).lost) == []
+    await anew.report(mine.ref, types.ATTEMPT_PHASE_SUCCEEDED)
+    with pytest.raises(AgentOnline):
+        await declare_lost(house)
+
+
+async def test_work_of_an_agent_that_changed_its_name_is_not_lost_with_the_old_one(house: Any) -> None:
+    old = house.agent("old-name", journal_id="folder")
+    await old.connect()
+    assignment = await house.running_task(old)
+    old.cut()
+    new = house.agent("new-name", journal_id="folder")
+    new.held = dict(old.held)
+    assert [each.ref for each in (await new.connect()).expected] == [assignment.ref]
+    with pytest.raises(AgentOnline):
+        await declare_lost(house, "old-name")
+    assert list((await new.beat()).lost) == []

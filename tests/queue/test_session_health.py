@@ -114,6 +114,22 @@ async def test_a_heartbeat_that_is_missing_has_everything_said_again_once(house:
     assert await agent.nothing("resync")
 
 
+async def test_an_agent_whose_heartbeats_are_always_wrong_is_not_asked_at_each_of_them(house: Any) -> None:
+    agent = house.agent()
+    await agent.connect(capabilities=CAPABLE)
+    agent.heartbeat_number += 5
+    await agent.beat()
+    await agent.next("resync")
+    await agent.say_hello(capabilities=CAPABLE)
+    await agent.next("welcome")
+    agent.heartbeat_number += 5
+    assert await agent.nothing("resync")
+    house.clock.advance(31)
+    agent.heartbeat_number += 5
+    await agent.beat()
+    await agent.next("resync")
+
+
 async def test_a_stream_on_which_nothing_comes_is_ended_and_keeps_its_leases(house: Any) -> None:
     agent = house.agent()
     await agent.connect()

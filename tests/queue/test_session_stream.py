@@ -311,6 +311,27 @@ async def test_a_restarted_agent_takes_over_and_the_old_process_is_told_to_exit(
     assert (await house.story("DONE", "SUCCEEDED"))[-1][1] == 1
 
 
+async def test_a_late_hello_of_an_older_process_does_not_end_the_newer_one(house: Any) -> None:
+    old = house.agent(instance_id="old")
+    await old.connect()
+    old.cut()
+    new = house.agent(instance_id="new")
+    await new.connect()
+    old.open()
+    await old.say_hello()
+    assert isinstance(await old.end(), SessionSuperseded)
+    assert (await new.beat()).heartbeat_number == 1
+
+
+async def test_a_stream_that_its_own_process_replaced_says_whose_the_newer_one_is(house: Any) -> None:
+    first, second = house.agent(), house.agent()
+    await first.connect()
+    await second.connect()
+    error = await first.end()
+    assert isinstance(error, SessionSuperseded)
+    assert error.metadata["instance_id"] == first.instance_id
+
+
 async def test_another_machine_under_a_live_name_is_refused_with_what_to_do(house: Any) -> None:
     await house.agent("agent-1").connect()
     clone = house.agent("agent-1", journal_id="another-folder")

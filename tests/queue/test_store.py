@@ -13,12 +13,14 @@ from batuta_chassis.database import Database, sqlite_url
 from batuta_chassis.migrations import migrate
 from batuta_chassis.transactions import SqlTransactor
 from batuta_queue.__main__ import MIGRATIONS
+from batuta_queue.ledger import Ledger
 from batuta_queue.model import (
     NO_PAYLOAD,
     Attempt,
     AttemptPhase,
     Cancel,
     CancelReason,
+    Drain,
     Entry,
     EntryState,
     Event,
@@ -28,23 +30,27 @@ from batuta_queue.model import (
     QueueCounts,
     Reason,
     Ref,
+    Report,
     Resources,
     Tail,
 )
 from batuta_queue.sql import SqlStore
 from batuta_queue.store import Outlook, QueueNameExists, QueueStore
 from batuta_queue.tables import metadata
-from batuta_queue.testing import MemoryTransactor, make_agent, make_attempt, make_entry, make_queue
+from batuta_queue.testing import MemoryTransactor, make_agent, make_attempt, make_entry, make_holder, make_queue
+from batuta_queue.transitions import Step, enter, give_back, offer, report, withdraw
 from batuta_rpc.testing import FakeClock
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Any]:
     if request.param == "memory":
         yield MemoryTransactor()
         return
     clock = FakeClock()
-    database = Database(sqlite_url(tmp_path / "queue.db"), metadata, clock)
+    on_file = request.param == "sqlite"
+    url = sqlite_url(tmp_path / "queue.db") if on_file else request.getfixturevalue("new_database")()
+    database = Database(url, metadata, clock)
     migrate(database.engine, MIGRATIONS)
     yield SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
     await database.close()
@@ -301,3 +307,118 @@ async def test_agents_silent_for_long_are_forgotten_with_their_journals(stores: 
     assert [each.id for each in await stores.read(lambda store: store.agents("", 9))] == ["here"]
     journals = [f"journal-of-{name}" for name in ("gone", "here", "busy")]
     assert await stores.read(lambda store: [store.report_number(each) for each in journals]) == [0, 7, 7]
+
+
+async def test_a_drain_outlives_every_hello_and_ends_when_it_is_taken_back(stores: Any) -> None:
+    drain = Drain("new disks", 5_000, 9_000)
+    await stores.write(lambda store: store.save_agent(make_agent("a")))
+    await stores.write(lambda store: store.save_agent(make_agent("b")))
+    await stores.write(lambda store: store.drain_agent("a", drain))
+    await stores.write(lambda store: store.save_agent(make_agent("a", instance_id="another")))
+    agent = await stores.read(lambda store: store.agent("a"))
+    assert (agent.instance_id, agent.drain) == ("another", drain)
+    assert [each.id for each in await stores.read(lambda store: store.drained_agents())] == ["a"]
+    await stores.write(lambda store: store.drain_agent("a", Drain("for good", 6_000)))
+    assert (await stores.read(lambda store: store.agent("a"))).drain == Drain("for good", 6_000, None)
+    await stores.write(lambda store: store.drain_agent("a", None))
+    assert (await stores.read(lambda store: store.agent("a"))).drain is None
+    assert await stores.read(lambda store: store.drained_agents()) == []
+
+
+async def test_who_left_is_not_among_those_heard_until_it_says_hello_again(stores: Any) -> None:
+    for name, heard in (("a", 1_000), ("b", 2_000), ("c", 3_000)):
+        agent = make_agent(name, heartbeat_millis=heard)
+        await stores.write(lambda store, agent=agent: store.save_agent(agent))
+    await stores.write(lambda store: store.agent_left("c", 4_000))
+    assert await stores.read(lambda store: store.heard_since(2_000)) == {"b": 2_000}
+    assert (await stores.read(lambda store: store.agent("c"))).leave_millis == 4_000
+    await stores.write(lambda store: store.save_agent(make_agent("c", heartbeat_millis=5_000)))
+    assert await stores.read(lambda store: store.heard_since(2_000)) == {"b": 2_000, "c": 5_000}
+
+
+async def test_a_drained_agent_is_not_forgotten(stores: Any) -> None:
+    await stores.write(lambda store: store.open_log("epoch"))
+    for name in ("drained", "silent"):
+        await stores.write(lambda store, name=name: store.save_agent(make_agent(name)))
+    await stores.write(lambda store: store.drain_agent("drained", Drain("", 1_000)))
+    await stores.write(lambda store: store.purge(1_000_000, 10))
+    assert [each.id for each in await stores.read(lambda store: store.agents("", 10))] == ["drained"]
+
+
+async def told(stores: Any, *steps: Step) -> None:
+    def write(store: QueueStore) -> None:
+        ledger = Ledger(store, lambda _steps: None)
+        for step in steps:
+            ledger.record(step)
+        ledger.write()
+
+    await stores.write(write)
+
+
+async def test_the_newest_event_of_an_entry_is_that_of_its_last_change(stores: Any) -> None:
+    await stores.write(lambda store: store.open_log("epoch"))
+    waiting, running = enter(make_entry("w")), enter(make_entry("r"))
+    await told(stores, waiting, running)
+    offered = offer(running.entry, make_holder(), 1, 2_000)
+    await told(stores, offered)
+    assert offered.attempt is not None
+    said = Report(1, offered.attempt.ref, AttemptPhase.ACCEPTED, 3_000)
+    accepted = report(offered.entry, offered.attempt, said, 3_000, 0.5)
+    assert accepted is not None
+    await told(stores, accepted)
+    assert accepted.attempt is not None
+    said = Report(2, offered.attempt.ref, AttemptPhase.RUNNING, 4_000)
+    further = report(accepted.entry, accepted.attempt, said, 4_000, 0.5)
+    assert further is not None
+    await told(stores, further)
+    found = await stores.read(lambda store: store.newest_events(["r", "nobody", "w"]))
+    assert {name: (event.position, event.phase) for name, event in found.items()} == {
+        "w": (1, AttemptPhase.UNSPECIFIED),
+        "r": (5, AttemptPhase.RUNNING),
+    }
+    live = await stores.read(lambda store: store.live_events("", 10))
+    assert [event.entry_id for event in live] == ["r", "w"]
+    assert [event.entry_id for event in await stores.read(lambda store: store.live_events("r", 10))] == ["w"]
+    assert [event.entry_id for event in await stores.read(lambda store: store.live_events("", 1))] == ["r"]
+
+
+async def test_an_entry_taken_out_after_a_lost_attempt_says_so_last(stores: Any) -> None:
+    await stores.write(lambda store: store.open_log("epoch"))
+    await told(stores, enter(make_entry("e")))
+    offered = offer(make_entry("e", position=1), make_holder(), 1, 2_000)
+    await told(stores, offered)
+    assert offered.attempt is not None
+    back = give_back(offered.entry, offered.attempt, Reason("OFFER_RETURNED", ""), 3_000)
+    await told(stores, back)
+    gone = withdraw(back.entry, None, Cancel(0, CancelReason.USER), 4_000)
+    assert gone is not None
+    await told(stores, gone)
+    event = (await stores.read(lambda store: store.newest_events(["e"])))["e"]
+    assert (event.position, event.entry_state) == (4, EntryState.WITHDRAWN)
+    assert await stores.read(lambda store: store.live_events("", 10)) == []
+
+
+async def test_an_event_that_the_log_has_forgotten_is_made_up_from_its_entry(stores: Any) -> None:
+    await stores.write(lambda store: store.open_log("epoch"))
+    await told(stores, enter(make_entry("e")))
+    offered = offer(make_entry("e", position=1), make_holder(), 1, 2_000)
+    await told(stores, offered)
+    await stores.write(lambda store: store.purge(1_000_000, 10))
+    assert await stores.read(lambda store: store.events(0, 10)) == []
+    event = (await stores.read(lambda store: store.newest_events(["e"])))["e"]
+    assert (event.position, event.entry_state, event.attempt, event.phase, event.agent_id, event.event_millis) == (
+        2,
+        EntryState.OFFERED,
+        1,
+        AttemptPhase.OFFERED,
+        "agent-1",
+        2_000,
+    )
+
+
+async def test_a_log_that_is_renewed_keeps_its_events_under_another_epoch(stores: Any) -> None:
+    await stores.write(lambda store: store.open_log("epoch"))
+    await told(stores, enter(make_entry("e")))
+    await stores.write(lambda store: store.renew_log("another"))
+    bounds = await stores.read(lambda store: store.log_bounds())
+    assert (bounds.epoch, bounds.first, bounds.head) == ("another", 1, 1)

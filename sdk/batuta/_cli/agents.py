@@ -10,6 +10,7 @@ from batuta._cli.arguments import SubParsers, add_json, command, whole_number
 from batuta._cli.context import Context
 
 if TYPE_CHECKING:
+    from batuta._cli.client import Client
     from batuta_proto.agents import v1 as agents
 
 
@@ -48,6 +49,7 @@ def list_agents(context: Context, args: argparse.Namespace) -> None:
             return list(answer.agents), answer.next_page_token
 
         found = pages.gather(fetch)
+        lost = "" if args.json else _mass_loss(client)
     if args.json:
         context.print(render.listed("agents", found))
         return
@@ -56,6 +58,8 @@ def list_agents(context: Context, args: argparse.Namespace) -> None:
     context.print(
         tables.render(headers, rows, width=context.width, whole=("ID", "STATE"), right=("RUNS", "CPU", "MEMORY"))
     )
+    if lost:
+        context.note(lost)
 
 
 def make_join_token(context: Context, args: argparse.Namespace) -> None:
@@ -80,24 +84,29 @@ def make_join_token(context: Context, args: argparse.Namespace) -> None:
 
 
 def _row(agent: agents.Agent) -> tuple[object, ...]:
-    from batuta._cli import render
-    from batuta_proto.agents import v1 as agents
+    from batuta._cli import agent_page, render
 
     sample = agent.telemetry.host if agent.HasField("telemetry") else None
     return (
         agent.id,
-        render.word(agents.AgentState, agent.state, "AGENT_STATE_"),
+        agent_page.state_of(agent),
         ", ".join(agent.queue_names or agent.queue_ids),
         f"{len(agent.assignments)}/{agent.max_assignments}",
         "" if sample is None else f"{sample.cpu_percent:.0f} %",
         "" if sample is None else render.size(sample.memory_used_bytes),
-        _gpus(agent),
+        agent_page.gpus_of(agent),
         render.moment(agent.last_heartbeat_time),
         ", ".join(each.task_id for each in agent.assignments),
     )
 
 
-def _gpus(agent: agents.Agent) -> str:
-    """`2 × NVIDIA H200, 1 × NVIDIA L4`."""
-    names = [gpu.display_name for gpu in agent.gpus]
-    return ", ".join(f"{names.count(name)} × {name}" for name in dict.fromkeys(names))
+def _mass_loss(client: Client) -> str:
+    """What an operator has to know of many agents that are gone at once."""
+    from batuta._cli import agent_page
+    from batuta_proto.agents import v1 as agents
+    from batuta_rpc.errors import Unimplemented
+
+    try:
+        return agent_page.mass_loss_words(client.agents.GetFleet(agents.GetFleetRequest()))
+    except Unimplemented:  # a server of an earlier release
+        return ""

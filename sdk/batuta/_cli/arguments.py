@@ -52,5 +52,20 @@ def whole_number(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
     return read
 
 
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """Reads a time such as `90s`, `30m`, `2h`, `1d` as seconds, for argparse."""
+    number, unit = text[:-1], text[-1:]
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m, 2h or 1d, not {text!r}") from None
+    if not 0 <= seconds <= 366 * 86400:
+        raise argparse.ArgumentTypeError(f"must be a year at most, not {text!r}")
+    return seconds
+
+
 positive = whole_number(1)
 """Reads a whole number above zero, for argparse."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from batuta._cli import agents, login, plugins, queues, task_logs, task_metrics, tasks
+from batuta._cli import agent_care, agents, login, plugins, queue_release, queues, task_logs, task_metrics, tasks
 from batuta._cli.arguments import SubParsers, command, verbs
 from batuta._cli.context import Context
 from batuta_rpc.version import VERSION
@@ -34,10 +34,12 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     tasks.add(tree["task",], context)
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
-    tree["queue",] = noun(root, "queue", "queues: make, list, look into", "batuta queue list")
+    tree["queue",] = noun(root, "queue", "queues: make, list, look into, release", "batuta queue list")
     queues.add(tree["queue",], context)
-    tree["agent",] = noun(root, "agent", "agents: list, let one join, start one", "batuta agent list")
+    queue_release.add(tree["queue",], context)
+    tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
     agents.add(tree["agent",], context)
+    agent_care.add(tree["agent",], context)
     plugins.attach(tree, found, argv)
     return parser
 

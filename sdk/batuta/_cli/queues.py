@@ -78,9 +78,11 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
         return
     waiting, running, agents = _counts(queue)
     facts = [("name", queue.display_name), ("id", queue.id), ("made", render.moment(queue.create_time))]
-    context.print(tables.facts([*facts, ("waiting", waiting), ("running", running), ("agents", agents)]))
+    held = queue.status.held_count or ""
+    counts = [("waiting", waiting), ("held", held), ("running", running), ("agents", agents)]
+    context.print(tables.facts([*facts, *counts]))
     if entries:
-        headers = ("TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED")
+        headers = ("TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "TRIES", "WHY")
         rows = [
             (
                 entry.task_id,
@@ -89,10 +91,24 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
                 entry.attempt or "",
                 entry.agent_id,
                 render.moment(entry.enqueue_time),
+                _tries(entry),
+                entry.hold_reason or _pause(entry),
             )
             for entry in entries
         ]
         context.print("\n" + tables.render(headers, rows, width=context.width, whole=("TASK",), right=headers[2:4]))
+
+
+def _tries(entry: queues.Entry) -> str:
+    """`2 lost, 1 failed`: what earlier attempts came to."""
+    ends = ((entry.infrastructure_losses, "lost"), (entry.failures, "failed"), (entry.preemptions, "preempted"))
+    return ", ".join(f"{count} {word}" for count, word in ends if count)
+
+
+def _pause(entry: queues.Entry) -> str:
+    from batuta._cli import render
+
+    return f"waits until {render.moment(entry.not_before_time)}" if entry.HasField("not_before_time") else ""
 
 
 def _counts(queue: queues.Queue) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from batuta_chassis.child import Child
 from batuta_chassis.data_folder import CREDENTIALS, DataFolder
 from batuta_chassis.server import ServiceProcess
 from batuta_chassis.service import Build
-from batuta_chassis.settings import Settings, SettingsError
+from batuta_chassis.settings import Settings, SettingsError, limits_in
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 from batuta_rpc.target import API_PORT, DISPATCH_PORT
@@ -162,6 +162,7 @@ class Deployment:
             tls_cert=self._options.tls_cert if outside else "",
             tls_key=self._options.tls_key if outside else "",
             grace_seconds=3.0,
+            limits=limits_in(os.environ, name),
         )
 
     def _dispatch(self, settings: Mapping[str, Settings]) -> str:

@@ -163,10 +163,11 @@ async def serve(build: Build, settings: Settings, clock: Clock, ids: Ids) -> Non
         await process.stop()
 
 
-def run(service: str, build: Build, argv: Sequence[str] | None = None) -> int:
-    """The `main` of a service: read settings, serve, and return the exit status."""
+def run(service: str, build: Build, argv: Sequence[str] | None = None, limits_help: str = "") -> int:
+    """The `main` of a service: read settings, serve, and return the exit status. See `Settings.load` for
+    `limits_help`."""
     try:
-        settings = Settings.load(service, argv)
+        settings = Settings.load(service, argv, limits_help=limits_help)
         configure(settings.log_level)
         asyncio.run(serve(build, settings, SystemClock(), SystemIds()))
     except SettingsError as error:

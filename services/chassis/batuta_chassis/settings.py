@@ -1,6 +1,7 @@
 """What a service process is told at its start: by flags, else by environment variables, else by defaults.
 
-Flag `--data-dir` of the queue service is the variable `BATUTA_QUEUE_DATA_DIR`, and so on for each field.
+Flag `--data-dir` of the queue service is the variable `BATUTA_QUEUE_DATA_DIR`, and so on for each field. Limits are
+given by `--limit name=value` or `BATUTA_QUEUE_LIMIT_<NAME>`; see `batuta_chassis.limits`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Settings:
     dispatch_endpoint: str = field(default="", metadata={"help": "where agents dial, as they see it: host:port"})
     grace_seconds: float = field(default=10.0, metadata={"help": "how long calls may go on after SIGTERM"})
     log_level: str = field(default="INFO", metadata={"help": "DEBUG, INFO, WARNING or ERROR"})
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Limits that are not at their defaults, by name; the service reads them."""
 
     def __post_init__(self) -> None:
         """Fill in what depends on other fields, and refuse what cannot work."""
@@ -61,17 +64,31 @@ class Settings:
 
     @classmethod
     def load(
-        cls, service: str, argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None
+        cls,
+        service: str,
+        argv: Sequence[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        limits_help: str = "",
     ) -> Settings:
-        """Read flags (`argv`, default: the process's) and environment. Raises `SettingsError`."""
+        """Read flags (`argv`, default: the process's) and environment. `limits_help` lists the limits, for a service
+        that has some. Raises `SettingsError`."""
         environ = os.environ if environ is None else environ
-        parser = argparse.ArgumentParser(prog=f"batuta-{service}", description=f"The {service} service of Batuta.")
+        parser = argparse.ArgumentParser(
+            prog=f"batuta-{service}",
+            description=f"The {service} service of Batuta.",
+            epilog=f"Limits, with their defaults:\n{limits_help}" if limits_help else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if limits_help:
+            parser.add_argument(
+                "--limit", action="append", default=[], metavar="NAME=VALUE", help="set a limit; may be repeated"
+            )
         parser.add_argument("--data-dir", help="folder of everything this service keeps")
         for each in fields(cls):
             if "help" in each.metadata:
                 parser.add_argument(_flag(each.name), help=each.metadata["help"])
         given = vars(parser.parse_args(argv))
-        values: dict[str, object] = {}
+        values: dict[str, object] = {"limits": {**limits_in(environ, service), **_pairs(given.get("limit") or ())}}
         for each in fields(cls):
             text = given.get(each.name)
             if text is None:
@@ -119,6 +136,22 @@ class Settings:
         for folder in (self.data_dir, self.keys_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.data_dir.chmod(0o700)
+
+
+def limits_in(environ: Mapping[str, str], service: str) -> dict[str, str]:
+    """The limits of a service that the environment sets, by name."""
+    prefix = f"BATUTA_{service}_LIMIT_".upper()
+    return {name[len(prefix) :].lower(): text for name, text in environ.items() if name.startswith(prefix)}
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SettingsError(f"--limit takes NAME=VALUE, not {text!r}")
+        pairs[name.strip().replace("-", "_")] = value.strip()
+    return pairs
 
 
 def _flag(name: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from batuta_chassis.database import Database
+from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.requests import purge
 from batuta_chassis.server import run
@@ -19,6 +20,7 @@ from batuta_queue import agent_servicer, dispatch_servicer, queue_servicer
 from batuta_queue.agent_servicer import AgentServicer
 from batuta_queue.broker import Broker
 from batuta_queue.dispatch_servicer import DispatchServicer
+from batuta_queue.log_marker import LogMarker
 from batuta_queue.numbers import Numbers
 from batuta_queue.queue_servicer import QueueServicer
 from batuta_queue.sql import SqlStore
@@ -31,13 +33,17 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None) -> Service:
-    """The queue service over the database that `settings` name, brought to the newest schema and started."""
-    database = Database(settings.database_url, metadata, clock)
+    """The queue service over the database that `settings` name, brought to the newest schema and started.
+
+    `numbers` are those that the settings give, unless a test brings its own.
+    """
+    numbers = numbers or read_limits(Numbers, settings.limits)
+    database = Database(settings.database_url, metadata, clock, schema=settings.service, ids=ids)
     try:
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
         signer = Signer.load_or_create(settings.keys_dir, ATTEMPT_ISSUER, clock, ids)
-        broker = Broker(transactor, signer, clock, ids, numbers)
+        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings))
         await broker.start()
     except BaseException:
         await database.close()
@@ -66,9 +72,15 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
     )
 
 
+def _marker(settings: Settings) -> LogMarker | None:
+    """Only a database that is a file of this process alone can have a note beside it."""
+    alone = settings.database_url.startswith("sqlite")
+    return LogMarker(settings.data_dir / "queue.log-place") if alone else None
+
+
 def main() -> int:
     """`batuta-queue`."""
-    return run("queue", build)
+    return run("queue", build, limits_help=described(limits_of(Numbers)))
 
 
 if __name__ == "__main__":

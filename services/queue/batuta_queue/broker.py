@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Sequence
 
 from batuta_chassis.hub import Hub
@@ -21,6 +23,7 @@ from batuta_queue.inbox import Inbox
 from batuta_queue.introductions import Introductions
 from batuta_queue.leases import BROKER_STARTED, NOT_SENT, Leases
 from batuta_queue.load import Load
+from batuta_queue.log_marker import LogMarker
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
@@ -37,17 +40,27 @@ from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 
+_log = logging.getLogger(__name__)
+
 
 class Broker:
     """One broker. `start` it before use, run its `background`, then `drain` and `stop` it."""
 
     def __init__(
-        self, transactor: Transactor[QueueStore], signer: Signer, clock: Clock, ids: Ids, numbers: Numbers | None = None
+        self,
+        transactor: Transactor[QueueStore],
+        signer: Signer,
+        clock: Clock,
+        ids: Ids,
+        numbers: Numbers | None = None,
+        marker: LogMarker | None = None,
     ) -> None:
+        """`marker` is for a database that this process alone has."""
         self.numbers = numbers = numbers or Numbers()
         self._transactor = transactor
         self._clock = clock
         self._ids = ids
+        self._marker = marker
         self._chores = Chores()
         self._load = Load(numbers)
         self._hub = Hub(clock)
@@ -96,6 +109,7 @@ class Broker:
     async def start(self) -> None:
         """Make what exists from the first start, and take up what an earlier process left."""
         await self._transactor.write(self._prepare)
+        await self._note_log()
         left = await self._transactor.read(lambda store: store.open_attempts())
         now = self._clock.monotonic()
         offered: list[Ref] = []
@@ -114,7 +128,7 @@ class Broker:
     @property
     def background(self) -> Sequence[Hook]:
         """What runs as long as the broker does."""
-        return (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge)
+        return (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge, self._keep_noting)
 
     async def drain(self) -> None:
         """Offer nothing more and send agents and readers away."""
@@ -125,6 +139,17 @@ class Broker:
     async def stop(self) -> None:
         """Finish what has begun."""
         await self._chores.finish()
+        await self._note_log()
+
+    async def _keep_noting(self) -> None:
+        while self._marker is not None:
+            await self._clock.sleep(self.numbers.touch_period)
+            await self._note_log()
+
+    async def _note_log(self) -> None:
+        if self._marker is not None:
+            bounds = await self._transactor.read(lambda store: store.log_bounds())
+            await asyncio.to_thread(self._marker.write, bounds)
 
     def _make_streams(self, aftermath: Aftermath, assignments: Assignments) -> SessionStreams:
         transactor, numbers, clock, ids = self._transactor, self.numbers, self._clock, self._ids
@@ -148,6 +173,10 @@ class Broker:
 
     def _prepare(self, store: QueueStore) -> None:
         store.open_log(self._ids.new_id())
+        bounds = store.log_bounds()
+        if self._marker is not None and self._marker.was_restored(bounds):
+            _log.warning("the database was restored, or its note is gone: its event log begins a new epoch")
+            store.renew_log(self._ids.new_id())
         self.queues.prepare(store)
         queue_ids = [queue.id for queue in store.queues("", self.numbers.max_queues)]
         self._load.start(store.count_entries(queue_ids))

@@ -17,6 +17,7 @@ from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.telemetry import Telemetry
 from batuta_rpc.clock import Clock
 
+_LONG = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +56,14 @@ class Inbox:
         else:
             _count_unknown(session)
 
+    def listens_again(self, session: Session, begun: float) -> None:
+        """A message was taken. Where that took long, because the store was slow, the silence meanwhile was ours: what
+        the agent said is still unread, and proves nothing about it."""
+        now = self._clock.monotonic()
+        if now - begun > _LONG:
+            session.last_heard = max(session.last_heard, now)
+            self._book.renew(list(self._book.of(session.agent.journal_id)), now)
+
     async def _heartbeat(self, session: Session, beat: agents.Heartbeat) -> None:
         held = held_of(beat.held)
         leased = self._book.of(session.agent.journal_id)
@@ -69,9 +78,14 @@ class Inbox:
         self._book.renew(held, now)
         if beat.heartbeat_number != session.heartbeat_number + 1:
             # Nothing is lost inside a stream, so one of the two has forgotten what it knew: let it say all again.
-            session.ask_again()
+            session.ask_again(now)
         session.heartbeat_number = beat.heartbeat_number
         session.pace(self._registry.period())
+        if beat.unhealthy_reason != session.unhealthy_reason:
+            words = (
+                f"is not well and gets no work: {beat.unhealthy_reason}" if beat.unhealthy_reason else "is well again"
+            )
+            _log.warning("agent %s %s", session.agent.id, words)
         session.beat(held, beat.free_assignments, beat.draining, now, beat.unhealthy_reason)
         self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
@@ -93,11 +107,13 @@ class Inbox:
 
     async def _goodbye(self, session: Session, goodbye: agents.Goodbye) -> None:
         session.draining = True
-        await self._leases.note_left(session.agent.id)
         self._board.refresh(session)
         await self._leases.give_back(list(session.offers), STREAM_RESET)
-        if not goodbye.keep_leases:
+        # A newer process of this agent may have come meanwhile: what it has is not this one's to give.
+        if not goodbye.keep_leases and session.open:
             await self._leases.lose(list(self._book.of(session.agent.journal_id)), AGENT_LEFT)
+        if session.open:
+            await self._leases.note_left(session.agent.id)
         session.outgoing.finish()
 
     @staticmethod

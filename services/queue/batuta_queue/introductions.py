@@ -54,10 +54,12 @@ class Introductions:
         self._ids = ids
 
     async def first(self, hello: agents.Hello) -> Session:
-        """The session that a Hello begins. It is in its place, and Welcome on its way, once this returns; when this
-        raises, the session may be in its place all the same, and `undo` has been called with it."""
+        """The session that a Hello begins: in its place, and Welcome on its way. When this raises, nothing is left.
+
+        Raises `QueueNotFound`, `AgentNameTaken`, `SessionSuperseded` and `RateLimited`.
+        """
         agent = await self._agent(hello)
-        self._registry.admit(agent.id, agent.journal_id, self._clock.monotonic())
+        self._registry.admit(agent, self._clock.monotonic())
         resumed = self._registry.resumes(agent.id, agent.instance_id, hello.resume_session_id)
         jitter = self._numbers.heartbeat_jitter
         session = Session(

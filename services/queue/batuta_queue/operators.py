@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from batuta_chassis.transactions import Transactor
 from batuta_queue.agent_view import no_agent
@@ -54,17 +55,18 @@ class Operators:
     async def declare_lost(self, agent_id: str, reason: str, *, explained: bool) -> int:
         """End all that an agent has as lost, whatever the lease policy. Returns how many attempts that were.
 
-        `explained`: the cause is known, so no task is suspected. Raises `AgentNotFound` and `AgentOnline`.
+        Of an agent that is connected only what it had under an earlier state folder can be lost: nothing else may ever
+        end that, when its machine was set up anew under its old name. `explained`: the cause is known, so no task is
+        suspected. Raises `AgentNotFound`, and `AgentOnline` when the agent is connected and has left nothing behind.
         """
         known = await self._transactor.read(lambda store: store.agent(agent_id))
         if known is None:
             raise no_agent(agent_id)
-        session = self._registry.of_agent(agent_id)
-        if self._registry.online(session, self._clock.monotonic()):
-            raise _online(agent_id)
+        now = self._clock.monotonic()
+        alive = {each.agent.journal_id for each in self._registry.all() if self._registry.online(each, now)}
         why = f"an operator declared its agent lost{f': {reason}' if reason else ''}"
         loss = Loss(Reason("DECLARED_LOST", why, 14), suspicious=not explained, moves=True)
-        count = await self._transactor.write(lambda store: self._lose(store, known, loss))
+        count = await self._transactor.write(lambda store: self._lose(store, known, alive, loss))
         _log.warning("agent %s was declared lost with %d attempts: %s", agent_id, count, reason or "no reason given")
         return count
 
@@ -87,21 +89,26 @@ class Operators:
             session.outgoing.put(drain_message(drain))
         self._board.refresh(session)
 
-    def _lose(self, store: QueueStore, known: Agent, loss: Loss) -> int:
+    def _lose(self, store: QueueStore, known: Agent, alive: Collection[str], loss: Loss) -> int:
         now = self._clock.unix_millis()
         agent = store.agent(known.id)
         if agent is None or agent.connect_millis != known.connect_millis or agent.instance_id != known.instance_id:
             raise _online(known.id)  # it came back between the look and this
+        of_agent = [each for each in store.open_attempts() if each[1].holder.agent_id == agent.id]
+        left = [each for each in of_agent if each[1].holder.journal_id not in alive]
+        if agent.journal_id in alive and not left:
+            raise _online(agent.id)
         ledger = Ledger(store, self._aftermath)
         count = 0
-        for entry, attempt in store.open_attempts(agent.journal_id):
+        for entry, attempt in left:
             if attempt.phase is AttemptPhase.OFFERED:
                 ledger.record(give_back(entry, attempt, loss.reason, now))
             else:
                 ledger.record(lose(entry, attempt, loss, now, self._ids.uniform(0, 1)))
                 count += 1
         ledger.write()
-        store.agent_left(agent.id, now)
+        if agent.journal_id not in alive:
+            store.agent_left(agent.id, now)
         return count
 
 

@@ -61,6 +61,8 @@ class SessionStreams:
         if self._stopped:
             raise ShuttingDown("the queue service is going down; come back in a moment")
         session = await self._introductions.first(hello)
+        if self._stopped:  # meanwhile
+            self._disconnect(session)
         reader = asyncio.create_task(self._read(session, messages), name=f"session:{session.agent.id}")
         try:
             with self._writers.writer(session.outgoing, write) as writer:
@@ -74,10 +76,13 @@ class SessionStreams:
         """Send every agent away for a while: the process is going down. Leases are untouched."""
         self._stopped = True
         for session in self._registry.all():
-            after = self._ids.uniform(0.1, self._numbers.disconnect_spread)
-            session.outgoing.put(self._greeter.disconnect(after))
-            session.outgoing.finish()
-            self._board.refresh(session)
+            self._disconnect(session)
+
+    def _disconnect(self, session: Session) -> None:
+        after = self._ids.uniform(0.1, self._numbers.disconnect_spread)
+        session.outgoing.put(self._greeter.disconnect(after))
+        session.outgoing.finish()
+        self._board.refresh(session)
 
     async def _hello(self, messages: AsyncIterator[agents.SessionRequest]) -> agents.Hello:
         try:
@@ -96,13 +101,21 @@ class SessionStreams:
             async for message in messages:
                 if not session.open:
                     return  # another session took over, or this one is being ended: its word no longer counts
-                if message.WhichOneof("message") == "hello":
-                    await self._introductions.again(session, message.hello)
-                else:
-                    await self._inbox.take(session, message)
+                await self._take(session, message)
             session.outgoing.finish()
         except Exception as error:
             session.outgoing.fail(error)
+
+    async def _take(self, session: Session, message: agents.SessionRequest) -> None:
+        begun, session.taking = self._clock.monotonic(), True
+        try:
+            if message.WhichOneof("message") == "hello":
+                await self._introductions.again(session, message.hello)
+            else:
+                await self._inbox.take(session, message)
+        finally:
+            session.taking = False
+            self._inbox.listens_again(session, begun)
 
     def _close(self, session: Session) -> None:
         self._registry.remove(session)

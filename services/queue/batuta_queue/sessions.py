@@ -13,6 +13,7 @@ from batuta_queue.outgoing import Outgoing
 from batuta_rpc.errors import AgentNameTaken, RateLimited, RpcError, SessionSuperseded
 
 _REMEMBERED = 100_000
+_RESYNC_PAUSE = 30.0
 _LONGEST_PAUSE = 64
 """Heartbeats, at most, for which an agent that refuses whatever it is offered is left alone."""
 
@@ -47,6 +48,9 @@ class Session:
         self.reserved = 0
         self.unknown_messages = 0
         self.resync_asked = False
+        self.taking = False
+        """A message of it is being taken, and the next ones wait for that."""
+        self._ask_after = 0.0
         self.draining = False
         """It said itself that it takes no more."""
         self.unhealthy_reason = ""
@@ -117,9 +121,11 @@ class Session:
         """Whether the agent declared an optional behaviour: what needs it is not sent to others."""
         return capability in self.agent.capabilities
 
-    def ask_again(self) -> None:
-        """Have the agent say everything again, if it can. Its answer is a second Hello."""
-        if self.can("resync") and not self.resync_asked:
+    def ask_again(self, now: float) -> None:
+        """Have the agent say everything again, if it can; not twice within a pause, for the answer is a transaction.
+        It comes as a second Hello."""
+        if self.can("resync") and not self.resync_asked and now >= self._ask_after:
+            self._ask_after = now + _RESYNC_PAUSE
             self.resync_asked = self.outgoing.put(agents.SessionResponse(resync=agents.Resync()))
 
     def beat(
@@ -151,7 +157,8 @@ class SessionRegistry:
         self._by_agent: dict[str, Session] = {}
         self._by_journal: dict[str, Session] = {}
         self._registrations: dict[str, deque[float]] = {}
-        self._last: dict[str, tuple[str, str]] = {}
+        self._last: dict[str, tuple[Agent, str]] = {}
+        self._retired: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._by_agent)
@@ -180,14 +187,18 @@ class SessionRegistry:
         crowded = len(self._by_agent) / self._numbers.heartbeats_per_second
         return max(self._numbers.heartbeat_period, min(crowded, self._numbers.longest_heartbeat_period))
 
-    def admit(self, agent_id: str, journal_id: str, now: float) -> None:
-        """Check that an agent may open a session. Raises `RateLimited` or `AgentNameTaken`."""
+    def admit(self, agent: Agent, now: float) -> None:
+        """Check that an agent may open a session. Raises `RateLimited`, `AgentNameTaken`, or `SessionSuperseded` for a
+        process whose state folder a newer one has by now: its Hello was long on its way."""
+        agent_id, journal_id = agent.id, agent.journal_id
         if len(self._by_agent) >= self._numbers.max_sessions and agent_id not in self._by_agent:
             raise RateLimited(
                 f"{len(self._by_agent)} agents are connected, as many as this broker serves (max_sessions)",
                 retry_delay=self._numbers.crowded_retry,
             )
         self._limit_rate(agent_id, now)
+        if agent.instance_id in self._retired:
+            raise SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent_id)
         other = self._by_agent.get(agent_id)
         if other is not None and other.agent.journal_id != journal_id and self.online(other, now):
             raise AgentNameTaken(
@@ -201,7 +212,8 @@ class SessionRegistry:
 
     def resumes(self, agent_id: str, instance_id: str, session_id: str) -> bool:
         """Whether this process had that session, and nobody else had one since."""
-        return bool(session_id) and self._last.get(agent_id) == (instance_id, session_id)
+        last, last_id = self._last.get(agent_id, (None, ""))
+        return bool(session_id) and last is not None and (last.instance_id, last_id) == (instance_id, session_id)
 
     def replace(self, session: Session) -> list[Session]:
         """Make `session` the one of its agent and journal. Returns those that it ends."""
@@ -212,10 +224,13 @@ class SessionRegistry:
             each.outgoing.fail(_superseded(each, session))
         self._by_agent[session.agent.id] = session
         self._by_journal[session.agent.journal_id] = session
-        self._last.pop(session.agent.id, None)
-        self._last[session.agent.id] = (session.agent.instance_id, session.id)
-        if len(self._last) > _REMEMBERED:
-            del self._last[next(iter(self._last))]
+        last, _ = self._last.pop(session.agent.id, (session.agent, ""))
+        self._last[session.agent.id] = (session.agent, session.id)
+        if last.journal_id == session.agent.journal_id and last.instance_id != session.agent.instance_id:
+            self._retired[last.instance_id] = None
+        for remembered in (self._last, self._retired):
+            if len(remembered) > _REMEMBERED:
+                del remembered[next(iter(remembered))]
         return ended
 
     def remove(self, session: Session) -> None:
@@ -251,4 +266,5 @@ def _superseded(old: Session, new: Session) -> RpcError:
         "this process opened another session" if same else "a newer process of this agent took over: exit",
         agent_id=old.agent.id,
         session_id=new.id,
+        instance_id=new.agent.instance_id,
     )

@@ -67,6 +67,10 @@ class EventRows:
         if self._connection.execute(_BOUNDS).first() is None:
             self._connection.execute(insert(log), {"id": _LOG_ID, "epoch": epoch, "head": 0, "first": 1})
 
+    def renew_log(self, epoch: str) -> None:
+        """See `QueueStore.renew_log`."""
+        self._connection.execute(update(log).where(log.c.id == _LOG_ID).values(epoch=epoch))
+
     def purge(self, before: int, limit: int) -> int:
         """See `QueueStore.purge`."""
         old = self._connection.execute(_OLD_ENTRIES, {"before": before, "count": limit}).scalars().all()
@@ -80,8 +84,13 @@ class EventRows:
         return len(old) + self._purge_events(before, limit) + self._purge_agents(before, limit)
 
     def _purge_agents(self, before: int, limit: int) -> int:
-        """Forget agents that were silent for so long, and the journals that no agent has any more."""
-        silent = select(agents.c.id).where(agents.c.heartbeat_millis < before).limit(limit)
+        """Forget agents that were silent for so long, and the journals that no agent has any more. A drain that stands
+        is remembered, and its agent with it."""
+        silent = (
+            select(agents.c.id)
+            .where(agents.c.heartbeat_millis < before, agents.c.drain_request_millis.is_(None))
+            .limit(limit)
+        )
         gone = self._connection.execute(delete(agents).where(agents.c.id.in_(silent))).rowcount
         if gone:
             used = select(agents.c.journal_id).union(select(attempts.c.journal_id).where(attempts.c.phase < _OPEN))

@@ -191,9 +191,14 @@ class QueueStore(Protocol):
         """Give the log its id, if it has none yet."""
         ...
 
+    def renew_log(self, epoch: str) -> None:
+        """Give the log another id: every cursor of before is void."""
+        ...
+
     # the rest
     def purge(self, before: int, limit: int) -> int:
-        """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time.
+        """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time; not
+        agents whose drain stands.
 
         Returns how many.
         """

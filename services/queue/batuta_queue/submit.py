@@ -19,7 +19,7 @@ from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import enter, next_attempt, offer, release, withdraw
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import EntryNotFound, QueueFull
+from batuta_rpc.errors import EntryNotFound, QueueFull, TooLarge
 
 
 class Submitter:
@@ -50,9 +50,15 @@ class Submitter:
     async def submit(self, request: queues.SubmitEntryRequest) -> Entry:
         """Store an entry, and offer it at once if an agent waits. The same id again changes nothing.
 
-        Raises `QueueNotFound` and `QueueFull`.
+        Raises `QueueNotFound`, `TooLarge` and `QueueFull`.
         """
         queue = await self._queues.get(request.envelope.queue_id)
+        if len(request.payload) > self._numbers.max_payload_bytes:
+            raise TooLarge(
+                f"the payload has {len(request.payload)} bytes and an entry's may have "
+                f"{self._numbers.max_payload_bytes} (max_payload_bytes); leave it out, and the agent fetches the task",
+                limit=self._numbers.max_payload_bytes,
+            )
         try:
             self._load.admit(queue)
         except QueueFull:

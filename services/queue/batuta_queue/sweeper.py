@@ -6,6 +6,7 @@ from batuta_chassis.transactions import Transactor
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.leases import EXPIRED, NO_ANSWER, Leases
+from batuta_queue.model import Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
 from batuta_queue.sessions import SessionRegistry
@@ -45,10 +46,14 @@ class Sweeper:
         """Sweep for ever."""
         last = self._clock.monotonic()
         while True:
+            begun = self._clock.monotonic()
             await self._clock.sleep(self._numbers.sweep_period)
             now = self._clock.monotonic()
-            if now - last > self._numbers.sweep_period + self._numbers.stall_after:
+            allowed = self._numbers.sweep_period + self._numbers.stall_after
+            if now - last > allowed:
                 self._forgive(now)
+            if now - begun > allowed:  # not for a slow store: it has enough to do
+                self._ask_all_again(now)
             last = now
             await self.sweep()
 
@@ -63,15 +68,24 @@ class Sweeper:
                 session.refused()
         self._watch_sessions(now)
         await self._leases.give_back([lease.ref for lease in late], NO_ANSWER)
-        expired = [lease.ref for lease in self._book.expired(now)]
-        if not await self._oversight.mass_loss.holds(len(expired)):
-            await self._leases.lose(expired, EXPIRED)
+        if not await self._oversight.mass_loss.holds(len(self._expired(now))):
+            # Looked at again: an agent may have come back meanwhile.
+            await self._leases.lose(self._expired(now), EXPIRED)
         await self._oversight.drains.enforce()
+
+    def _expired(self, now: float) -> list[Ref]:
+        """Attempts whose leases have run out, but for those of agents to whom we do not listen at the moment."""
+        expired: list[Ref] = []
+        for lease in self._book.expired(now):
+            session = self._registry.of_journal(lease.holder.journal_id)
+            if session is None or not session.taking:
+                expired.append(lease.ref)
+        return expired
 
     def _watch_sessions(self, now: float) -> None:
         self._writers.tear(now, self._numbers.write_within)
         for session in self._registry.all():
-            if self._registry.online(session, now):
+            if session.taking or self._registry.online(session, now):
                 continue
             session.pause()
             self._board.refresh(session)
@@ -115,4 +129,7 @@ class Sweeper:
         self._writers.forgive(now)
         for session in self._registry.all():
             session.last_heard = max(session.last_heard, now)
-            session.ask_again()
+
+    def _ask_all_again(self, now: float) -> None:
+        for session in self._registry.all():
+            session.ask_again(now)

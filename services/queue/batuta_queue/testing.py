@@ -211,6 +211,9 @@ class MemoryStore:
         if not self._log.epoch:
             self._log = LogBounds(epoch, 1, 0)
 
+    def renew_log(self, epoch: str) -> None:
+        self._log = replace(self._log, epoch=epoch)
+
     def purge(self, before: int, limit: int) -> int:
         old = [each.id for each in self._entries.values() if each.state.ended and (each.end_millis or 0) < before][
             :limit
@@ -224,7 +227,9 @@ class MemoryStore:
         if gone:
             self._log = replace(self._log, first=self._events[gone - 1].position + 1)
             del self._events[:gone]
-        silent = [each.id for each in self._agents.values() if each.heartbeat_millis < before][:limit]
+        silent = [each.id for each in self._agents.values() if each.heartbeat_millis < before and each.drain is None][
+            :limit
+        ]
         for agent_id in silent:
             del self._agents[agent_id]
         if silent:
