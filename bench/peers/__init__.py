@@ -18,6 +18,8 @@ from pathlib import Path
 from bench import measure
 from bench.children import ROOT, Child
 from bench.measure import Sample
+from tools.postgres import Postgres
+from tools.redis_server import RedisServer
 
 HERE = Path(__file__).parent
 
@@ -76,12 +78,15 @@ def environment() -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, redis_url: str, postgres_url: str) -> Generator[list[Peer]]:
-    """All peers, each with its worker."""
+def running(folder: Path) -> Generator[list[Peer]]:
+    """All peers, each with its worker and the server that keeps its jobs."""
     programs = environment()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        yield [_start(stack, kind, programs, folder, redis_url, postgres_url) for kind in KINDS]
+        redis = stack.enter_context(RedisServer())
+        postgres = stack.enter_context(Postgres())
+        urls = redis.url, postgres.database()
+        yield [_start(stack, kind, programs, folder, *urls) for kind in KINDS]
 
 
 def _start(

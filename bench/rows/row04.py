@@ -18,13 +18,13 @@ from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.auth import StaticToken
 from batuta_rpc.channel import open_aio
 from batuta_rpc.ids import SystemIds
-from bench import measure
+from bench import measure, peers
 from bench.measure import Sample, Side
 from bench.plan import Plan
 from bench.report import Line, number
 from bench.stack import STORES, Stack
 
-BATCHED, SINGLE = 50_000, 5_000
+BATCHED, SINGLE, PEERS = 50_000, 5_000, 3_000
 QUICK = 500
 BATCH = 100
 IN_FLIGHT = {"batches": 8, "single": 32}
@@ -35,8 +35,22 @@ GOALS = {"batches": 1e6 / 50_000, "single": 1e6 / 4_000}
 
 
 def run(plan: Plan) -> list[Line]:
-    """Microseconds an entry, by store; the median over rounds."""
-    return [line for store in STORES for line in _of_store(plan, store)]
+    """Microseconds an entry, by store, and what a client of each peer gets through; the median over rounds."""
+    return [*(line for store in STORES for line in _of_store(plan, store)), *_of_peers(plan)]
+
+
+def _of_peers(plan: Plan) -> list[Line]:
+    count = plan.count(PEERS * plan.rounds, QUICK)
+    with peers.running(plan.scratch / "row04-peers") as others:
+        sides: dict[str, Side] = {peer.kind.name: partial(peer.enqueue, count) for peer in others}
+        results = measure.take_turns(plan.rounds, sides, lambda text: plan.progress(f"row 4, {text}"))
+    lines: list[Line] = []
+    for kind in peers.KINDS:
+        mean = measure.median_of(results[kind.name], _mean)
+        durable = "" if kind.durable else " (not durable)"
+        title = f"{kind.name}{durable}, one client: {number(1e9 / mean)} jobs/s"
+        lines.append(Line(4, title, mean / 1e3, "µs"))
+    return lines
 
 
 def _of_store(plan: Plan, store: str) -> list[Line]:
