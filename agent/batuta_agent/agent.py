@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from batuta_agent import host
 from batuta_agent.assignments import Assignments
+from batuta_agent.brokers import Brokers
 from batuta_agent.joining import CLIENT
 from batuta_agent.journal import Journal
 from batuta_agent.printer import Printer
@@ -68,9 +69,9 @@ class Agent:
         clock: Clock,
         ids: Ids,
     ) -> None:
-        """`dispatch`: where the broker takes sessions."""
+        """`dispatch`: where the broker takes sessions; several equal ones are separated by commas."""
         self._identity = identity
-        self._dispatch = dispatch
+        self._brokers = Brokers(dispatch, ids)
         self._tokens = tokens
         self._assignments = assignments
         self._journal = journal
@@ -124,21 +125,29 @@ class Agent:
 
     async def _keep_connected(self) -> int:
         backoff = Backoff(self._ids)
-        resume, endpoint = "", self._dispatch
+        resume, endpoint = "", ""
         while True:
-            outcome = await self._connect(endpoint, resume)
+            outcome = await self._connect(endpoint or self._brokers.current, resume)
             if self._stopping.is_set():
                 return EXIT_OK
             code = self._judge(outcome)
             if code is not None:
                 return code
             resume = outcome.session_id or resume
-            endpoint = outcome.endpoint or self._dispatch
+            endpoint = outcome.endpoint
+            at_once = self._moves_on(outcome)
             if outcome.lived:
                 backoff.reset()
             wait = outcome.reconnect_after
-            # At once after a stream that lived; a broker that is gone then makes the next try fail, and that one waits.
-            await self._clock.sleep(wait if wait is not None else 0.0 if outcome.lived else backoff.next())
+            # At once after a stream that lived; if all brokers are gone the next tries fail, and those wait.
+            await self._clock.sleep(wait if wait is not None else 0.0 if at_once else backoff.next())
+
+    def _moves_on(self, outcome: Outcome) -> bool:
+        """Turn to the broker that comes next. Whether it may be dialled at once."""
+        if outcome.lived:
+            self._brokers.served()
+            return True
+        return self._brokers.failed()
 
     async def _connect(self, endpoint: str, resume: str) -> Outcome:
         channel = open_aio(endpoint, self._tokens, CLIENT, dispatch=True)

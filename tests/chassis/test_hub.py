@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from batuta_chassis.hub import Hub
+from batuta_chassis.testing import Exchange
 from batuta_rpc.testing import FakeClock, settle
 
 
@@ -62,3 +63,33 @@ async def test_leaking_subscriptions_are_noticed(clock: FakeClock) -> None:
     async with hub.subscribe("a"):
         with pytest.raises(RuntimeError, match="does not leave"):
             await hub.subscribe("a").__aenter__()
+
+
+async def test_a_topic_wakes_other_processes_too_and_a_local_one_does_not(clock: FakeClock) -> None:
+    exchange = Exchange()
+    here, there = Hub(clock), Hub(clock)
+    here.connect(exchange.bus())
+    there.connect(exchange.bus())
+    async with there.subscribe("a", "b") as mine:
+        here.publish("a")
+        assert await mine.wait(0.001)
+        here.wake("b")
+        waiting = asyncio.create_task(mine.wait(0.001))
+        await settle()
+        clock.advance(0.001)
+        assert await waiting is False
+
+
+async def test_with_other_processes_one_looks_again_even_when_nothing_was_heard(clock: FakeClock) -> None:
+    exchange = Exchange()
+    exchange.cut = True
+    here, there = Hub(clock), Hub(clock)
+    here.connect(exchange.bus())
+    there.connect(exchange.bus())
+    async with there.subscribe("a") as mine:
+        here.publish("a")
+        waiting = asyncio.create_task(mine.wait())
+        await settle()
+        assert not waiting.done()
+        clock.advance(1.0)
+        assert await waiting is True

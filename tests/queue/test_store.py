@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from batuta_chassis.database import Database, sqlite_url
+from batuta_chassis.members import Member
 from batuta_chassis.migrations import migrate
 from batuta_chassis.transactions import SqlTransactor
 from batuta_queue.__main__ import MIGRATIONS
@@ -34,6 +35,7 @@ from batuta_queue.model import (
     Resources,
     Tail,
 )
+from batuta_queue.share_store import Placement
 from batuta_queue.sql import SqlStore
 from batuta_queue.store import Outlook, QueueNameExists, QueueStore
 from batuta_queue.tables import metadata
@@ -307,6 +309,80 @@ async def test_agents_silent_for_long_are_forgotten_with_their_journals(stores: 
     assert [each.id for each in await stores.read(lambda store: store.agents("", 9))] == ["here"]
     journals = [f"journal-of-{name}" for name in ("gone", "here", "busy")]
     assert await stores.read(lambda store: [store.report_number(each) for each in journals]) == [0, 7, 7]
+
+
+async def test_agents_of_a_member_that_is_gone_are_adopted_once(stores: Any) -> None:
+    entry = make_entry()
+
+    def fill(store: QueueStore) -> None:
+        for name in ("dead", "alive", "other"):
+            store.members.add(Member(name, "127.0.0.1:1", 0))
+        for agent_id, owner in (("busy", "dead"), ("idle", "dead"), ("elsewhere", "alive")):
+            store.save_agent(make_agent(agent_id))
+            store.place(Placement(agent_id, f"journal-of-{agent_id}", "i1", "host", owner, "s1"))
+        store.add_entry(entry, NO_PAYLOAD)
+        store.add_attempts([make_attempt(entry, agent_id="busy")])
+
+    await stores.write(fill)
+    assert await stores.write(lambda store: store.adopt("alive")) == []
+    assert not await stores.write(lambda store: store.members.remove(Member("dead", "127.0.0.1:1", 7)))
+    assert await stores.write(lambda store: store.members.remove(Member("dead", "127.0.0.1:1", 0)))
+    assert await stores.write(lambda store: store.adopt("alive")) == ["busy"]
+    assert await stores.write(lambda store: store.adopt("other")) == []
+    assert await stores.write(lambda store: store.owned("alive", ["busy", "idle", "elsewhere"])) == {
+        "busy",
+        "elsewhere",
+    }
+    assert [each.ref for _, each in await stores.read(lambda store: store.attempts_of("alive"))] == [(entry.task_id, 1)]
+    assert await stores.read(lambda store: store.attempts_of("other")) == []
+    mine = await stores.read(lambda store: store.placements("alive"))
+    assert {(each.agent_id, each.session_id) for each in mine} == {("busy", ""), ("elsewhere", "s1")}
+
+
+async def test_an_agent_is_in_one_place_and_its_journal_under_one_name(stores: Any) -> None:
+    def move(store: QueueStore) -> None:
+        store.members.add(Member("one", "", 0))
+        store.members.add(Member("two", "", 0))
+        store.save_agent(make_agent("new", journal_id="j"))
+        store.place(Placement("old", "j", "i1", "host", "one", "s1"))
+        store.place(Placement("new", "j", "i2", "host", "two", "s2"))
+
+    await stores.write(move)
+    old, new = await stores.read(lambda store: (store.placement("old"), store.placement("new")))
+    assert (old.owner, old.session_id) == ("two", "")
+    assert (new.owner, new.session_id) == ("two", "s2")
+    await stores.write(lambda store: store.end_session("new", "s1"))
+    await stores.write(lambda store: store.save_views("one", {"new": b"not mine"}))
+    await stores.write(lambda store: store.save_views("two", {"new": b"seen"}))
+    (there,) = await stores.read(lambda store: store.elsewhere("one"))
+    assert (there.agent_id, there.view, there.queue_ids) == ("new", b"seen", ("default",))
+    assert await stores.read(lambda store: store.elsewhere("one", ["old"])) == []
+    assert await stores.read(lambda store: store.elsewhere("two")) == []
+    await stores.write(lambda store: store.end_session("new", "s2"))
+    assert await stores.read(lambda store: store.elsewhere("one")) == []
+
+
+async def test_members_count_beats_until_they_are_removed(stores: Any) -> None:
+    await stores.write(lambda store: store.members.add(Member("one", "here", 0)))
+    assert await stores.write(lambda store: store.members.beat("one"))
+    assert await stores.read(lambda store: store.members.all()) == [Member("one", "here", 1)]
+    assert await stores.write(lambda store: store.members.present("one"))
+    assert await stores.write(lambda store: store.members.remove(Member("one", "here", 1)))
+    assert not await stores.write(lambda store: store.members.beat("one"))
+    assert not await stores.write(lambda store: store.members.present("one"))
+
+
+async def test_a_queue_is_ready_when_an_entry_waits_there_that_may_go(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        for name in ("default", "later", "empty"):
+            store.add_queue(make_queue(name))
+        store.add_entry(make_entry(), NO_PAYLOAD)
+        store.add_entry(make_entry("e2", queue_id="later", not_before_millis=5_000), NO_PAYLOAD)
+
+    await stores.write(fill)
+    asked = ["default", "later", "empty"]
+    assert await stores.read(lambda store: store.ready_queues(asked, 4_999)) == ["default"]
+    assert set(await stores.read(lambda store: store.ready_queues(asked, 5_000))) == {"default", "later"}
 
 
 async def test_a_drain_outlives_every_hello_and_ends_when_it_is_taken_back(stores: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from batuta_rpc import calls_aio, calls_sync, retries, target
+from batuta_rpc import calls_aio, calls_sync, retries, several, target
 from batuta_rpc.auth import AioTokenSource, TokenSource
 from batuta_rpc.ids import SystemIds
 from batuta_rpc.version import VERSION
@@ -76,10 +76,13 @@ def open_aio(
     dispatch: bool = False,
     retries: bool = True,
 ) -> grpc.aio.Channel:
-    """The same for an event loop. Must be called, used and closed in one loop."""
-    where = target.parse(endpoint, _default_port(dispatch))
+    """The same for an event loop. Must be called, used and closed in one loop.
+
+    `endpoint` may name several equal servers, separated by commas: see `batuta_rpc.several`.
+    """
     raw = open_raw_aio(endpoint, dispatch=dispatch, retries=retries)
-    return calls_aio.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
+    where = ", ".join(target.parse(each, _default_port(dispatch)).address for each in several.split(endpoint))
+    return calls_aio.Channel(raw, where, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
 
 
 def open_raw_aio(endpoint: str, *, dispatch: bool = False, retries: bool = True) -> grpc.aio.Channel:
@@ -87,6 +90,9 @@ def open_raw_aio(endpoint: str, *, dispatch: bool = False, retries: bool = True)
 
     They say `retries=False`: whoever made the call repeats it, and two who repeat multiply their waiting.
     """
+    listed = several.split(endpoint)
+    if len(listed) > 1:
+        return several.Channel([open_raw_aio(each, dispatch=dispatch, retries=retries) for each in listed])
     where = target.parse(endpoint, _default_port(dispatch))
     chosen = options(dispatch=dispatch)
     if not retries:

@@ -22,7 +22,7 @@ class Closing:
     async def begin(self) -> None:
         """Say so, and wake everybody who waits for `topics.CLOSING` or asked to be told."""
         self._begun = True
-        self._hub.publish(topics.CLOSING)
+        self._hub.wake(topics.CLOSING)
         for tell in list(self._told.values()):
             tell()
 

@@ -1,4 +1,4 @@
-"""Wake-ups inside one process: somebody waits for a topic, somebody else says that it changed.
+"""Wake-ups: somebody waits for a topic, somebody else says that it changed, here or in another process of the service.
 
 A hub carries no data and keeps no backlog: a wake-up means "look again". Any number of publications before a
 subscriber looks count as one. So losing the hub, or waking too often, can cost time but never correctness.
@@ -10,6 +10,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from batuta_chassis.bus import Bus
 from batuta_rpc.clock import Clock, within
 
 
@@ -22,9 +23,27 @@ class Hub:
         self._limit = limit
         self._open = 0
         self._subscriptions: dict[str, set[Subscription]] = {}
+        self._bus: Bus | None = None
+
+    def connect(self, bus: Bus) -> None:
+        """Share topics with the other processes of this service from now on."""
+        self._bus = bus
+        bus.listen(self.wake)
+
+    @property
+    def look_again(self) -> float | None:
+        """Seconds after which whoever waits looks all the same, because another process's wake-up may be lost. None:
+        there is no other process."""
+        return None if self._bus is None else self._bus.look_again
 
     def publish(self, topic: str) -> None:
-        """Wake everybody who waits for `topic`, now or at their next wait. Costs nothing when nobody listens."""
+        """Wake everybody who waits for `topic`, now or at their next wait, in every process."""
+        self.wake(topic)
+        if self._bus is not None:
+            self._bus.send(topic)
+
+    def wake(self, topic: str) -> None:
+        """The same in this process only. Costs nothing when nobody listens."""
         for subscription in self._subscriptions.get(topic, ()):
             subscription.wake()
 
@@ -69,15 +88,21 @@ class Subscription:
         self._event.set()
 
     async def wait(self, timeout: float | None = None) -> bool:
-        """Wait for a publication since the last wait, at most `timeout` seconds. False: the time ran out."""
+        """Wait for a publication since the last wait, at most `timeout` seconds. False: the time ran out.
+
+        Where there are other processes it may return True without one, see `Hub.look_again`.
+        """
         if not self._event.is_set():
-            if timeout is None:
+            again = self._hub.look_again
+            sooner = again is not None and (timeout is None or again < timeout)
+            limit = again if sooner else timeout
+            if limit is None:
                 await self._event.wait()
             else:
                 try:
-                    await within(self._hub.clock, timeout, self._event.wait())
+                    await within(self._hub.clock, limit, self._event.wait())
                 except TimeoutError:
-                    return False
+                    return sooner
         self._event.clear()
         return True
 

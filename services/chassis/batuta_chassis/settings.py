@@ -38,9 +38,17 @@ class Settings:
     tls_cert: str = field(default="", metadata={"help": "file of the certificate chain (PEM)"})
     tls_key: str = field(default="", metadata={"help": "file of the certificate's key (PEM)"})
     api_endpoint: str = field(default="", metadata={"help": "where the API service listens"})
-    queue_endpoint: str = field(default="", metadata={"help": "where the queue service listens"})
+    queue_endpoint: str = field(
+        default="", metadata={"help": "where the queue service listens; several, separated by commas"}
+    )
     autoscaler_endpoint: str = field(default="", metadata={"help": "where the autoscaler service listens"})
-    dispatch_endpoint: str = field(default="", metadata={"help": "where agents dial, as they see it: host:port"})
+    dispatch_endpoint: str = field(
+        default="", metadata={"help": "where agents dial, as they see it: host:port, several separated by commas"}
+    )
+    redis_url: str = field(
+        default="",
+        metadata={"help": "Redis for wake-ups between several processes on one PostgreSQL: redis://host:port"},
+    )
     grace_seconds: float = field(default=10.0, metadata={"help": "how long calls may go on after SIGTERM"})
     log_level: str = field(default="INFO", metadata={"help": "DEBUG, INFO, WARNING or ERROR"})
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -58,6 +66,11 @@ class Settings:
             raise SettingsError(
                 f"{self.host} can be reached from other machines, and there is no TLS: tokens and code would be "
                 "readable on the way. Set tls_cert and tls_key, or allow_plaintext=1 on a network that you trust"
+            )
+        if self.redis_url and not self.several:
+            raise SettingsError(
+                "redis_url is for several processes on one PostgreSQL, and SQLite has one: leave it out, or set "
+                "database_url"
             )
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port is 0 to 65535, not {self.port}")
@@ -97,6 +110,11 @@ class Settings:
                 values[each.name] = _read(each.name, str(each.type), text)
         values.setdefault("data_dir", Path.home() / ".batuta" / "server")
         return cls(service=service, **values)  # type: ignore[arg-type]
+
+    @property
+    def several(self) -> bool:
+        """Whether other processes of this service may share its database."""
+        return not self.database_url.startswith("sqlite")
 
     @property
     def endpoint(self) -> str:

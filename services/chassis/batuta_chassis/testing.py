@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc.aio
 
+from batuta_chassis.bus import LOOK_AGAIN, LOOK_AGAIN_CONNECTED, Listener
 from batuta_chassis.server import ServiceProcess
 from batuta_chassis.service import Build
 from batuta_chassis.settings import Settings
@@ -133,3 +134,52 @@ async def running(
         yield started
     finally:
         await started.close()
+
+
+class Exchange:
+    """Connects the buses of several processes that a test keeps in one event loop; cut, it loses everything."""
+
+    def __init__(self) -> None:
+        self._buses: list[ExchangeBus] = []
+        self.cut = False
+
+    def bus(self) -> ExchangeBus:
+        """The bus of one more process."""
+        made = ExchangeBus(self)
+        self._buses.append(made)
+        return made
+
+    def carry(self, sender: ExchangeBus, topic: str) -> None:
+        """Bring a topic to all but its sender."""
+        for bus in self._buses:
+            if bus is not sender and not self.cut:
+                bus.hear(topic)
+
+
+class ExchangeBus:
+    """A `Bus` inside one event loop."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._listeners: list[Listener] = []
+
+    @property
+    def look_again(self) -> float:
+        """As with Redis."""
+        return LOOK_AGAIN if self._exchange.cut else LOOK_AGAIN_CONNECTED
+
+    def send(self, topic: str) -> None:
+        """Tell the others at once."""
+        self._exchange.carry(self, topic)
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` called for every topic of others."""
+        self._listeners.append(listener)
+
+    def hear(self, topic: str) -> None:
+        """Pass a topic to the listeners."""
+        for listener in self._listeners:
+            listener(topic)
+
+    async def run(self) -> None:
+        """Nothing to keep."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from batuta_chassis.bus import Bus, open_bus
 from batuta_chassis.database import Database
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
@@ -18,6 +20,7 @@ from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_queue import agent_servicer, dispatch_servicer, queue_servicer
 from batuta_queue.agent_servicer import AgentServicer
+from batuta_queue.among import Among
 from batuta_queue.broker import Broker
 from batuta_queue.dispatch_servicer import DispatchServicer
 from batuta_queue.log_marker import LogMarker
@@ -29,13 +32,17 @@ from batuta_queue.tables import metadata
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 
+_SHOWN_WITHIN = 5.0
+"""Seconds after which other brokers know of a heartbeat."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None) -> Service:
+async def build(
+    settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | None = None, bus: Bus | None = None
+) -> Service:
     """The queue service over the database that `settings` name, brought to the newest schema and started.
 
-    `numbers` are those that the settings give, unless a test brings its own.
+    `numbers` and `bus` are those that the settings give, unless a test brings its own.
     """
     numbers = numbers or read_limits(Numbers, settings.limits)
     database = Database(settings.database_url, metadata, clock, schema=settings.service, ids=ids)
@@ -43,7 +50,12 @@ async def build(settings: Settings, clock: Clock, ids: Ids, numbers: Numbers | N
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
         signer = Signer.load_or_create(settings.keys_dir, ATTEMPT_ISSUER, clock, ids)
-        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings))
+        bus = bus or open_bus(settings, clock, ids)
+        address = settings.dispatch_endpoint or settings.endpoint
+        among = None if bus is None else Among(transactor, bus, address, clock, ids)
+        if among is not None:
+            numbers = replace(numbers, touch_period=min(numbers.touch_period, _SHOWN_WITHIN))
+        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings), among)
         await broker.start()
     except BaseException:
         await database.close()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from batuta_chassis.hub import Hub
+from batuta_queue import signals
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.load import Load
@@ -13,9 +14,6 @@ from batuta_queue.model import Attempt, Entry, EntryState
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.transitions import Step
 from batuta_rpc.clock import Clock
-
-EVENTS = "events"
-"""The hub's topic for new events."""
 
 
 class Aftermath:
@@ -43,10 +41,14 @@ class Aftermath:
                 self._wait(entry)
         self._load.follow(steps)
         if any(step.logged for step in steps):
-            self._hub.publish(EVENTS)
+            self._hub.publish(signals.EVENTS)
 
     def _follow(self, step: Step, attempt: Attempt, now: float) -> None:
         known = self._book.get(attempt.ref) is not None
+        if not known and not step.new_attempt:
+            # Not in the book of the broker that answers for its agent: that is another one, and must look.
+            self._hub.publish(signals.attempt(attempt.ref))
+            return
         self._book.note(step.entry, attempt, now)
         session = self._registry.of_journal(attempt.holder.journal_id)
         if session is None:
@@ -65,3 +67,4 @@ class Aftermath:
             self._board.mark_at(entry.queue_id, entry.not_before_millis)
         else:
             self._board.mark(entry.queue_id)
+            self._hub.publish(signals.queue(entry.queue_id))

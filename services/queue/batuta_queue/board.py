@@ -54,6 +54,10 @@ class Board:
         """Whether entries may wait in this queue."""
         return queue_id in self._waiting
 
+    def idle_queues(self) -> list[str]:
+        """Queues of which nothing is known to wait while somebody would take it."""
+        return [queue_id for queue_id in self._ready if queue_id not in self._waiting]
+
     # sessions
 
     def refresh(self, session: Session) -> None:

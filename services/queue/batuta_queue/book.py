@@ -49,6 +49,10 @@ class LeaseBook:
         """The lease of an open attempt."""
         return self._by_ref.get(ref)
 
+    def refs(self) -> list[Ref]:
+        """All open attempts."""
+        return list(self._by_ref)
+
     def of(self, journal_id: str) -> dict[Ref, Lease]:
         """The open attempts of a journal. Not to be changed."""
         return self._by_journal.get(journal_id, {})
@@ -80,6 +84,26 @@ class LeaseBook:
             self._offers.pop(attempt.ref, None)
             lease.since = now
         lease.phase, lease.cancel, lease.accept_millis = attempt.phase, entry.cancel, attempt.accept_millis
+
+    def catch_up(self, entry: Entry, attempt: Attempt, now: float) -> bool:
+        """Follow what was read from the database, which memory may be ahead of. Whether a wish to stop is news."""
+        lease = self._by_ref.get(attempt.ref)
+        if lease is None or attempt.phase > lease.phase:
+            self.note(entry, attempt, now)
+            return lease is None or lease.cancel is not None
+        news = entry.cancel is not None and lease.cancel != entry.cancel
+        if news:
+            lease.cancel = entry.cancel
+        return news
+
+    def drop(self, ref: Ref) -> None:
+        """Forget a lease that is not ours any more."""
+        self._close(ref)
+
+    def clear(self) -> None:
+        """Forget all leases."""
+        for ref in self.refs():
+            self._close(ref)
 
     def renew(self, refs: Iterable[Ref], now: float) -> None:
         """The agent said that it holds these."""

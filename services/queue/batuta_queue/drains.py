@@ -44,14 +44,14 @@ class Drains:
     def start(self, drained: Iterable[Agent]) -> None:
         """Take up the drains that stand from before."""
         for agent in drained:
-            self.note(agent, agent.drain)
+            self.note(agent.id, agent.journal_id, agent.drain)
 
-    def note(self, agent: Agent, drain: Drain | None) -> None:
+    def note(self, agent_id: str, journal_id: str, drain: Drain | None) -> None:
         """Follow a committed drain, or the end of one."""
         if drain is None or drain.deadline_millis is None:
-            self._deadlines.pop(agent.id, None)
+            self._deadlines.pop(agent_id, None)
         else:
-            self._deadlines[agent.id] = (agent.journal_id, drain.deadline_millis)
+            self._deadlines[agent_id] = (journal_id, drain.deadline_millis)
 
     async def enforce(self) -> None:
         """Ask what runs beyond a deadline to stop. The wish is stored, so that it reaches an agent that is away."""

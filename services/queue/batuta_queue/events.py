@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from batuta_chassis.hub import Hub
 from batuta_chassis.transactions import Transactor
-from batuta_queue.aftermath import EVENTS
 from batuta_queue.model import Event
 from batuta_queue.numbers import Numbers
+from batuta_queue.signals import EVENTS
 from batuta_queue.store import LogBounds, QueueStore
 from batuta_rpc.errors import CursorExpired, RateLimited, ShuttingDown
 
@@ -42,7 +42,7 @@ class EventLog:
     def stop(self) -> None:
         """End all watches: the process is going down."""
         self._stopped = True
-        self._hub.publish(_STOPPED)
+        self._hub.wake(_STOPPED)
 
     async def watch(self, after: tuple[str, int] | None) -> AsyncGenerator[Part]:
         """The parts of the log for ever; the first one after a cursor may have no events.

@@ -14,6 +14,7 @@ from batuta_queue.leases import AGENT_LEFT, STREAM_RESET, VANISHED, Leases
 from batuta_queue.model import AttemptPhase, Ref
 from batuta_queue.reports import Reports
 from batuta_queue.sessions import Session, SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.telemetry import Telemetry
 from batuta_rpc.clock import Clock
 
@@ -32,6 +33,7 @@ class Inbox:
         leases: Leases,
         reports: Reports,
         telemetry: Telemetry,
+        share: Share,
         clock: Clock,
     ) -> None:
         self._registry = registry
@@ -40,6 +42,7 @@ class Inbox:
         self._leases = leases
         self._reports = reports
         self._telemetry = telemetry
+        self._share = share
         self._clock = clock
 
     async def take(self, session: Session, message: agents.SessionRequest) -> None:
@@ -87,6 +90,10 @@ class Inbox:
             )
             _log.warning("agent %s %s", session.agent.id, words)
         session.beat(held, beat.free_assignments, beat.draining, now, beat.unhealthy_reason)
+        if not self._share.confirmed:
+            # Another broker may answer for this agent by now: say that we are there, and touch no lease.
+            self._tell_lost(session, 0, ())
+            return
         self._tell_lost(session, beat.heartbeat_number, lost)
         await self._leases.lose(vanished, VANISHED)
         self._board.refresh(session)

@@ -17,6 +17,7 @@ from batuta_queue.numbers import Numbers
 from batuta_queue.outgoing import Outgoing
 from batuta_queue.queues import Queues
 from batuta_queue.sessions import Session, SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.welcome import Greeter
 from batuta_rpc.clock import Clock
@@ -37,6 +38,7 @@ class Introductions:
         book: LeaseBook,
         board: Board,
         greeter: Greeter,
+        share: Share,
         aftermath: Aftermath,
         numbers: Numbers,
         clock: Clock,
@@ -48,6 +50,7 @@ class Introductions:
         self._book = book
         self._board = board
         self._greeter = greeter
+        self._share = share
         self._aftermath = aftermath
         self._numbers = numbers
         self._clock = clock
@@ -103,7 +106,9 @@ class Introductions:
     async def _join(self, session: Session, agent: Agent, held: Held, resumed: bool) -> None:
         def use_case(store: QueueStore) -> None:
             now = self._clock.unix_millis()
+            self._share.admit(store, agent)
             joined = join(store, self._aftermath, agent, held, now, lambda: self._ids.uniform(0, 1))
+            self._share.take(store, session, agent)
             store.after_commit(lambda: self._begin(session, agent, joined, held, resumed))
 
         await self._transactor.write(use_case)
@@ -120,6 +125,9 @@ class Introductions:
         session.report_number = joined.report_number
         session.drain = joined.drain
         session.held_at_start(held.values())
-        self._book.renew([attempt.ref for _, attempt, _ in joined.expected], self._clock.monotonic())
+        now = self._clock.monotonic()
+        for entry, attempt, _ in joined.expected:
+            self._book.note(entry, attempt, now)  # until now it may have been in another broker's book
+        self._book.renew([attempt.ref for _, attempt, _ in joined.expected], now)
         self._greeter.greet(session, joined, resumed)
         self._board.refresh(session)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from batuta_chassis.transactions import Transactor
 from batuta_queue.ledger import Aftermath, Ledger
-from batuta_queue.model import AttemptPhase, Reason, Ref
+from batuta_queue.model import Attempt, AttemptPhase, Entry, Reason, Ref
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import Loss, give_back, lose
 from batuta_rpc.clock import Clock
@@ -19,6 +19,7 @@ STREAM_RESET = Reason("OFFER_RETURNED", "the agent's session ended before it ans
 NO_ANSWER = Reason("OFFER_RETURNED", "the agent did not answer the offer in time", 4)
 NOT_SENT = Reason("OFFER_RETURNED", "the agent was gone before the offer could be sent", 14)
 BROKER_STARTED = Reason("OFFER_RETURNED", "the broker started again while the offer was open", 14)
+BROKER_DIED = Reason("OFFER_RETURNED", "the broker that had made the offer is gone", 14)
 
 EXPIRED = Loss(Reason("LEASE_EXPIRED", "its agent was not heard of for as long as the lease allows", 14))
 VANISHED = Loss(Reason("ATTEMPT_VANISHED", "its agent is there and does not have it any more", 14))
@@ -27,11 +28,22 @@ AGENT_LEFT = Loss(
     Reason("AGENT_LEFT", "its agent left and gave it back", 14), counted=False, suspicious=False, moves=True
 )
 
+Owned = Callable[[QueueStore, Collection[str]], Collection[str]]
+
+
+def everybody(_store: QueueStore, agent_ids: Collection[str]) -> Collection[str]:
+    """The agents that a broker answers for which is alone."""
+    return agent_ids
+
 
 class Leases:
     """The use cases that take attempts away from agents."""
 
-    def __init__(self, transactor: Transactor[QueueStore], aftermath: Aftermath, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, transactor: Transactor[QueueStore], aftermath: Aftermath, clock: Clock, ids: Ids, owned: Owned = everybody
+    ) -> None:
+        """`owned`: the agents, of those that it is given, that this broker answers for."""
+        self._owned = owned
         self._transactor = transactor
         self._aftermath = aftermath
         self._clock = clock
@@ -56,17 +68,22 @@ class Leases:
     def _give_back(self, store: QueueStore, refs: Sequence[Ref], reason: Reason) -> None:
         ledger = Ledger(store, self._aftermath)
         now = self._clock.unix_millis()
-        for ref in refs:
-            found = store.attempt(ref)
-            if found is not None and found[1].phase is AttemptPhase.OFFERED:
-                ledger.record(give_back(*found, reason, now))
+        for entry, attempt in self._ours(store, refs):
+            if attempt.phase is AttemptPhase.OFFERED:
+                ledger.record(give_back(entry, attempt, reason, now))
         ledger.write()
 
     def _lose(self, store: QueueStore, refs: Sequence[Ref], loss: Loss) -> None:
         ledger = Ledger(store, self._aftermath)
         now = self._clock.unix_millis()
-        for ref in refs:
-            found = store.attempt(ref)
-            if found is not None and not found[1].phase.ended:
-                ledger.record(lose(*found, loss, now, self._ids.uniform(0, 1)))
+        for entry, attempt in self._ours(store, refs):
+            if not attempt.phase.ended:
+                ledger.record(lose(entry, attempt, loss, now, self._ids.uniform(0, 1)))
         ledger.write()
+
+    def _ours(self, store: QueueStore, refs: Sequence[Ref]) -> list[tuple[Entry, Attempt]]:
+        """The attempts, but for those whose agents another broker answers for by now. In one order everywhere, or two
+        brokers would wait for each other."""
+        found = [each for ref in sorted(refs) if (each := store.attempt(ref)) is not None]
+        ours = self._owned(store, {attempt.holder.agent_id for _, attempt in found})
+        return [(entry, attempt) for entry, attempt in found if attempt.holder.agent_id in ours]

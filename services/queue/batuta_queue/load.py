@@ -19,7 +19,12 @@ class Load:
 
     def start(self, counts: Mapping[str, QueueCounts]) -> None:
         """Begin with what is stored."""
-        self._live = {queue_id: each.waiting + each.running for queue_id, each in counts.items()}
+        live = {queue_id: each.waiting + each.running for queue_id, each in counts.items()}
+        self._live = dict.fromkeys(self._live, 0) | live
+
+    def known(self) -> list[str]:
+        """The queues that are counted."""
+        return list(self._live)
 
     def follow(self, steps: Iterable[Step]) -> None:
         """Count committed steps."""

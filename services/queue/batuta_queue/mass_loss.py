@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from batuta_chassis.transactions import Transactor
 from batuta_queue.numbers import Numbers
 from batuta_queue.sessions import SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_rpc.clock import Clock
 
@@ -53,10 +54,16 @@ class MassLoss:
     """Watches over how many agents are gone."""
 
     def __init__(
-        self, transactor: Transactor[QueueStore], registry: SessionRegistry, numbers: Numbers, clock: Clock
+        self,
+        transactor: Transactor[QueueStore],
+        registry: SessionRegistry,
+        share: Share,
+        numbers: Numbers,
+        clock: Clock,
     ) -> None:
         self._transactor = transactor
         self._registry = registry
+        self._share = share
         self._numbers = numbers
         self._clock = clock
         self._paused = False
@@ -91,6 +98,7 @@ class MassLoss:
     def _count(self, heard: Mapping[str, int]) -> Fleet:
         now = self._clock.monotonic()
         online = {each.agent.id for each in self._registry.all() if self._registry.online(each, now)}
+        online |= self._share.online_elsewhere().keys()
         vanished = [millis for agent_id, millis in heard.items() if agent_id not in online]
         return Fleet(len(online), len(vanished), judge(len(online), vanished, self._numbers))
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 
 from batuta_chassis.transactions import Transactor
+from batuta_queue import signals
 from batuta_queue.agent_view import no_agent
 from batuta_queue.board import Board
 from batuta_queue.convert_session import drain_message
@@ -13,6 +14,7 @@ from batuta_queue.drains import Drains
 from batuta_queue.ledger import Aftermath, Ledger
 from batuta_queue.model import Agent, AttemptPhase, Drain, Reason
 from batuta_queue.sessions import SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import Loss, give_back, lose
 from batuta_rpc.clock import Clock
@@ -31,6 +33,7 @@ class Operators:
         registry: SessionRegistry,
         board: Board,
         drains: Drains,
+        share: Share,
         aftermath: Aftermath,
         clock: Clock,
         ids: Ids,
@@ -39,6 +42,7 @@ class Operators:
         self._registry = registry
         self._board = board
         self._drains = drains
+        self._share = share
         self._aftermath = aftermath
         self._clock = clock
         self._ids = ids
@@ -77,23 +81,29 @@ class Operators:
         if agent.drain is None and drain is None:
             return
         store.drain_agent(agent_id, drain)
-        store.after_commit(lambda: self._follow(agent, drain))
+        store.after_commit(lambda: self._tell(agent, drain))
 
-    def _follow(self, agent: Agent, drain: Drain | None) -> None:
-        self._drains.note(agent, drain)
-        session = self._registry.of_agent(agent.id)
-        if session is None:
+    def follow(self, agent_id: str, journal_id: str, drain: Drain | None) -> None:
+        """Carry a drain that is stored, or the end of one, to its agent, as far as that has not been done yet."""
+        self._drains.note(agent_id, journal_id, drain)
+        session = self._registry.of_agent(agent_id)
+        if session is None or session.drain == drain:
             return
         session.drain = drain
         if session.can("drain"):
             session.outgoing.put(drain_message(drain))
         self._board.refresh(session)
 
+    def _tell(self, agent: Agent, drain: Drain | None) -> None:
+        self.follow(agent.id, agent.journal_id, drain)
+        self._share.tell(signals.agent(agent.id))
+
     def _lose(self, store: QueueStore, known: Agent, alive: Collection[str], loss: Loss) -> int:
         now = self._clock.unix_millis()
         agent = store.agent(known.id)
         if agent is None or agent.connect_millis != known.connect_millis or agent.instance_id != known.instance_id:
             raise _online(known.id)  # it came back between the look and this
+        alive = {*alive, *self._share.journals_elsewhere(store)}
         of_agent = [each for each in store.open_attempts() if each[1].holder.agent_id == agent.id]
         left = [each for each in of_agent if each[1].holder.journal_id not in alive]
         if agent.journal_id in alive and not left:

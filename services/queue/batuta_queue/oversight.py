@@ -11,6 +11,7 @@ from batuta_queue.mass_loss import MassLoss
 from batuta_queue.numbers import Numbers
 from batuta_queue.operators import Operators
 from batuta_queue.sessions import SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
@@ -25,6 +26,7 @@ class Oversight:
         registry: SessionRegistry,
         book: LeaseBook,
         board: Board,
+        share: Share,
         aftermath: Aftermath,
         numbers: Numbers,
         clock: Clock,
@@ -32,8 +34,8 @@ class Oversight:
     ) -> None:
         self._transactor = transactor
         self.drains = Drains(transactor, registry, book, aftermath, numbers, clock)
-        self.mass_loss = MassLoss(transactor, registry, numbers, clock)
-        self.operators = Operators(transactor, registry, board, self.drains, aftermath, clock, ids)
+        self.mass_loss = MassLoss(transactor, registry, share, numbers, clock)
+        self.operators = Operators(transactor, registry, board, self.drains, share, aftermath, clock, ids)
 
     async def start(self) -> None:
         """Take up the drains that stand from before."""

@@ -14,6 +14,7 @@ from batuta_queue.introductions import Introductions
 from batuta_queue.leases import STREAM_RESET, Leases
 from batuta_queue.numbers import Numbers
 from batuta_queue.sessions import Session, SessionRegistry
+from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.welcome import Greeter
 from batuta_queue.writers import Write, Writers
@@ -34,6 +35,7 @@ class SessionStreams:
         introductions: Introductions,
         inbox: Inbox,
         greeter: Greeter,
+        share: Share,
         writers: Writers,
         chores: Chores,
         numbers: Numbers,
@@ -47,6 +49,7 @@ class SessionStreams:
         self._introductions = introductions
         self._inbox = inbox
         self._greeter = greeter
+        self._share = share
         self._writers = writers
         self._chores = chores
         self._numbers = numbers
@@ -75,6 +78,10 @@ class SessionStreams:
     def disconnect_all(self) -> None:
         """Send every agent away for a while: the process is going down. Leases are untouched."""
         self._stopped = True
+        self.send_away()
+
+    def send_away(self) -> None:
+        """Have every agent come again in a moment, to this broker or another one."""
         for session in self._registry.all():
             self._disconnect(session)
 
@@ -124,9 +131,12 @@ class SessionStreams:
         offers = list(session.offers)
         if offers:
             self._chores.start(self._leases.give_back(offers, STREAM_RESET), "returning the offers of a broken session")
-        heard = {
-            session.agent.id: self._clock.unix_millis() - round((self._clock.monotonic() - session.last_heard) * 1000)
-        }
+        heard = self._clock.unix_millis() - round((self._clock.monotonic() - session.last_heard) * 1000)
         self._chores.start(
-            self._transactor.write(lambda store: store.touch_agents(heard)), "noting when an agent was last heard"
+            self._transactor.write(lambda store: self._note_end(store, session, heard)),
+            "noting when an agent was last heard",
         )
+
+    def _note_end(self, store: QueueStore, session: Session, heard: int) -> None:
+        store.touch_agents({session.agent.id: heard})
+        self._share.end(store, session)

@@ -201,14 +201,7 @@ class SessionRegistry:
             raise SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent_id)
         other = self._by_agent.get(agent_id)
         if other is not None and other.agent.journal_id != journal_id and self.online(other, now):
-            raise AgentNameTaken(
-                f"an agent named {agent_id} is connected from {other.agent.host or 'another host'} with another state "
-                "folder. If this machine is a copy of that one, delete the copied state folder; else start one of the "
-                "two under another name (--name), or stop the other",
-                agent_id=agent_id,
-                host=other.agent.host,
-                resource=("agent", agent_id),
-            )
+            raise name_taken(agent_id, other.agent.host)
 
     def resumes(self, agent_id: str, instance_id: str, session_id: str) -> bool:
         """Whether this process had that session, and nobody else had one since."""
@@ -221,7 +214,7 @@ class SessionRegistry:
         ended = [each for each in old if each is not None]
         for each in ended:
             self.remove(each)
-            each.outgoing.fail(_superseded(each, session))
+            each.outgoing.fail(superseded(each, session.agent.instance_id, session.id))
         self._by_agent[session.agent.id] = session
         self._by_journal[session.agent.journal_id] = session
         last, _ = self._last.pop(session.agent.id, (session.agent, ""))
@@ -260,11 +253,24 @@ class SessionRegistry:
             )
 
 
-def _superseded(old: Session, new: Session) -> RpcError:
-    same = old.agent.instance_id == new.agent.instance_id
+def name_taken(agent_id: str, host: str) -> AgentNameTaken:
+    """The error for an agent whose name another one has, which is connected from `host`."""
+    return AgentNameTaken(
+        f"an agent named {agent_id} is connected from {host or 'another host'} with another state "
+        "folder. If this machine is a copy of that one, delete the copied state folder; else start one of the "
+        "two under another name (--name), or stop the other",
+        agent_id=agent_id,
+        host=host,
+        resource=("agent", agent_id),
+    )
+
+
+def superseded(old: Session, instance_id: str, session_id: str) -> RpcError:
+    """The end of a session whose agent has a newer one, of a process `instance_id`."""
+    same = old.agent.instance_id == instance_id
     return SessionSuperseded(
         "this process opened another session" if same else "a newer process of this agent took over: exit",
         agent_id=old.agent.id,
-        session_id=new.id,
-        instance_id=new.agent.instance_id,
+        session_id=session_id,
+        instance_id=instance_id,
     )

@@ -14,10 +14,11 @@ from batuta_queue.sql_entries import EntryRows
 from batuta_queue.sql_events import EventRows
 from batuta_queue.sql_newest import NewestRows
 from batuta_queue.sql_queues import QueueRows
+from batuta_queue.sql_share import ShareRows
 from batuta_rpc.clock import Clock
 
 
-class SqlStore(QueueRows, EntryRows, AttemptRows, AgentRows, EventRows, NewestRows):
+class SqlStore(QueueRows, EntryRows, AttemptRows, AgentRows, EventRows, NewestRows, ShareRows):
     """See `QueueStore`."""
 
     def __init__(self, connection: Connection, clock: Clock) -> None:

@@ -13,7 +13,8 @@ from batuta_queue.sql_entries import ENTRY_COLUMNS, entry_of
 from batuta_queue.tables import attempts, entries
 
 # A literal, not a parameter: SQLite takes a partial index only when it can see that the condition holds.
-_ENDED: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
+OPEN: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
+"""Attempts of a lower phase are open."""
 _INSERT = Prepared(insert(attempts), attempts.columns.keys())
 _UPDATE = Prepared(
     update(attempts)
@@ -21,11 +22,11 @@ _UPDATE = Prepared(
     .values({name: bindparam(name) for name in ("phase", "accept_millis", "end_millis", "last_position")})
 )
 # Columns of both tables that share a name get a prefix.
-_BOTH = select(*ENTRY_COLUMNS, *(column.label(f"attempt_{column.name}") for column in attempts.columns)).join(
+BOTH = select(*ENTRY_COLUMNS, *(column.label(f"attempt_{column.name}") for column in attempts.columns)).join(
     attempts, attempts.c.entry_id == entries.c.id
 )
-_BY_REF = _BOTH.where(attempts.c.task_id == bindparam("task"), attempts.c.attempt == bindparam("number"))
-_OPEN = _BOTH.where(attempts.c.phase < _ENDED).order_by(attempts.c.offer_millis)
+_BY_REF = BOTH.where(attempts.c.task_id == bindparam("task"), attempts.c.attempt == bindparam("number"))
+_OPEN = BOTH.where(attempts.c.phase < OPEN).order_by(attempts.c.offer_millis)
 _OPEN_OF = _OPEN.where(attempts.c.journal_id == bindparam("journal"))
 _LAST = (
     select(attempts.c.task_id, func.max(attempts.c.attempt))
@@ -88,6 +89,7 @@ class AttemptRows:
 
 
 def attempt_of(row: Row[Any]) -> Attempt:
+    """The attempt in a row of `BOTH`."""
     """The attempt in a row whose columns are those of attempts behind a prefix."""
     return Attempt(
         ref=Ref(row.attempt_task_id, row.attempt_attempt),

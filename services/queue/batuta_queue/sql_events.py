@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert
 
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
+from batuta_queue.sql_share import forget_placements
 from batuta_queue.store import LogBounds
 from batuta_queue.tables import agents, attempts, entries, events, journals, log
 
@@ -95,6 +96,7 @@ class EventRows:
         if gone:
             used = select(agents.c.journal_id).union(select(attempts.c.journal_id).where(attempts.c.phase < _OPEN))
             self._connection.execute(delete(journals).where(journals.c.id.not_in(used)))
+            forget_placements(self._connection)
         return gone
 
     def _purge_events(self, before: int, limit: int) -> int:

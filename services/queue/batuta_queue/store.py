@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Payload, Queue, QueueCounts, Ref
+from batuta_queue.share_store import ShareStore
 
 
 class QueueNameExists(Exception):
@@ -35,7 +36,7 @@ class Outlook:
     last_attempt: int
 
 
-class QueueStore(Protocol):
+class QueueStore(ShareStore, Protocol):
     """All rows of the queue service inside one transaction."""
 
     # queues

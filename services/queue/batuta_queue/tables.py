@@ -17,10 +17,12 @@ from sqlalchemy import (
     text,
 )
 
+from batuta_chassis.members import members_table
 from batuta_chassis.requests import requests_table
 
 metadata = MetaData()
 requests = requests_table(metadata)
+members = members_table(metadata)
 
 _id = String(64)
 _agent = String(128)
@@ -143,6 +145,19 @@ agents = Table(
     Column("drain_deadline_millis", BigInteger),
     Column("leave_millis", BigInteger),
 )
+
+placements = Table(
+    "placements",
+    metadata,
+    Column("agent_id", _agent, primary_key=True),
+    Column("journal_id", _id, nullable=False, index=True),
+    Column("instance_id", _id, nullable=False),
+    Column("host", String(256), nullable=False),
+    Column("owner", _id, nullable=False, index=True),
+    Column("session_id", _id, nullable=False),
+    Column("view", LargeBinary),
+)
+"""Where agents are, for brokers that share a database."""
 
 journals = Table(
     "journals",

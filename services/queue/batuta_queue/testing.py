@@ -24,14 +24,16 @@ from batuta_queue.model import (
 )
 from batuta_queue.newest import newest
 from batuta_queue.store import LogBounds, Outlook, QueueNameExists, QueueStore
+from batuta_queue.testing_share import MemoryShares
 
 T = TypeVar("T")
 
 
-class MemoryStore:
+class MemoryStore(MemoryShares):
     """See `QueueStore`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._queues: dict[str, Queue] = {}
         self._entries: dict[str, Entry] = {}
         self._payloads: dict[str, Payload] = {}
