@@ -32,6 +32,14 @@ async def test_many_tasks_stand_in_the_order_in_which_they_were_named(house: Any
     assert await listed(house) == ["first", *names]
 
 
+async def test_the_log_tells_of_each_of_them(house: Any) -> None:
+    await batch(house, ["e0", "e1"])
+    answer = await house.stub.BatchGetEntries(queues.BatchGetEntriesRequest(entry_ids=["e1", "e0"]))
+    assert [event.entry_id for event in answer.events] == ["e1", "e0"]
+    assert [event.entry_state for event in answer.events] == [queues.ENTRY_STATE_WAITING] * 2
+    assert answer.events[0].position == answer.events[1].position + 1
+
+
 async def test_an_agent_that_waits_gets_the_first_of_them(house: Any) -> None:
     agent = house.agent()
     await agent.connect()

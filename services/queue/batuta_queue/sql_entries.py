@@ -107,7 +107,7 @@ class EntryRows:
         """See `QueueStore.add_entries`."""
         rows: list[dict[str, Any]] = []
         for place, (entry, payload) in enumerate(new, position):
-            values = {**_life(entry), **_birth(entry), "position": place}
+            values = {**_life(entry), **_birth(entry), "position": place, "last_position": place}
             values.update(payload=payload.data, payload_media_type=payload.media_type)
             rows.append(values)
         _INSERT.run_all(self._connection, rows)

@@ -70,7 +70,10 @@ class QueueStore(ShareStore, Protocol):
         ...
 
     def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
-        """Store many new entries; the first takes the place `position`, each of the others the next one."""
+        """Store many new entries; the first takes the place `position`, each of the others the next one.
+
+        Their newest events have the positions of their places.
+        """
         ...
 
     def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:

@@ -81,7 +81,7 @@ class MemoryStore(MemoryShares):
 
     def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
         for place, (entry, payload) in enumerate(new, position):
-            self.add_entry(replace(entry, position=place), payload)
+            self.add_entry(replace(entry, position=place, last_position=place), payload)
 
     def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:
         return {each: self._entries[each].state for each in entry_ids if each in self._entries}
