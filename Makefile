@@ -1,6 +1,6 @@
 # One front door. Every target makes its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev fmt check proto test demo up bench clean
+.PHONY: help dev fmt check proto test chaos soak demo up bench clean
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -23,6 +23,12 @@ proto: dev ## Regenerate protos/gen and the services' validation rules
 
 test: dev ## Run every test that is not marked nightly
 	python -m pytest -q -m "not nightly"
+
+chaos: dev ## Every fault that is injected into a deployment, the long ones too; prints runs and broken invariants
+	python -m pytest -q -m chaos
+
+soak: dev ## 20 agents, 10,000 tasks, a fault every 20 s: does anything grow? (two hours at most)
+	python -m tests.chaos.soak
 
 demo: dev ## The main job: a training script goes to an agent and back
 	python tools/demo.py

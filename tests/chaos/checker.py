@@ -2,7 +2,8 @@
 
 I1 no task that was acknowledged is lost. I2 attempts of one task never run at the same time. I3 nothing rests short of
 an end. I4 every acknowledged byte of a log is there exactly once. I5 an end is an end. I6 no agent has more than its
-places. I8 attempts stay within their limits. And what the log promises: positions without holes, attempts and phases that grow.
+places. I8 attempts stay within their limits. And what the log promises: positions without holes, attempts and phases
+that grow.
 (I7, refused writes are in the audit table, is judged where a test makes such a write.)
 """
 

@@ -1,7 +1,7 @@
 """A service that dies at a chosen commit: `python -m tests.chaos.crashing queue|api …` with CHAOS_CRASH set.
 
 `CHAOS_CRASH=USE_CASE:N:before|after` kills the process, with SIGKILL, before the N-th run of a use case touches the
-database, or right after its commit: stored, and nobody told. Use cases go by what asks for them, such as `Reports.take`.
+database, or right after its commit: stored, and nobody told. Use cases go by what asks for them: `Reports.take`.
 """
 
 from __future__ import annotations

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 
+from batuta_chassis.tokens import Signer
+from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.errors import IllegalTransition
 from tests.chaos.counting import Tally
-from tests.chaos.world import Kills, World
+from tests.chaos.world import LINES, Kills, World
 from tests.e2e.harness.processes import poll
+from tests.e2e.harness.remote import SDK
 
 Open = Callable[[], World]
+REPORTS = f"""
+from batuta import Task
+logger = Task.init("chaos", "kills").get_logger()
+for n in range({LINES}):
+    logger.report_scalar("loss", "train", float(n), n)
+    print("line", n, flush=True)
+    time.sleep(0.02)
+"""
 
 
 def some_work(world: World, count: int = 4) -> None:
@@ -84,11 +97,15 @@ def test_kills_at_random_lose_nothing_and_double_nothing(open_world: Open, tally
     world.keep_agent("a")
     world.keep_agent("b")
     for number in range(24):
-        world.submit(remote, f"task {number}")
+        world.submit(remote, f"task {number}", REPORTS, [SDK])
         if number % 2:
             kills.strike()
     ended = world.until_ended(remote, world.submitted, 240)
     assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}, kills.done
+    for identity in world.submitted:
+        lines = [line for line in remote.log(identity, "console").decode().splitlines() if line.startswith("line ")]
+        assert lines == [f"line {n}" for n in range(LINES)], kills.done
+        assert remote.points(identity)["loss", "train"] == [(n, float(n)) for n in range(LINES)], kills.done
     tally.judge(f"kills {kills.done}", world.judged())
 
 
@@ -130,8 +147,6 @@ def test_f10_f11_a_link_that_swallows_one_direction_is_noticed_and_costs_no_atte
 
 
 def _online(world: World) -> bool:
-    from batuta_proto.agents import v1 as agents
-
     listed = world.remote().agents.ListAgents(agents.ListAgentsRequest()).agents
     return any(each.state == agents.AGENT_STATE_ONLINE for each in listed)
 
@@ -180,22 +195,16 @@ def test_f23_bytes_that_are_no_message_are_refused_cleanly_and_cost_no_memory(op
 
 
 def _token(world: World) -> str:
-    from batuta_chassis.tokens import Signer
-
     return Signer.load_or_create(world.folder / "keys", "api").sign_user("tester", frozenset({"admin"}))[0]
 
 
 def _memory(pid: int) -> int:
-    import psutil
-
     return int(psutil.Process(pid).memory_info().rss)
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(2, 6))])
 def test_f28_a_cancel_at_any_moment_ends_a_task_once(open_world: Open, tally: Tally, seed: int) -> None:
-    import random
-
     world = open_world()
     remote, chance = world.remote(), random.Random(seed)
     world.keep_agent("a")

@@ -92,9 +92,9 @@ class World(Services):
 
         return poll("a call goes through", CALLS_WITHIN, tried)[0]
 
-    def submit(self, remote: Remote, name: str, script: str = RUN) -> str:
+    def submit(self, remote: Remote, name: str, script: str = RUN, requirements: Sequence[str] = ()) -> str:
         """A task in the queue, whatever happens on the way; its id."""
-        identity = self.until_done(lambda: remote.create(ONCE + script, name))
+        identity = self.until_done(lambda: remote.create(ONCE + script, name, requirements))
 
         def enqueue() -> None:
             try:
