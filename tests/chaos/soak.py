@@ -1,4 +1,4 @@
-"""`make soak`: many tasks on many agents with a fault now and then, for as long as it takes; does anything grow or break?
+"""`make soak`: many tasks on many agents with a fault now and then, for as long as it takes; does anything grow?
 
 Prints a line a minute, then what each service's memory, descriptors and connections did after the warm-up, and what the
 checker found. Exit status 1 when something grew or broke.
