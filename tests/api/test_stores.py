@@ -1,4 +1,4 @@
-"""One suite for every store: in memory and in SQLite they keep the same promises."""
+"""One suite for every store: in memory, in SQLite and in PostgreSQL they keep the same promises."""
 
 from __future__ import annotations
 
@@ -49,14 +49,16 @@ MINUTE = timedelta(minutes=1)
 LOG = TailKind.LOG
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def works(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Works]:
-    """Works of each kind; the SQLite one has the schema that the migrations make."""
+    """Works of each kind; those on a database have the schema that the migrations make."""
     if request.param == "memory":
         yield MemoryTransactor(memory_work)
         return
     clock = FakeClock()
-    database = Database(sqlite_url(tmp_path / "api.db"), METADATA, clock)
+    on_file = request.param == "sqlite"
+    url = sqlite_url(tmp_path / "api.db") if on_file else request.getfixturevalue("new_database")()
+    database = Database(url, METADATA, clock)
     migrate(database.engine, Path(main.__file__).parent / "migrations")
     yield SqlTransactor[Work](database, sql_work(Hub(clock), clock))
     await database.close()

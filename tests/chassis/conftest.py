@@ -47,14 +47,21 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def open_database(tmp_path: Path) -> AsyncGenerator[Callable[..., Database]]:
-    """Opens databases on one file; all are closed at the end."""
+def kind() -> str:
+    """What keeps the rows; modules whose tests are about every kind say so themselves."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def open_database(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncGenerator[Callable[..., Database]]:
+    """Opens databases on one file, or one database of a server; all are closed at the end."""
     opened: list[Database] = []
+    url = sqlite_url(tmp_path / "test.db") if kind == "sqlite" else request.getfixturevalue("new_database")()
 
     def make(**settings: Any) -> Database:
-        database = Database(
-            sqlite_url(tmp_path / "test.db"), METADATA, settings.pop("clock", SystemClock()), **settings
-        )
+        database = Database(url, METADATA, settings.pop("clock", SystemClock()), **settings)
         database.create_all()
         opened.append(database)
         return database

@@ -188,9 +188,11 @@ async def test_the_files_are_readable_by_their_owner_only(
     assert "test.db-wal" in modes
 
 
-async def test_a_database_that_is_not_a_file_or_not_sqlite_is_refused() -> None:
-    with pytest.raises(ValueError, match="SQLite only"):
-        Database("postgresql://host/db", *_nothing())
+async def test_a_database_that_is_not_a_file_or_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="SQLite or PostgreSQL; 'mysql' is neither"):
+        Database("mysql://host/db", *_nothing())
+    with pytest.raises(ValueError, match="sqlite:///PATH or postgresql"):
+        Database("somewhere", *_nothing())
     with pytest.raises(ValueError, match="must be a file"):
         Database("sqlite://", *_nothing())
 

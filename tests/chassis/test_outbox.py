@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from tests.chassis.conftest import Notes
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
 class Receiver:
     """The service on the other side."""
 

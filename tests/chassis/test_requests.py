@@ -19,6 +19,13 @@ from batuta_rpc.testing import FakeClock, SeededIds, until
 if TYPE_CHECKING:
     from tests.chassis.conftest import Notes
 
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
 METHOD = "batuta.queues.v1.QueueService/CreateQueue"
 ID = SeededIds().request_id()
 

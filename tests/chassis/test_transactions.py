@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from tests.chassis.conftest import Notes
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
 class MemoryNotes:
     """The same store in a list."""
 

@@ -44,13 +44,15 @@ from batuta_queue.transitions import Step, enter, give_back, offer, report, with
 from batuta_rpc.testing import FakeClock
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Any]:
     if request.param == "memory":
         yield MemoryTransactor()
         return
     clock = FakeClock()
-    database = Database(sqlite_url(tmp_path / "queue.db"), metadata, clock)
+    on_file = request.param == "sqlite"
+    url = sqlite_url(tmp_path / "queue.db") if on_file else request.getfixturevalue("new_database")()
+    database = Database(url, metadata, clock)
     migrate(database.engine, MIGRATIONS)
     yield SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
     await database.close()

@@ -75,7 +75,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     """The API service, its database migrated and its first credentials written. Raises `SettingsError`."""
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
-    database = Database(settings.database_url, METADATA, clock)
+    database = Database(settings.database_url, METADATA, clock, schema=settings.service, ids=ids)
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")
         works: Works = SqlTransactor[Work](database, sql_work(hub, clock))

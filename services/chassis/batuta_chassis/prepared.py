@@ -22,7 +22,7 @@ class Prepared:
         """`columns`: for INSERT and UPDATE, those that get values."""
         self._statement = statement
         self._columns = None if columns is None else list(columns)
-        self._compiled: dict[str, tuple[str, list[str]]] = {}
+        self._compiled: dict[str, tuple[str, list[str] | None]] = {}
 
     def row(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row of a query, in the order of its columns, or None."""
@@ -47,24 +47,28 @@ class Prepared:
             self._execute(connection, many[0]).close()
         elif many:
             text, names = self._text(connection.dialect)
-            pick: Any = itemgetter(*names)
-            rows: list[Any] = [pick(values) for values in many]
+            rows: Sequence[Any] = many
+            if names is not None:
+                pick: Any = itemgetter(*names)
+                # Of one name a getter gives the bare value.
+                rows = [pick(values) for values in many] if len(names) > 1 else [(pick(values),) for values in many]
             cursor: Any = connection.connection.cursor()
             try:
-                # Of one name a getter gives the bare value.
-                cursor.executemany(text, rows if len(names) > 1 else [(row,) for row in rows])
+                cursor.executemany(text, rows)
             finally:
                 cursor.close()
 
     def _execute(self, connection: Connection, values: Mapping[str, Any]) -> Any:
         text, names = self._text(connection.dialect)
         cursor = connection.connection.cursor()
-        cursor.execute(text, [values[name] for name in names])
+        cursor.execute(text, values if names is None else [values[name] for name in names])
         return cursor
 
-    def _text(self, dialect: Dialect) -> tuple[str, list[str]]:
+    def _text(self, dialect: Dialect) -> tuple[str, list[str] | None]:
+        """The text, and the order of the values where the driver takes them by place; None where it takes names."""
         known = self._compiled.get(dialect.name)
         if known is None:
             compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)
-            known = self._compiled[dialect.name] = (str(compiled), list(compiled.positiontup))
+            places = list(compiled.positiontup) if dialect.positional else None
+            known = self._compiled[dialect.name] = (str(compiled), places)
         return known

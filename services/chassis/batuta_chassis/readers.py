@@ -1,4 +1,4 @@
-"""The reader threads of an SQLite database."""
+"""The reader threads of a database."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
-from batuta_rpc.errors import RateLimited, ShuttingDown
+from batuta_chassis.backend import READERS, Backend
+from batuta_rpc.clock import Clock, within
+from batuta_rpc.errors import RateLimited, ShuttingDown, StorageFailed
 
 T = TypeVar("T")
+
+_TRIES = READERS + 2
+"""Every pooled connection may be one that the server has dropped."""
 
 
 class Readers:
     """A few threads that each answer one query at a time."""
 
-    def __init__(self, engine: Engine, threads: int, limit: int) -> None:
-        self._engine = engine
+    def __init__(self, backend: Backend, threads: int, limit: int, clock: Clock) -> None:
+        self._backend = backend
         self._limit = limit
+        self._clock = clock
         self._waiting = 0
         self._closed = False
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="batuta-reader")
@@ -33,16 +39,41 @@ class Readers:
                 f"{self._waiting} queries wait for the database already; try again", waiting=self._waiting
             )
         self._waiting += 1
+        reading = asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
+            if self._backend.patience is None:
+                return await reading
+            return await within(self._clock, self._backend.patience, reading)
+        except TimeoutError:
+            raise StorageFailed("the database does not answer now; try again") from None
         finally:
             self._waiting -= 1
 
     def _read(self, query: Callable[[Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return query(connection)
+        tries = _TRIES
+        while True:
+            tries -= 1
+            try:
+                return self._read_once(query)
+            except Exception as error:
+                # A pooled connection that the server has dropped says so only when it is used.
+                if tries and self._backend.may_repeat(error):
+                    continue
+                if self._backend.patience is not None and self._backend.is_storage(error):
+                    raise StorageFailed("the service cannot read from its database now; try again") from error
+                raise
+
+    def _read_once(self, query: Callable[[Connection], T]) -> T:
+        with self._backend.read_engine.connect() as connection:
+            try:
+                with connection.begin():
+                    return query(connection)
+            except Exception as error:
+                if self._backend.may_repeat(error):
+                    connection.invalidate()
+                raise
 
     def close(self) -> None:
-        """Finish what waits and end the threads. Blocks."""
+        """Finish what waits and end the threads. Blocks, but not for a server that does not answer."""
         self._closed = True
-        self._pool.shutdown()
+        self._pool.shutdown(wait=self._backend.patience is None, cancel_futures=self._backend.patience is not None)

@@ -37,7 +37,8 @@ class Unit:
 
 def enter(connection: Connection, unit: Unit | None) -> None:
     """Make `unit` the one that use cases on this connection belong to."""
-    connection.info[_KEY] = unit
+    if not connection.invalidated:  # one that broke is thrown away, and keeps nothing
+        connection.info[_KEY] = unit
 
 
 def unit_of(connection: Connection) -> Unit:

@@ -1,20 +1,23 @@
-"""The writer thread of an SQLite database: group commit."""
+"""The writer thread of a database: group commit."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from batuta_chassis.backend import Backend
 from batuta_chassis.unit import Unit, enter
+from batuta_rpc.backoff import Backoff
+from batuta_rpc.clock import within
 from batuta_rpc.errors import RateLimited, ShuttingDown, StorageFailed
+from batuta_rpc.ids import Ids
 
 if TYPE_CHECKING:
     from batuta_chassis.database import Database
@@ -24,16 +27,14 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _GROUP = 256
 """Use cases in one commit at most: what waits behind them should not wait long."""
-_OF_THE_DISK = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-    }
-)
+_TRIES = 4
+"""Runs of one group, where what went wrong left nothing behind and may not happen again."""
+_CLOSE_SECONDS = 20.0
+"""How long the end of a process waits for a server that does not answer."""
+
+
+class _Unknown(Exception):
+    """The connection broke while the commit was under way: nobody here knows whether it went through."""
 
 
 class _Job:
@@ -50,6 +51,10 @@ class _Job:
         self.unit: Unit | None = None
         self.result: Any = None
         self.error: BaseException | None = None
+
+    def forget(self) -> None:
+        """Be as before the run, which left nothing behind."""
+        self.unit = self.result = self.error = None
 
     def settle(self) -> None:
         """Run the hooks and wake the caller. Runs in the caller's event loop."""
@@ -70,10 +75,12 @@ class _Job:
 class Writer:
     """Runs use cases one after the other, and commits those that waited together together."""
 
-    def __init__(self, database: Database, engine: Engine, limit: int) -> None:
+    def __init__(self, database: Database, backend: Backend, limit: int, ids: Ids) -> None:
         self._database = database
-        self._engine = engine
+        self._backend = backend
         self._limit = limit
+        self._ids = ids
+        self._connection: Connection | None = None
         self._waiting = 0
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
@@ -92,34 +99,52 @@ class Writer:
         future: asyncio.Future[T] = loop.create_future()
         self._waiting += 1
         self._jobs.put(_Job(use_case, loop, future))
-        return await future
+        if self._backend.patience is None:
+            return await future
+        try:
+            return await within(self._database.clock, self._backend.patience, future)
+        except TimeoutError:
+            raise StorageFailed(
+                "the database does not answer now; whether the change was stored is not known. Repeat the call"
+            ) from None
 
     def close(self) -> None:
-        """Finish what waits and end the thread. Blocks."""
+        """Finish what waits and end the thread. Blocks, but for ever only on a file."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
-        self._thread.join()
+        self._thread.join(None if self._backend.patience is None else _CLOSE_SECONDS)
 
     def _work(self) -> None:
-        connection: Connection | None = None
         while True:
             group, last = self._take()
             if group:
                 try:
-                    connection = connection or self._engine.connect()
-                    self._commit(connection, group)
+                    self._store(group)
                 except BaseException as error:
-                    # The transaction itself failed (disk full, I/O error): nobody's change is durable.
+                    # The transaction itself failed (disk full, server away): nobody's change is known to be durable.
                     _log.error("%d changes could not be stored: %s", len(group), error)
-                    _discard(connection)
-                    connection = None
                     for job in group:
-                        job.error = job.error or (_storage_failed(error) if isinstance(error, DBAPIError) else error)
+                        job.error = job.error or self._told(error)
                 self._settle(group)
             if last:
-                _discard(connection)
+                self._discard()
                 return
+
+    def _store(self, group: list[_Job]) -> None:
+        """Commit a group; run it again, a few times, where the run before left nothing behind."""
+        backoff = Backoff(self._ids, first=0.02, cap=1.0)
+        while True:
+            try:
+                self._connection = self._connection or self._backend.write_engine.connect()
+                return self._commit(self._connection, group)
+            except BaseException as error:
+                self._discard()
+                if backoff.tries + 1 >= _TRIES or not self._backend.may_repeat(error):
+                    raise
+                for job in group:
+                    job.forget()
+                self._database.clock.sleep_blocking(backoff.next())
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Wait for a job; then all that wait beside it. True when the writer is to end after them."""
@@ -138,31 +163,68 @@ class Writer:
         return group, False
 
     def _commit(self, connection: Connection, group: list[_Job]) -> None:
-        with connection.begin() as transaction:
+        transaction = connection.begin()
+        try:
             if len(group) == 1:
                 # Alone, the transaction is the savepoint.
                 self._run(connection, group[0])
                 if group[0].error is not None:
                     transaction.rollback()
-                return
-            for job in group:
-                connection.exec_driver_sql("SAVEPOINT use_case")
-                self._run(connection, job)
-                if job.error is not None:
-                    connection.exec_driver_sql("ROLLBACK TO use_case")
-                connection.exec_driver_sql("RELEASE use_case")
+                    return
+            else:
+                for job in group:
+                    connection.exec_driver_sql("SAVEPOINT use_case")
+                    self._run(connection, job)
+                    if job.error is not None:
+                        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT use_case")
+                    connection.exec_driver_sql("RELEASE SAVEPOINT use_case")
+        except BaseException:
+            if transaction.is_active:
+                transaction.rollback()
+            raise
+        try:
+            transaction.commit()
+        except BaseException as error:
+            if self._backend.may_repeat(error):
+                raise _Unknown(str(error)) from error
+            raise
 
     def _run(self, connection: Connection, job: _Job) -> None:
+        """Run one use case. Raises what ends the whole transaction."""
         job.unit = Unit(self._database)
         enter(connection, job.unit)
         try:
             job.result = job.use_case(connection)
-        except (DBAPIError, sqlite3.Error) as error:
-            job.error = _storage_failed(error) if _is_about_the_disk(error) else error
+        except Exception as error:
+            if self._backend.may_repeat(error):
+                raise
+            job.error = self._told(error) if self._backend.is_storage(error) else error
         except BaseException as error:
             job.error = error
         finally:
             enter(connection, None)
+
+    def _told(self, error: BaseException) -> BaseException:
+        """The error as callers hear of it."""
+        if isinstance(error, _Unknown):
+            text = (
+                "the database went away during the commit; whether the change was stored is not known. Repeat the call"
+            )
+        elif isinstance(error, DBAPIError) or self._backend.is_storage(error):
+            text = "the service cannot write to its disk now, which may be full; nothing was changed. Try again"
+        else:
+            return error
+        failed = StorageFailed(text)
+        failed.__cause__ = error
+        return failed
+
+    def _discard(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except Exception:
+                _log.exception("closing the writing connection failed")
 
     def _settle(self, group: list[_Job]) -> None:
         """Wake every caller in its loop, with one wake-up of each loop."""
@@ -179,25 +241,3 @@ class Writer:
         self._waiting -= len(jobs)
         for job in jobs:
             job.settle()
-
-
-def _discard(connection: Connection | None) -> None:
-    if connection is not None:
-        try:
-            connection.close()
-        except Exception:
-            _log.exception("closing the writing connection failed")
-
-
-def _is_about_the_disk(error: DBAPIError | sqlite3.Error) -> bool:
-    """Whether the fault is the disk's, and not that of the statement."""
-    raised = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(raised, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
-
-
-def _storage_failed(error: BaseException) -> StorageFailed:
-    failed = StorageFailed(
-        "the service cannot write to its disk now, which may be full; nothing was changed. Try again"
-    )
-    failed.__cause__ = error
-    return failed

@@ -45,7 +45,7 @@ async def build(
     `numbers` and `bus` are those that the settings give, unless a test brings its own.
     """
     numbers = numbers or read_limits(Numbers, settings.limits)
-    database = Database(settings.database_url, metadata, clock)
+    database = Database(settings.database_url, metadata, clock, schema=settings.service, ids=ids)
     try:
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))

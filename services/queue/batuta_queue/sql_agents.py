@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT is SQLite's too
 
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Agent, Drain, Gpu, Resources

@@ -1,0 +1,32 @@
+"""What a `Database` must know of the system that keeps its rows: its connections, and what its faults mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+READERS = 4
+"""Connections that read; one more writes."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One database system, for one database."""
+
+    write_engine: Engine
+    """Its transactions exclude each other, also those of other processes: what a use case has read stays true."""
+    read_engine: Engine
+    """Its transactions see one snapshot and cannot write."""
+    is_storage: Callable[[BaseException], bool]
+    """Whether the fault is the system's (disk full, server away) and not that of the statement."""
+    may_repeat: Callable[[BaseException], bool]
+    """Whether nothing was stored and the same transaction may go through when it is run again now."""
+    patience: float | None = None
+    """Seconds after which a caller hears that the system does not answer; None waits, for a file always answers."""
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.read_engine.dispose()
+        self.write_engine.dispose()

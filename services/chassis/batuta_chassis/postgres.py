@@ -1,0 +1,132 @@
+"""PostgreSQL: a server, several processes, and still one writer at a time.
+
+Every writing transaction of a service begins with one lock, as SQLite's BEGIN IMMEDIATE does. So use cases mean the
+same on both, nobody waits for a deadlock to be found, and positions of a log are given in the order of commits. A
+process that freezes with the lock in its hands loses its connection, and the lock, after `_IDLE_MILLIS`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import cast
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, interfaces
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from batuta_chassis import postgres_text
+from batuta_chassis.backend import READERS, Backend
+
+PATIENCE = 15.0
+"""Seconds that a caller waits for a server that does not answer."""
+_CONNECT_SECONDS = 5
+_STATEMENT_MILLIS = 30_000
+_LOCK_MILLIS = 12_000
+_IDLE_MILLIS = 10_000
+_OPTIONS = (
+    ("statement_timeout", str(_STATEMENT_MILLIS)),
+    ("lock_timeout", str(_LOCK_MILLIS)),
+    ("idle_in_transaction_session_timeout", str(_IDLE_MILLIS)),
+    ("client_encoding", "UTF8"),
+)
+_AGAIN = frozenset({"40001", "40P01"})
+"""Serialization failure, deadlock: the server undid the transaction and asks for another try."""
+_LOST = ("08", "57P", "25P03")
+"""The connection is gone: cut, ended by the operator, by a crash, or for idling in a transaction."""
+_SERVERS = (*_LOST, "53", "57", "58", "55P03", "XX")
+"""Faults that are the server's: those, resources, its operator, its disk, a lock held too long."""
+_LINK = (psycopg.OperationalError, psycopg.InterfaceError)
+
+
+def open_postgres(url: URL, schema: str) -> Backend:
+    """The database that `url` names; the service's tables stand in a schema of its own, which is made if missing."""
+    wanted = url.set(drivername="postgresql+psycopg")
+    return Backend(
+        _engine(wanted, schema, readers=False),
+        _engine(wanted, schema, readers=True),
+        is_storage,
+        may_repeat,
+        PATIENCE,
+    )
+
+
+def is_storage(error: BaseException) -> bool:
+    """Whether the fault is the server's, and not that of the statement."""
+    raised = _raised(error)
+    if raised is None:
+        return False
+    code = raised.sqlstate or ""
+    # Without a code it never reached the server, or nothing came back.
+    return code.startswith(_SERVERS) or code in _AGAIN or (not code and isinstance(raised, _LINK))
+
+
+def may_repeat(error: BaseException) -> bool:
+    """Whether the transaction was undone and may be run again at once: a lost connection, a deadlock."""
+    raised = _raised(error)
+    if raised is None:
+        return False
+    code = raised.sqlstate or ""
+    return code in _AGAIN or code.startswith(_LOST) or (not code and isinstance(raised, _LINK))
+
+
+def _raised(error: BaseException) -> psycopg.Error | None:
+    """The driver's own error, which Core wraps and `Prepared` does not."""
+    raised = error.orig if isinstance(error, DBAPIError) else error
+    return raised if isinstance(raised, psycopg.Error) else None
+
+
+def _engine(url: URL, schema: str, *, readers: bool) -> Engine:
+    settings = [*_OPTIONS, ("search_path", schema)]
+    if readers:
+        settings.append(("default_transaction_read_only", "on"))
+    arguments: dict[str, object] = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "application_name": f"batuta-{schema}",
+        "options": " ".join(f"-c {name}={value}" for name, value in settings),
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+    if readers:
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=READERS,
+            max_overflow=0,
+            isolation_level="REPEATABLE READ",
+            connect_args=arguments,
+        )
+        event.listen(engine, "connect", _on_connect)
+        return engine
+    engine = create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=arguments)
+    lock = zlib.crc32(f"batuta-{schema}".encode())
+
+    def make_schema(raw: interfaces.DBAPIConnection, _record: object) -> None:
+        _make_schema(raw, schema, lock)
+
+    def on_begin(connection: Connection) -> None:
+        cursor = connection.connection.cursor()
+        cursor.execute(f"SELECT pg_advisory_xact_lock({lock})")
+        cursor.close()
+
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "connect", make_schema)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _on_connect(raw: interfaces.DBAPIConnection, _record: object) -> None:
+    postgres_text.install(cast("psycopg.Connection[object]", raw))
+
+
+def _make_schema(raw: interfaces.DBAPIConnection, schema: str, lock: int) -> None:
+    cursor = raw.cursor()
+    cursor.execute(f"SELECT pg_advisory_xact_lock({lock})")
+    cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,))
+    if cursor.fetchone() is None:
+        cursor.execute(f'CREATE SCHEMA "{schema}"')
+    raw.commit()
+    cursor.close()
