@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc.aio
 
+from batuta_api.among import Among
 from batuta_api.closing import Closing
 from batuta_api.housekeeping import Housekeeping
 from batuta_api.logs.servicer import SERVICE as LOGS
@@ -19,7 +20,7 @@ from batuta_api.projects.servicer import SERVICE as PROJECTS
 from batuta_api.projects.servicer import ProjectServicer
 from batuta_api.service_tokens import ServiceTokens
 from batuta_api.tasks.delivery import Delivery
-from batuta_api.tasks.following import Follower
+from batuta_api.tasks.following import Follower, always
 from batuta_api.tasks.link import Link
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.servicer import SERVICE as TASKS
@@ -31,6 +32,7 @@ from batuta_api.users.servicer import UserServicer
 from batuta_api.wiring import METADATA, sql_work
 from batuta_api.work import Work, Works
 from batuta_chassis import requests
+from batuta_chassis.bus import Bus, open_bus
 from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
@@ -40,6 +42,7 @@ from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
 from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
+from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.logs import v1 as logs
@@ -69,12 +72,16 @@ class _Parts:
     hub: Hub
     closing: Closing
     queue: grpc.aio.Channel
+    sole: SoleProcess
+    among: Among | None
 
 
 async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     """The API service, its database migrated and its first credentials written. Raises `SettingsError`."""
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
+    sole = SoleProcess(settings)
+    bus = open_bus(settings, clock, ids)
     database = Database(settings.database_url, METADATA, clock, schema=settings.service, ids=ids)
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")
@@ -83,18 +90,28 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
             works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
         ):
             _log.info("first credential written", extra={"path": str(path)})
+        among = None if bus is None else await _enter(database, bus, hub, settings, clock, ids)
     except BaseException:
         await database.close()
+        sole.close()
         raise
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
     queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
-    parts = _Parts(settings, clock, ids, signer, database, works, hub, Closing(hub), queue)
+    parts = _Parts(settings, clock, ids, signer, database, works, hub, Closing(hub), queue, sole, among)
     return _service(parts)
+
+
+async def _enter(database: Database, bus: Bus, hub: Hub, settings: Settings, clock: Clock, ids: Ids) -> Among:
+    hub.connect(bus)
+    among = Among(database, bus, settings.api_endpoint or settings.endpoint, clock, ids)
+    await among.enter()
+    return among
 
 
 def _service(parts: _Parts) -> Service:
     settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
+    among = parts.among
     names = QueueNames(parts.queue, clock, ids)
     link = Link(clock)
     delivery = Delivery(works, parts.queue, link, names, clock)
@@ -106,12 +123,19 @@ def _service(parts: _Parts) -> Service:
         generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
         background=(
             sender.run,
-            Follower(works, parts.queue, link, clock, ids).run,
+            Follower(works, parts.queue, link, clock, ids, always if among is None else among.leads).run,
             Housekeeping(works, clock).run,
             requests.purge(parts.database, clock),
+            *(() if among is None else among.background(sender)),
         ),
         on_drain=parts.closing.begin,
-        on_stop=(parts.queue.close, raw.close, parts.database.close),
+        on_stop=(
+            *(() if among is None else (among.leave,)),
+            parts.queue.close,
+            raw.close,
+            parts.database.close,
+            parts.sole.release,
+        ),
         dispatch_endpoint=settings.dispatch_endpoint,
         forwarded=QUEUE_SERVICES,
     )
