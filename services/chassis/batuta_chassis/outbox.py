@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Select,
     String,
     Table,
     insert,
@@ -123,6 +122,6 @@ def take_over(connection: Connection, process: str) -> list[OutboxRow]:
     return _rows(connection, query.where(OUTBOX.c.owner == process).order_by(OUTBOX.c.id), process)
 
 
-def _rows(connection: Connection, query: Select[Any], process: str) -> list[OutboxRow]:
+def _rows(connection: Connection, query: Any, process: str) -> list[OutboxRow]:
     rows = connection.execute(query)
     return [OutboxRow(row.id, row.topic, row.ordering_key, row.payload, bool(process)) for row in rows]
