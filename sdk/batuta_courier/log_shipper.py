@@ -13,7 +13,7 @@ from batuta_courier.log_stream import LogStream
 from batuta_proto.logs import v1 as logs
 from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import RpcError
+from batuta_rpc.errors import LogQuota, RpcError
 from batuta_rpc.ids import Ids
 
 CHUNK_BYTES = 256 * 1024
@@ -35,6 +35,7 @@ class _Log:
         self.send_at = 0.0
         self.used_at = 0.0
         self.fd = -1
+        self.over_quota = False
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -122,6 +123,10 @@ class LogShipper:
         size = log.path.stat().st_size
         if log.stream is not None:
             self._hear(producer, log, log.stream, now)
+        if log.over_quota:
+            # The server stores nothing after what it has, and says so in the log: all of it counts as settled.
+            self._ledger.put(producer, tails.LOG, size)
+            return False
         if log.stream is None:
             if self._ledger.log(producer) >= size or now < log.retry_at or self.error is not None:
                 return False
@@ -143,7 +148,9 @@ class LogShipper:
             return
         log.stream = None
         log.close()
-        if stream.error is not None and not troubles.passes(stream.error):
+        if isinstance(stream.error, LogQuota):
+            log.over_quota = True
+        elif stream.error is not None and not troubles.passes(stream.error):
             self.error = stream.error
         elif stream.error is not None or stream.committed is None or stream.committed < stream.sent:
             log.retry_at = now + log.backoff.next()

@@ -52,6 +52,7 @@ class FakeState:
         self.queues: dict[str, str] = {"default": "q-default", "services": "q-services"}
         self.calls: list[str] = []
         self.answers_to_lose = 0
+        self.log_quota: int | None = None
         self.tokens: dict[str, tuple[str, int]] = {}
 
     def task(self, task_id: str) -> tasks.Task:

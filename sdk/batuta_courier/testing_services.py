@@ -14,7 +14,7 @@ from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
-from batuta_rpc.errors import CredentialInvalid, LogGap, RpcError
+from batuta_rpc.errors import CredentialInvalid, LogGap, LogQuota, RpcError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -120,6 +120,10 @@ class FakeLogs(logs.LogServiceServicer):
         if request.offset > len(log):
             raise LogGap("a gap", committed_offset=len(log))
         log += request.data[len(log) - request.offset :]
+        quota = self.state.log_quota
+        if quota is not None and len(log) > quota:
+            del log[quota:]
+            raise LogQuota("the attempt has written all the log it may", committed_offset=quota)
         return len(log)
 
     @staticmethod

@@ -5,24 +5,28 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batuta_api.__main__ import build
 from batuta_api.tasks import attempts
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.events import EntryEvent
 from batuta_api.tasks.model import EntryState, Phase
 from batuta_api.tasks.testing import NOON
+from batuta_chassis.testing import running
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 from batuta_rpc.errors import FieldViolation, OtherTask, TaskNotFound
 
 WAITING, OFFERED, ON_AGENT = queues.ENTRY_STATE_WAITING, queues.ENTRY_STATE_OFFERED, queues.ENTRY_STATE_RUNNING
-DONE, HELD = queues.ENTRY_STATE_DONE, queues.ENTRY_STATE_HELD
+DONE = queues.ENTRY_STATE_DONE
+LOST, REJECTED = types.ATTEMPT_PHASE_LOST, types.ATTEMPT_PHASE_REJECTED
 
 
 def said(phase: Phase, seconds: int = 0, **fields: Any) -> EntryEvent:
@@ -131,6 +135,18 @@ async def test_doubled_and_late_events_leave_one_history(api: Any, member: Any) 
     await member.until(task_id, lambda task: task.status.attempt == 3)  # of it only the number counts
     assert (await history(member, task_id))[1:] == before
     assert (await member.get(task_id)).status.exit_code == 1
+
+
+async def test_a_history_that_grows_too_long_loses_what_was_given_back_first(
+    queue: Any, tmp_path: Path, make_api: Any
+) -> None:
+    limits = {"attempts_per_task": "3"}
+    async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits=limits) as process:
+        api = make_api(process)
+        member = api.stubs("member")
+        ends = enumerate([LOST, REJECTED, LOST, REJECTED, LOST], 1)
+        task_id, _ = await told(api, member, [(WAITING, phase, number, {}) for number, phase in ends])
+        assert [each.attempt for each in await history(member, task_id)] == [5, 3, 1]
 
 
 async def test_an_attempt_whose_end_was_never_heard_is_closed_by_the_next(api: Any, member: Any) -> None:

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batuta_api.logs import appending
+from batuta_api.__main__ import build
+from batuta_api.limits import Limits
+from batuta_api.logs import appending, quota
+from batuta_api.logs.appending import Stored
 from batuta_api.logs.model import Chunk, Gap, Stream, fit
 from batuta_api.tasks.model import Definition, TaskState
 from batuta_api.tasks.testing import NOON, a_task
 from batuta_api.testing import memory_work
+from batuta_api.work import Work
 from batuta_chassis.caller import Caller
+from batuta_chassis.testing import running
 from batuta_proto.logs import v1 as logs
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 from batuta_rpc.errors import (
     FieldViolation,
     LogGap,
+    LogQuota,
     OtherTask,
     ProtocolViolation,
+    RateLimited,
     ShuttingDown,
     StaleAttempt,
     TaskNotFound,
-    TooLarge,
 )
 
 
@@ -224,14 +233,85 @@ async def test_streams_end_at_once_when_the_process_goes_down(api: Any, member: 
     await api.soon(stopping)
 
 
-def test_a_log_may_not_grow_without_bound() -> None:
-    work = memory_work()
+def _running_work(limit: int) -> Work:
+    work = replace(memory_work(), limits=Limits(log_bytes_per_attempt=limit))
     work.tasks.add(a_task(state=TaskState.RUNNING, attempt=1, attempt_open=True), Definition())
-    stream, someone = Stream("t1", 1, "console"), Caller("ada", frozenset({"member"}))
-    appending.append(work, someone, stream, [Chunk(0, b"x" * 8)], NOON, limit=10)
-    with pytest.raises(TooLarge, match="may hold 10"):
-        appending.append(work, someone, stream, [Chunk(8, b"x" * 3)], NOON, limit=10)
-    assert appending.append(work, someone, stream, [Chunk(8, b"xx")], NOON, limit=10) == 10
+    return work
+
+
+def test_the_log_of_an_attempt_is_stored_up_to_its_quota_and_ends_with_a_note() -> None:
+    work = _running_work(10)
+    console, other, someone = Stream("t1", 1, "console"), Stream("t1", 1, "p7"), Caller("ada", frozenset({"member"}))
+    assert appending.append(work, someone, console, [Chunk(0, b"x" * 8)], NOON) == Stored(8)
+    chunks = [Chunk(8, b"y"), Chunk(9, b"zzz"), Chunk(12, b"more")]
+    assert appending.append(work, someone, console, chunks, NOON) == Stored(10, over_quota=True)
+    assert appending.append(work, someone, console, chunks, NOON) == Stored(10, over_quota=True)
+    assert appending.append(work, someone, other, [Chunk(0, b"a")], NOON) == Stored(0, over_quota=True)
+    assert appending.append(work, someone, console, [Chunk(5, b"xxx")], NOON) == Stored(10)  # it is there already
+    stored = work.logs.read("t1", 0, 0, 1 << 20)
+    assert b"".join(chunk.data for chunk in stored if chunk.producer != quota.NOTE) == b"xxxxxxxxyz"
+    assert [chunk.data.decode() for chunk in stored if chunk.producer == quota.NOTE] == [
+        "\n[batuta] The log of attempt 1 has reached its quota of 10 bytes. "
+        "What the attempt writes from here on is not stored.\n"
+    ]
+
+
+async def test_a_writer_over_the_quota_is_told_what_is_stored_and_a_follower_sees_the_end(
+    queue: Any, tmp_path: Path, make_api: Any
+) -> None:
+    limits = {"log_bytes_per_attempt": "10"}
+    async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits=limits) as process:
+        api = make_api(process)
+        member = api.stubs("member")
+        task = await member.started()
+        with pytest.raises(LogQuota) as refused:
+            await member.write_log(task.id, 1, b"0123456789abcdef")
+        assert refused.value.metadata["committed_offset"] == "10"
+        follower = asyncio.create_task(text_of(member, task.id, follow=True))
+        tail = types.ProducerTail(producer="console", kind=types.TAIL_KIND_LOG, end=16)
+        await member.tasks.FinishTask(
+            tasks.FinishTaskRequest(task_id=task.id, attempt=1, state=tasks.TASK_STATE_COMPLETED, tails=[tail])
+        )
+        text = await api.soon(follower, 5)  # it does not wait for a tail that will never come
+        assert text.startswith("0123456789\n[batuta] The log of attempt 1 has reached its quota")
+        again = await member.draft()
+        await member.tasks.StartTask(tasks.StartTaskRequest(task_id=again.id))
+        assert await member.write_log(again.id, 1, b"0123456789") == 10  # each attempt has its own
+
+
+async def test_writers_beyond_the_limit_are_refused_by_its_name_until_one_leaves(
+    queue: Any, tmp_path: Path, make_api: Any
+) -> None:
+    async with running(
+        build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits={"log_writers": "1"}
+    ) as process:
+        member = make_api(process).stubs("member")
+        task = await member.started()
+        line = Line(member)
+        line.send(task_id=task.id, attempt=1, producer="console", data=b"a")
+        await line.call.read()
+        with pytest.raises(RateLimited, match="log_writers") as refused:
+            await member.write_log(task.id, 1, b"x", producer="other")
+        assert refused.value.retry_delay == 5.0
+        line.end()
+        assert await line.call.read() is grpc.aio.EOF
+        assert await member.write_log(task.id, 1, b"x", producer="other") == 1
+
+
+async def test_writers_that_come_faster_than_the_disk_wait_and_lose_nothing(
+    queue: Any, tmp_path: Path, make_api: Any
+) -> None:
+    limits = {"log_bytes_in_flight": "1048576"}
+    async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint, limits=limits) as process:
+        member = make_api(process).stubs("member")
+        task = await member.started()
+        lines = [Line(member) for _ in range(8)]
+        for number, line in enumerate(lines):
+            for offset in range(4):
+                line.send(task_id=task.id, attempt=1, producer=f"p{number}", offset=offset << 20, data=b"x" * (1 << 20))
+            line.end()
+        answers = await asyncio.gather(*(collected(line.call) for line in lines))
+        assert [each[-1].committed_offset for each in answers] == [4 << 20] * 8
 
 
 @given(st.binary(max_size=200), st.data())

@@ -21,6 +21,7 @@ from batuta_rpc.errors import (
     IllegalTransition,
     QueueFull,
     QueueNotFound,
+    RateLimited,
     StaleAttempt,
     UpstreamUnavailable,
 )
@@ -268,6 +269,30 @@ async def test_what_was_acknowledged_while_the_queue_service_was_away_arrives_wh
     await api.eventually(lambda: entry in api.queue.service.withdrawals)
     await member.until(task.id, lambda seen: seen.etag != aborted.etag)
     await member.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=aborted.id, queue_name="default"))
+
+
+async def test_a_queue_that_asks_for_patience_gets_its_entries_later_and_in_order(api: Any, member: Any) -> None:
+    service = api.queue.service
+    service.refuse_submit = RateLimited("too much at once", retry_delay=0.05)
+    task, entry = await member.queued()
+    await api.eventually(lambda: len(service.submissions) >= 2)
+    assert (await member.get(task.id)).status.state == QUEUED
+    await member.tasks.AbortTask(tasks.AbortTaskRequest(task_id=task.id))
+    assert service.withdrawals == []  # it waits behind its submission
+    service.refuse_submit = None
+    await api.eventually(lambda: service.withdrawals == [entry])
+    assert entry in service.entries
+
+
+async def test_a_queue_that_was_away_gets_what_waited_a_few_at_a_time(api: Any, member: Any) -> None:
+    service = api.queue.service
+    await member.queued()  # the name of the queue is known then
+    await api.queue.stop()
+    waiting = [await member.queued() for _ in range(200)]
+    await api.queue.start()
+    await api.eventually(lambda: all(entry in service.entries for _, entry in waiting), 20.0)
+    assert service.most_at_once <= 64
+    assert len({each.entry_id for each in service.submissions}) == 201
 
 
 async def test_a_crash_between_commit_and_delivery_loses_nothing_and_events_count_once(

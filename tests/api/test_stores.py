@@ -282,7 +282,7 @@ async def test_log_chunks_are_shown_in_order_of_arrival(works: Works) -> None:
     assert await works.read(lambda work: work.logs.read("t1", 1, 2, 1000)) == everything[3:]
     assert await works.read(lambda work: work.logs.read("t1", 0, 0, 4)) == everything[:2]
     assert await works.read(lambda work: (work.logs.committed(CONSOLE), work.logs.committed(text))) == (9, 1)
-    assert await works.read(lambda work: work.logs.size("t1")) == 10
+    assert await works.read(lambda work: work.logs.attempt_size("t1", 1)) == 9
 
 
 async def test_the_tail_of_a_log_begins_inside_a_chunk(works: Works) -> None:
@@ -294,10 +294,10 @@ async def test_the_tail_of_a_log_begins_inside_a_chunk(works: Works) -> None:
 async def test_dropped_logs_are_gone_and_positions_go_on(works: Works) -> None:
     await works.write(lambda work: work.logs.append(CONSOLE, [Chunk(0, b"aaa")]))
     await works.write(lambda work: work.logs.drop("t1"))
-    assert await works.read(lambda work: (work.logs.size("t1"), work.logs.committed(CONSOLE))) == (0, 0)
+    assert await works.read(lambda work: (work.logs.attempt_size("t1", 1), work.logs.committed(CONSOLE))) == (0, 0)
     await works.write(lambda work: work.logs.append(CONSOLE, [Chunk(0, b"b")]))
     assert [chunk.position for chunk in await works.read(lambda work: work.logs.read("t1", 0, 0, 9))] == [2]
-    assert await works.read(lambda work: work.logs.size("t1")) == 1
+    assert await works.read(lambda work: work.logs.attempt_size("t1", 1)) == 1
 
 
 PRODUCER = Producer("t1", 1, "p")
@@ -391,6 +391,16 @@ async def test_refusals_are_kept_in_order_and_purged_by_age_and_number(works: Wo
     assert await works.read(lambda work: work.audit.of_task("t1")) == rows[:1:-1]
 
 
+async def test_a_refusal_that_comes_again_is_counted(works: Works) -> None:
+    first = Refused(NOON, "attempt:t1/1", "AppendLog", "STALE_ATTEMPT", "t1", 1, "no")
+    later = replace(first, time=NOON + MINUTE, message="no again")
+    await works.write(lambda work: work.audit.add(first))
+    await works.write(lambda work: work.audit.add(replace(later, count=40)))
+    await works.write(lambda work: work.audit.add(replace(later, subject="ada")))
+    kept = await works.read(lambda work: work.audit.of_task("t1"))
+    assert kept == [replace(later, subject="ada"), replace(first, count=41, last_time=NOON + MINUTE)]
+
+
 async def test_a_use_case_that_fails_leaves_nothing(works: Works) -> None:
     def fail(work: Work) -> None:
         work.tasks.add(a_task(), Definition())
@@ -399,4 +409,4 @@ async def test_a_use_case_that_fails_leaves_nothing(works: Works) -> None:
 
     with pytest.raises(RuntimeError, match="on purpose"):
         await works.write(fail)
-    assert await works.read(lambda work: (work.tasks.get("t1"), work.logs.size("t1"))) == (None, 0)
+    assert await works.read(lambda work: (work.tasks.get("t1"), work.logs.attempt_size("t1", 1))) == (None, 0)

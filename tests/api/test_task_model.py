@@ -254,8 +254,16 @@ def test_a_lost_attempt_puts_the_task_back_into_the_queue_and_the_next_one_runs(
 
 def test_a_held_entry_shows_why() -> None:
     held = after(queued(), RUNNING, happened(EntryState.HELD, Phase.LOST, message="two agents died of it"))
-    assert held.status.state is TaskState.QUEUED
+    assert (held.status.state, held.status.reason) == (TaskState.QUEUED, "HELD")
     assert "two agents died of it" in held.status.message
+    released = after(held, happened(EntryState.WAITING, Phase.NONE, attempt=0)).status
+    assert (released.state, released.reason, released.message) == (TaskState.QUEUED, "", "")
+
+
+def test_an_abort_of_a_held_task_is_not_taken_back_by_its_hold() -> None:
+    stopping = lifecycle.abort(after(queued(), RUNNING), "enough", LATER)
+    held = after(stopping, happened(EntryState.HELD, Phase.LOST, message="two agents died of it")).status
+    assert (held.state, held.reason, held.message) == (TaskState.STOPPING, "USER_ABORT", "enough")
 
 
 def test_a_rejected_offer_leaves_the_task_queued_and_closes_the_attempt() -> None:

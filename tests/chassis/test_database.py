@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from batuta_chassis.database import Database, sqlite_url
+from batuta_chassis.settings import SettingsError
 from batuta_chassis.unit import after_commit, unit_of
 from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import RateLimited, ShuttingDown, StorageFailed
@@ -157,6 +158,53 @@ async def test_more_use_cases_than_may_wait_are_refused_at_once(
     await database.write(lambda c: notes(c).add("room again"))
 
 
+async def test_bulk_data_is_passed_by_what_is_not_and_goes_a_little_at_a_time(database: Database) -> None:
+    gate, order = hold(database), list[str]()
+
+    def note(name: str) -> Callable[[Connection], None]:
+        return lambda _connection: order.append(name)
+
+    bulk = [asyncio.create_task(database.write(note(f"bulk {n}"), bulk=3 << 20)) for n in range(5)]
+    state = [asyncio.create_task(database.write(note(f"state {n}"))) for n in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*bulk, *state)
+    assert order == ["state 0", "state 1", "state 2", *(f"bulk {n}" for n in range(5))]
+
+
+async def test_bulk_data_goes_on_beside_changes_that_never_pause(database: Database) -> None:
+    gate, stored = hold(database), asyncio.Event()
+
+    async def change() -> None:
+        while not stored.is_set():
+            await database.write(lambda c: None)
+
+    changing = [asyncio.create_task(change()) for _ in range(4)]
+    bulk = asyncio.create_task(database.write(lambda c: None, bulk=1 << 20))
+    bulk.add_done_callback(lambda _: stored.set())
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait_for(bulk, 10)
+    await asyncio.gather(*changing)
+
+
+async def test_bulk_data_never_keeps_anything_else_out(
+    open_database: Callable[..., Database], notes: type[Notes]
+) -> None:
+    database = open_database(limit=3)
+    gate = hold(database)
+    bulk = [asyncio.create_task(database.write(lambda c: None, bulk=16 << 20)) for _ in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimited) as refused:
+        await database.write(lambda c: None, bulk=1)
+    assert refused.value.retry_delay == 0.5
+    state = asyncio.create_task(database.write(lambda c: notes(c).add("state")))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*bulk, state)
+    await database.write(lambda c: None, bulk=1)
+
+
 async def test_a_caller_who_leaves_does_not_stop_the_others(database: Database, notes: type[Notes]) -> None:
     gate = hold(database)
     leaving = asyncio.create_task(database.write(lambda c: notes(c).add("left")))
@@ -189,11 +237,11 @@ async def test_the_files_are_readable_by_their_owner_only(
 
 
 async def test_a_database_that_is_not_a_file_or_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="SQLite or PostgreSQL; 'mysql' is neither"):
+    with pytest.raises(SettingsError, match="SQLite or PostgreSQL; 'mysql' is neither"):
         Database("mysql://host/db", *_nothing())
-    with pytest.raises(ValueError, match="sqlite:///PATH or postgresql"):
+    with pytest.raises(SettingsError, match="sqlite:///PATH or postgresql"):
         Database("somewhere", *_nothing())
-    with pytest.raises(ValueError, match="must be a file"):
+    with pytest.raises(SettingsError, match="must be a file"):
         Database("sqlite://", *_nothing())
 
 

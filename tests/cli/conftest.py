@@ -44,6 +44,7 @@ class State:
     queues: list[queues.Queue] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
+    attempts: list[tasks.Attempt] = field(default_factory=list[Any])
     fleet: Any = field(default_factory=_NOBODY)
     log: list[bytes] = field(default_factory=list[Any])
     cut_log_after: list[int] = field(default_factory=list[Any])
@@ -114,6 +115,21 @@ class Tasks(tasks.TaskServiceServicer):
         task.status.queue_name = request.queue_name
         return tasks.EnqueueTaskResponse(task=task, entry_id="e1")
 
+    def ListAttempts(
+        self, request: tasks.ListAttemptsRequest, context: grpc.ServicerContext
+    ) -> tasks.ListAttemptsResponse:
+        self._state.task(request.task_id, context)
+        start = int(request.page_token or 0)
+        end = start + min(request.page_size, 3)
+        more = str(end) if end < len(self._state.attempts) else ""
+        return tasks.ListAttemptsResponse(attempts=self._state.attempts[start:end], next_page_token=more)
+
+    def UpdateTask(self, request: tasks.UpdateTaskRequest, context: grpc.ServicerContext) -> tasks.UpdateTaskResponse:
+        self._state.asked.append(request)
+        task = self._state.task(request.task.id, context)
+        task.spec.retry.CopyFrom(request.task.spec.retry)
+        return tasks.UpdateTaskResponse(task=task)
+
     def AbortTask(self, request: tasks.AbortTaskRequest, context: grpc.ServicerContext) -> tasks.AbortTaskResponse:
         task = self._state.task(request.task_id, context)
         if task.status.state == tasks.TASK_STATE_DRAFT:
@@ -127,6 +143,7 @@ class Tasks(tasks.TaskServiceServicer):
         copy = tasks.Task()
         copy.CopyFrom(self._state.task(request.task_id, context))
         copy.id = "f" * 32
+        self._state.tasks[copy.id] = copy
         copy.display_name = request.display_name or copy.display_name
         return tasks.CloneTaskResponse(task=copy)
 

@@ -100,6 +100,26 @@ def test_a_courier_that_was_killed_is_followed_by_one_that_goes_on_without_gap_o
     assert len(api.state.log("t")) == 4_000_000
 
 
+def test_a_log_that_has_reached_its_quota_is_settled_and_everything_else_goes_on(
+    api: FakeApi, spool: Path, start_courier: StartCourier
+) -> None:
+    api.state.log_quota = 100_000
+    producer = ProducerSpool(spool, CLOCK, "x")
+    console(spool, b"x" * 1_000_000)
+    courier = start_courier(spool)
+    api.state.wait_for(lambda: len(api.state.log("t")) == 100_000)
+    console(spool, b"and more")
+    producer.scalars.report("loss", "train", 1.0, 1)
+    producer.text(b"hello\n")
+    api.state.wait_for(lambda: api.state.log("t", f"{producer.name}.text") == b"hello\n")
+    layout.write_close(spool, layout.Close())
+    assert courier.wait(20) == 0
+    assert layout.read_acks(spool).error is None
+    assert stored(layout.read_acks(spool), tails(spool))
+    assert len(api.state.points("t")) == 1
+    assert len(api.state.log("t")) == 100_000
+
+
 def test_a_lost_answer_does_not_double_a_batch(api: FakeApi, spool: Path, start_courier: StartCourier) -> None:
     producer = ProducerSpool(spool, CLOCK, "x")
     for at in range(100):

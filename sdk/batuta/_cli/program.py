@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from batuta._cli import agent_care, agents, login, plugins, queue_release, queues, task_logs, task_metrics, tasks
+from batuta._cli import (
+    agent_care,
+    agents,
+    login,
+    plugins,
+    queue_release,
+    queues,
+    task_attempts,
+    task_logs,
+    task_metrics,
+    tasks,
+)
 from batuta._cli.arguments import SubParsers, command, verbs
 from batuta._cli.context import Context
 from batuta_rpc.version import VERSION
@@ -32,6 +43,7 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     tree: dict[tuple[str, ...], SubParsers] = {(): root}
     tree["task",] = noun(root, "task", "tasks: list, follow, enqueue, stop", "batuta task list --state running")
     tasks.add(tree["task",], context)
+    task_attempts.add(tree["task",], context)
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
     tree["queue",] = noun(root, "queue", "queues: make, list, look into, release", "batuta queue list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from batuta._cli import render, tables
 from batuta._cli.tasks import state
@@ -10,10 +10,12 @@ from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 
 
-def page(task: tasks.Task) -> str:
-    """All of it, in blocks with an empty line between them."""
+def page(task: tasks.Task, attempts: Sequence[tasks.Attempt] = ()) -> str:
+    """All of it, in blocks with an empty line between them; with the newest attempts, where there were several."""
     blocks = [
         tables.facts([*_identity(task), *_status(task), *_times(task)]),
+        _block("Attempts", [_attempt(each) for each in attempts]),
+        _block("Retries", _retry(task.spec)),
         _block("Source", _source(task.spec.source)),
         _block("Environment", _environment(task.spec.environment)),
         _block("Resources", _resources(task.spec.resources)),
@@ -22,8 +24,8 @@ def page(task: tasks.Task) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
-def _block(title: str, pairs: list[tuple[str, object]]) -> str:
-    body = tables.facts(pairs)
+def _block(title: str, pairs: Iterable[tuple[str, object]]) -> str:
+    body = tables.facts(list(pairs))
     return f"{title}\n" + "\n".join(f"  {line}" for line in body.splitlines()) if body else ""
 
 
@@ -54,6 +56,27 @@ def _status(task: tasks.Task) -> Iterator[tuple[str, object]]:
     for name in ("exit_code", "signal", "last_iteration"):
         if status.HasField(name):
             yield name.replace("_", " "), getattr(status, name)
+
+
+def _attempt(attempt: tasks.Attempt) -> tuple[str, object]:
+    """One attempt in a line."""
+    phase = render.word(types.AttemptPhase, attempt.phase, "ATTEMPT_PHASE_")
+    where = "local" if attempt.local else attempt.agent_id
+    why = attempt.message or attempt.reason
+    when = render.moment(attempt.end_time) or render.moment(attempt.start_time)
+    return str(attempt.attempt), "  ".join(part for part in (phase, where, when, why) if part)
+
+
+def _retry(spec: tasks.TaskSpec) -> Iterator[tuple[str, object]]:
+    retry = spec.retry
+    if retry.lease_policy:
+        yield "lease policy", render.word(types.LeasePolicy, retry.lease_policy, "LEASE_POLICY_").lower()
+    if retry.HasField("max_failures"):
+        yield "failures", retry.max_failures
+    if retry.HasField("max_infrastructure_losses"):
+        yield "losses of agents", retry.max_infrastructure_losses
+    if retry.HasField("time_limit"):
+        yield "time limit", f"{retry.time_limit.seconds + retry.time_limit.nanos / 1e9:g} s"
 
 
 def _times(task: tasks.Task) -> list[tuple[str, object]]:

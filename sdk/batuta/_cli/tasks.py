@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from batuta._cli.arguments import SubParsers, add_json, command, positive, whole_number
 from batuta._cli.context import Context
+from batuta._cli.retry_flags import add_retry
 
 if TYPE_CHECKING:
+    from batuta._cli.client import Client
     from batuta_proto.tasks import v1 as tasks
 
 STATES = ("draft", "queued", "running", "stopping", "completed", "failed", "aborted", "published")
@@ -63,6 +65,7 @@ def _add_enqueue(parent: SubParsers, context: Context) -> None:
         metavar="N",
         help="greater goes first inside the queue (0)",
     )
+    add_retry(parser)
     add_json(parser)
     parser.set_defaults(run=partial(enqueue_task, context))
 
@@ -90,6 +93,7 @@ def _add_clone(parent: SubParsers, context: Context) -> None:
     add_task(parser)
     parser.add_argument("--name", default="", help="name of the copy (the same name)")
     parser.add_argument("--project", default="", metavar="NAME", help="project of the copy (the same project)")
+    add_retry(parser)
     add_json(parser)
     parser.set_defaults(run=partial(clone_task, context))
 
@@ -149,11 +153,24 @@ def show_task(context: Context, args: argparse.Namespace) -> None:
 
     with context.connect() as client:
         task = client.tasks.GetTask(tasks.GetTaskRequest(task_id=args.task)).task
-    context.print(render.as_json(render.as_dict(task)) if args.json else task_page.page(task))
+        attempts = [] if args.json or task.status.attempt < 2 else _newest_attempts(client, args.task)
+    context.print(render.as_json(render.as_dict(task)) if args.json else task_page.page(task, attempts))
+
+
+def _newest_attempts(client: Client, task_id: str) -> list[tasks.Attempt]:
+    """A few; none from a server of before."""
+    from batuta._cli import task_attempts
+    from batuta_rpc.errors import Unimplemented
+
+    try:
+        return task_attempts.fetch(client, task_id, 5)
+    except Unimplemented:
+        return []
 
 
 def enqueue_task(context: Context, args: argparse.Namespace) -> None:
     """Put a task into a queue."""
+    from batuta._cli import retry_flags
     from batuta._cli.failures import CliError, sentences
     from batuta_proto.tasks import v1 as tasks
     from batuta_rpc.errors import QueueNotFound
@@ -166,6 +183,9 @@ def enqueue_task(context: Context, args: argparse.Namespace) -> None:
         request_id=context.ids.request_id(),
     )
     with context.connect() as client:
+        if retry_flags.given(args):
+            draft = client.tasks.GetTask(tasks.GetTaskRequest(task_id=args.task)).task
+            retry_flags.put(client, context, draft, args)
         try:
             answer = client.tasks.EnqueueTask(request)
         except QueueNotFound as error:
@@ -185,6 +205,7 @@ def abort_task(context: Context, args: argparse.Namespace) -> None:
 
 def clone_task(context: Context, args: argparse.Namespace) -> None:
     """Copy a task. The table form prints the new id alone, so that a script can take it."""
+    from batuta._cli import retry_flags
     from batuta_proto.tasks import v1 as tasks
 
     request = tasks.CloneTaskRequest(
@@ -192,6 +213,8 @@ def clone_task(context: Context, args: argparse.Namespace) -> None:
     )
     with context.connect() as client:
         task = client.tasks.CloneTask(request).task
+        if retry_flags.given(args):
+            task = retry_flags.put(client, context, task, args)
     if not args.json:
         context.note(f"{task.display_name!r} is a draft; `batuta task enqueue {task.id}` runs it.")
         context.print(task.id)

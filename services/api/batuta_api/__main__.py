@@ -10,8 +10,11 @@ from pathlib import Path
 import grpc.aio
 
 from batuta_api.among import Among
+from batuta_api.audit.refusals import Refusals
+from batuta_api.calls import Calls
 from batuta_api.closing import Closing
 from batuta_api.housekeeping import Housekeeping
+from batuta_api.limits import Limits, Places
 from batuta_api.logs.servicer import SERVICE as LOGS
 from batuta_api.logs.servicer import LogServicer
 from batuta_api.metrics.servicer import SERVICE as METRICS
@@ -37,6 +40,7 @@ from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
 from batuta_chassis.hub import Hub
+from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
@@ -74,18 +78,27 @@ class _Parts:
     queue: grpc.aio.Channel
     sole: SoleProcess
     among: Among | None
+    limits: Limits
+    refusals: Refusals
+
+    def calls(self, service: str) -> Calls:
+        """How the servicer of a service reaches its use cases."""
+        return Calls(self.works, self.refusals, self.clock, service)
 
 
 async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     """The API service, its database migrated and its first credentials written. Raises `SettingsError`."""
+    limits = read_limits(Limits, settings.limits)
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
     sole = SoleProcess(settings)
     bus = open_bus(settings, clock, ids)
-    database = Database(settings.database_url, METADATA, clock, schema=settings.service, ids=ids)
+    database = Database(
+        settings.database_url, METADATA, clock, limit=limits.waiting_changes, schema=settings.service, ids=ids
+    )
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")
-        works: Works = SqlTransactor[Work](database, sql_work(hub, clock))
+        works: Works = SqlTransactor[Work](database, sql_work(hub, clock, limits))
         for path in await ensure_credentials(
             works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
         ):
@@ -98,7 +111,9 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
     queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
-    parts = _Parts(settings, clock, ids, signer, database, works, hub, Closing(hub), queue, sole, among)
+    refusals = Refusals(works, clock)
+    closing = Closing(hub)
+    parts = _Parts(settings, clock, ids, signer, database, works, hub, closing, queue, sole, among, limits, refusals)
     return _service(parts)
 
 
@@ -125,7 +140,8 @@ def _service(parts: _Parts) -> Service:
             sender.run,
             Follower(works, parts.queue, link, clock, ids, always if among is None else among.leads).run,
             Housekeeping(works, clock).run,
-            requests.purge(parts.database, clock),
+            parts.refusals.run,
+            requests.purge(parts.database, clock, parts.limits.request_hours),
             *(() if among is None else among.background(sender)),
         ),
         on_drain=parts.closing.begin,
@@ -143,20 +159,25 @@ def _service(parts: _Parts) -> Service:
 
 def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
     works, clock, ids, hub, closing = parts.works, parts.clock, parts.ids, parts.hub, parts.closing
-    around = Surroundings(works, names, hub, closing, clock, ids)
-    user_servicer = UserServicer(works, Logins(works, parts.signer, clock, ids), clock, ids)
+    watchers, limits = Places("task_watchers", parts.limits.task_watchers), parts.limits
+    around = Surroundings(parts.calls(TASKS), names, hub, closing, clock, ids, watchers)
+    user_servicer = UserServicer(parts.calls(USERS), Logins(works, parts.signer, clock, ids), clock, ids)
     return [
-        (projects.add_ProjectServiceServicer_to_server, ProjectServicer(works, clock, ids), PROJECTS),
+        (projects.add_ProjectServiceServicer_to_server, ProjectServicer(parts.calls(PROJECTS), clock, ids), PROJECTS),
         (tasks.add_TaskServiceServicer_to_server, TaskServicer(around), TASKS),
-        (metrics.add_MetricServiceServicer_to_server, MetricServicer(works, hub, closing, clock), METRICS),
-        (logs.add_LogServiceServicer_to_server, LogServicer(works, hub, closing, clock), LOGS),
+        (
+            metrics.add_MetricServiceServicer_to_server,
+            MetricServicer(parts.calls(METRICS), hub, closing, clock),
+            METRICS,
+        ),
+        (logs.add_LogServiceServicer_to_server, LogServicer(parts.calls(LOGS), hub, closing, clock, limits), LOGS),
         (users.add_UserServiceServicer_to_server, user_servicer, USERS),
     ]
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    return run("api", build)
+    return run("api", build, limits_help=described(limits_of(Limits)))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
 
+from batuta_api.audit.refusals import Refusals
 from batuta_api.audit.store import Refused
 from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller, current_caller
@@ -28,26 +29,30 @@ M = TypeVar("M", bound=Message)
 class Calls:
     """Runs use cases for the call that is being served."""
 
-    def __init__(self, works: Works, clock: Clock, service: str) -> None:
+    def __init__(self, works: Works, refusals: Refusals, clock: Clock, service: str) -> None:
         """`service` is the full name of the service whose methods these are."""
         self._works = works
+        self._refusals = refusals
         self._clock = clock
         self._service = service
 
-    async def change(self, method: str, request: Message, use_case: Callable[[Work, Caller], M]) -> M:
+    async def change(self, method: str, request: Message, use_case: Callable[[Work, Caller], M], bulk: int = 0) -> M:
         """The answer of a use case that changes something, durable; the stored one for a request made before."""
         caller = current_caller()
         name = f"{self._service}/{method}"
         if "request_id" not in request.DESCRIPTOR.fields_by_name:
-            return await self.guarded(method, lambda work: use_case(work, caller))
+            return await self.guarded(method, lambda work: use_case(work, caller), bulk)
         return await self.guarded(
             method, lambda work: once(work.requests, caller.subject, name, request, lambda: use_case(work, caller))
         )
 
-    async def guarded(self, method: str, use_case: Callable[[Work], T]) -> T:
-        """Run a writing use case; a write for a stale attempt or another task is audited, and refused."""
+    async def guarded(self, method: str, use_case: Callable[[Work], T], bulk: int = 0) -> T:
+        """Run a writing use case; a write for a stale attempt or another task is audited, and refused.
+
+        `bulk`: about how many bytes it stores, for data that all else goes before.
+        """
         try:
-            return await self._works.write(use_case)
+            return await self._works.write(use_case, bulk=bulk)
         except (StaleAttempt, OtherTask) as error:
             await self._audit(method, error)
             raise
@@ -57,7 +62,7 @@ class Calls:
         caller = current_caller()
         try:
             return await self._works.read(lambda work: query(work, caller))
-        except OtherTask as error:
+        except (StaleAttempt, OtherTask) as error:
             await self._audit(method, error)
             raise
 
@@ -74,4 +79,4 @@ class Calls:
             attempt=int(told.get("attempt", caller.attempt or 0)),
             message=error.message[:1000],
         )
-        await self._works.write(lambda work: work.audit.add(refused))
+        await self._refusals.note(refused)

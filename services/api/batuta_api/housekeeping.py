@@ -10,7 +10,6 @@ from batuta_rpc.clock import Clock
 
 PERIOD = 15.0
 AUDIT_KEPT = timedelta(days=90)
-AUDIT_ROWS = 1_000_000
 
 
 class Housekeeping:
@@ -32,4 +31,4 @@ class Housekeeping:
         if await self._works.read(lambda work: bool(work.tasks.stopping_locally(now - runs.GIVE_UP_AFTER, 1))):
             await self._works.write(lambda work: runs.give_up(work, now))
         if thorough:
-            await self._works.write(lambda work: work.audit.purge(now - AUDIT_KEPT, AUDIT_ROWS))
+            await self._works.write(lambda work: work.audit.purge(now - AUDIT_KEPT, work.limits.refusals))

@@ -19,6 +19,7 @@ from batuta_api.users.testing import MemoryUserStore
 from batuta_api.work import Work
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
+from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import (
     AgentNotFound,
     CursorExpired,
@@ -27,6 +28,7 @@ from batuta_rpc.errors import (
     QueueNotFound,
     RpcError,
     ShuttingDown,
+    Unavailable,
     abort,
 )
 
@@ -98,8 +100,11 @@ class FakeQueue(queues.QueueServiceServicer):
         self.refuse_submit: RpcError | None = None
         self.refuse_withdraw: RpcError | None = None
         self.cut_snapshots = 0
+        self.lose_answers = 0
         self.calls: list[str] = []
         self.tokens: list[str] = []
+        self._at_once = 0
+        self.most_at_once = 0
         self._changed = asyncio.Event()
         self.make_queue("default")
 
@@ -163,6 +168,10 @@ class FakeQueue(queues.QueueServiceServicer):
     async def SubmitEntry(self, request: queues.SubmitEntryRequest, context: Context) -> queues.SubmitEntryResponse:
         """Keep an entry."""
         self._note(context)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await SystemClock().sleep(0.001)  # let those that come together be counted together
+        self._at_once -= 1
         self.submissions.append(request)
         if self.refuse_submit is not None:
             await abort(context, self.refuse_submit)
@@ -179,7 +188,15 @@ class FakeQueue(queues.QueueServiceServicer):
             ),
         )
         self._wake()
+        await self._lose_answer(context)
         return queues.SubmitEntryResponse(entry=entry)
+
+    async def BatchSubmitEntries(
+        self, request: queues.BatchSubmitEntriesRequest, context: Context
+    ) -> queues.BatchSubmitEntriesResponse:
+        """Keep entries one by one."""
+        stored = [(await self.SubmitEntry(each, context)).entry for each in request.entries]
+        return queues.BatchSubmitEntriesResponse(results=[queues.SubmitResult(state=each.state) for each in stored])
 
     async def WithdrawEntry(
         self, request: queues.WithdrawEntryRequest, context: Context
@@ -190,6 +207,7 @@ class FakeQueue(queues.QueueServiceServicer):
         if self.refuse_withdraw is not None:
             await abort(context, self.refuse_withdraw)
         self._wake()
+        await self._lose_answer(context)
         return queues.WithdrawEntryResponse(entry=self.entries.get(request.entry_id))
 
     async def BatchGetEntries(
@@ -246,6 +264,11 @@ class FakeQueue(queues.QueueServiceServicer):
             cursor = queues.Cursor(log_epoch=epoch, position=position)
             yield queues.WatchAttemptsResponse(events=events, cursor=cursor)
             await changed.wait()
+
+    async def _lose_answer(self, context: Context) -> None:
+        if self.lose_answers > 0:
+            self.lose_answers -= 1
+            await abort(context, Unavailable("the answer is lost"))
 
     def _live(self) -> list[queues.EntryEvent]:
         newest = {event.entry_id: event for event in self.events}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from batuta_api.audit.sql import SqlAuditStore
+from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.sql import SqlLogStore
 from batuta_api.metrics.sql import SqlScalarStore
 from batuta_api.projects.sql import SqlProjectStore
@@ -45,7 +46,7 @@ class _SqlOutbox:
         return Outbox.pending(self._connection, keys)
 
 
-def sql_work(hub: Hub, clock: Clock) -> Callable[[Connection], Work]:
+def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Connection], Work]:
     """What makes the work of one transaction."""
 
     def make(connection: Connection) -> Work:
@@ -61,6 +62,7 @@ def sql_work(hub: Hub, clock: Clock) -> Callable[[Connection], Work]:
             outbox=_SqlOutbox(connection),
             requests=SqlRequests(connection, clock),
             announce=lambda topic: after_commit(connection, lambda: hub.publish(topic)),
+            limits=limits,
         )
 
     return make

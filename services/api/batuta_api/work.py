@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batuta_api.audit.store import AuditStore
+from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
 from batuta_api.metrics.store import ScalarStore
 from batuta_api.projects.store import ProjectStore
 from batuta_api.tasks.store import AttemptStore, CursorStore, TaskStore
 from batuta_api.users.store import UserStore
 from batuta_chassis.requests import RequestStore
-from batuta_chassis.transactions import Transactor
+from batuta_chassis.transactions import BulkTransactor
 
 
 class Posting(Protocol):
@@ -43,7 +44,8 @@ class Work:
     outbox: Posting
     requests: RequestStore
     announce: Callable[[str], None]
+    limits: Limits = DEFAULTS
 
 
-Works = Transactor[Work]
+Works = BulkTransactor[Work]
 """Runs use cases over `Work`."""

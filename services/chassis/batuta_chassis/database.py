@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from batuta_chassis.backend import READERS, Backend
 from batuta_chassis.readers import Readers
+from batuta_chassis.settings import SettingsError
 from batuta_chassis.sqlite import open_sqlite, sqlite_url
 from batuta_chassis.writer import Writer
 from batuta_rpc.clock import Clock
@@ -46,7 +47,7 @@ class Database:
         """`url` is `sqlite:///path` or `postgresql://user:password@host/database`; on PostgreSQL all tables stand in
         `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader.
 
-        Raises `ValueError` for another kind of URL.
+        Raises `SettingsError` for another kind of URL.
         """
         self.metadata = metadata
         self.process = ""
@@ -62,15 +63,17 @@ class Database:
         """The writing engine, for migrations before the service starts."""
         return self._backend.write_engine
 
-    async def write(self, use_case: Callable[[Connection], T]) -> T:
+    async def write(self, use_case: Callable[[Connection], T], *, bulk: int = 0) -> T:
         """Run `use_case` in the writer and return its result once it is durable.
+
+        `bulk`: about how many bytes it stores, for logs and other data that may wait; all else goes before it.
 
         If it raises, only its own changes are undone and the error is raised here. Raises `RateLimited` when too many
         use cases wait already, and `StorageFailed` when the disk is full or fails, or the server is away. Cancelling
         the caller does not undo a use case that has begun. On PostgreSQL `use_case` may run more than once: a run whose
         connection broke before its commit has left nothing behind.
         """
-        return await self._writer.run(use_case)
+        return await self._writer.run(use_case, bulk)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on one snapshot of what is committed, and return its result. It cannot write."""
@@ -103,14 +106,14 @@ def _open(url: str, schema: str) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ValueError("a database URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE") from None
+        raise SettingsError("a database URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE") from None
     kind = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
     if kind == "sqlite":
         return open_sqlite(parsed)
     if kind == "postgresql":
         if find_spec("psycopg") is None:
-            raise ValueError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")
+            raise SettingsError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")
         from batuta_chassis.postgres import open_postgres  # here: the driver is an extra
 
         return open_postgres(parsed, schema)
-    raise ValueError(f"Batuta stores in SQLite or PostgreSQL; {kind!r} is neither")
+    raise SettingsError(f"Batuta stores in SQLite or PostgreSQL; {kind!r} is neither")

@@ -148,12 +148,12 @@ def _response_type(method: str) -> type[Message]:
     return message_factory.GetMessageClass(described.output_type)
 
 
-def purge(database: Database, clock: Clock) -> Hook:
-    """Background work: forget answers after a day."""
+def purge(database: Database, clock: Clock, hours: int = KEPT_HOURS) -> Hook:
+    """Background work: forget answers after so many hours."""
 
     async def work() -> None:
         while True:
-            before = clock.unix_millis() - KEPT_HOURS * 3_600_000
+            before = clock.unix_millis() - hours * 3_600_000
             while await database.write(partial(_purge_some, before=before)) == _PURGE_ROWS:
                 pass
             await clock.sleep(_PURGE_PERIOD)

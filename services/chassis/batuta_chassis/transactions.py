@@ -30,6 +30,14 @@ class Transactor(Protocol[S_co]):
         ...
 
 
+class BulkTransactor(Transactor[S_co], Protocol[S_co]):
+    """Runs use cases that store much as well."""
+
+    async def write(self, fn: Callable[[S_co], T], *, bulk: int = 0) -> T:
+        """See `Transactor.write`. `bulk`: about how many bytes it stores, for data that may wait behind all else."""
+        ...
+
+
 class SqlTransactor(Generic[S]):
     """Use cases over stores on a `Database`."""
 
@@ -37,9 +45,9 @@ class SqlTransactor(Generic[S]):
         self._database = database
         self._make_store = make_store
 
-    async def write(self, fn: Callable[[S], T]) -> T:
+    async def write(self, fn: Callable[[S], T], *, bulk: int = 0) -> T:
         """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises."""
-        return await self._database.write(lambda connection: fn(self._make_store(connection)))
+        return await self._database.write(lambda connection: fn(self._make_store(connection)), bulk=bulk)
 
     async def read(self, fn: Callable[[S], T]) -> T:
         """Run `fn` on one snapshot. It must not change anything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,12 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _GROUP = 256
 """Use cases in one commit at most: what waits behind them should not wait long."""
+_BULK_BYTES = 1024 * 1024
+"""Bulk data in one commit, more or less: what comes meanwhile should not wait long."""
+_LEAN = 8
+"""Of so many commits with anything else in them, one takes bulk data along."""
+_BULK_WAITING = 64 * 1024 * 1024
+"""Bulk data that may wait."""
 _TRIES = 4
 """Runs of one group, where what went wrong left nothing behind and may not happen again."""
 _CLOSE_SECONDS = 20.0
@@ -40,11 +47,16 @@ class _Unknown(Exception):
 class _Job:
     """One use case on its way through the writer."""
 
-    __slots__ = ("error", "future", "loop", "result", "unit", "use_case")
+    __slots__ = ("bulk", "error", "future", "loop", "result", "unit", "use_case")
 
     def __init__(
-        self, use_case: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any]
+        self,
+        use_case: Callable[[Connection], Any],
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[Any],
+        bulk: int,
     ) -> None:
+        self.bulk = bulk
         self.use_case = use_case
         self.loop = loop
         self.future = future
@@ -73,7 +85,11 @@ class _Job:
 
 
 class Writer:
-    """Runs use cases one after the other, and commits those that waited together together."""
+    """Runs use cases one after the other, and commits those that waited together together.
+
+    There are two lanes. Bulk data goes only as fast as the disk takes it, so what is not bulk passes it, and shares its
+    commits with it only now and then, so that bulk data never stands still.
+    """
 
     def __init__(self, database: Database, backend: Backend, limit: int, ids: Ids) -> None:
         self._database = database
@@ -82,23 +98,31 @@ class Writer:
         self._ids = ids
         self._connection: Connection | None = None
         self._waiting = 0
+        self._bulk_waiting = 0
+        self._urgent: deque[_Job] = deque()
+        self._bulk: deque[_Job] = deque()
+        self._ending = False
+        self._lean = 0
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="batuta-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, use_case: Callable[[Connection], T]) -> T:
+    async def run(self, use_case: Callable[[Connection], T], bulk: int = 0) -> T:
         """See `Database.write`."""
         if self._closed:
             raise ShuttingDown("the database is closed: this process is going down")
-        if self._waiting >= self._limit:
+        if self._waiting >= self._limit or (bulk and self._bulk_waiting + bulk > _BULK_WAITING):
             raise RateLimited(
-                f"{self._waiting} changes wait for the database already; try again", waiting=self._waiting
+                f"{self._waiting} changes wait for the database already; try again",
+                retry_delay=0.5,
+                waiting=self._waiting,
+                bulk_bytes=self._bulk_waiting,
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._waiting += 1
-        self._jobs.put(_Job(use_case, loop, future))
+        self._count(1, bulk)
+        self._jobs.put(_Job(use_case, loop, future, bulk))
         if self._backend.patience is None:
             return await future
         try:
@@ -147,20 +171,27 @@ class Writer:
                 self._database.clock.sleep_blocking(backoff.next())
 
     def _take(self) -> tuple[list[_Job], bool]:
-        """Wait for a job; then all that wait beside it. True when the writer is to end after them."""
-        first = self._jobs.get()
-        if first is None:
-            return [], True
-        group = [first]
-        while len(group) < _GROUP:
+        """Wait for a job; then those that wait beside it. True when the writer is to end after them."""
+        if not self._urgent and not self._bulk and not self._ending:
+            self._sort(self._jobs.get())
+        while True:
             try:
-                job = self._jobs.get_nowait()
+                self._sort(self._jobs.get_nowait())
             except Empty:
                 break
-            if job is None:
-                return group, True
-            group.append(job)
-        return group, False
+        group = [self._urgent.popleft() for _ in range(min(_GROUP, len(self._urgent)))]
+        self._lean = (self._lean + 1) % _LEAN if group else 0
+        room, weight = 0 if self._lean else _BULK_BYTES, 0
+        while self._bulk and weight < room and len(group) < 2 * _GROUP:
+            group.append(self._bulk.popleft())
+            weight += group[-1].bulk
+        return group, self._ending and not self._urgent and not self._bulk
+
+    def _sort(self, job: _Job | None) -> None:
+        if job is None:
+            self._ending = True
+        else:
+            (self._bulk if job.bulk else self._urgent).append(job)
 
     def _commit(self, connection: Connection, group: list[_Job]) -> None:
         transaction = connection.begin()
@@ -238,6 +269,12 @@ class Writer:
                 _log.warning("%d callers of the database are gone with their event loop", len(jobs))
 
     def _settle_in_loop(self, jobs: list[_Job]) -> None:
-        self._waiting -= len(jobs)
         for job in jobs:
+            self._count(-1, -job.bulk)
             job.settle()
+
+    def _count(self, jobs: int, bulk: int) -> None:
+        if bulk:  # of bulk data the bytes count, so that much of it never keeps anything else out
+            self._bulk_waiting += bulk
+        else:
+            self._waiting += jobs

@@ -64,7 +64,9 @@ async def build(
         if sole is not None:
             sole.close()
         raise
-    entries = QueueServicer(transactor, broker.queues, broker.submitter, broker.log, broker.agents, clock)
+    entries = QueueServicer(
+        transactor, broker.queues, broker.submitter, broker.batches, broker.log, broker.agents, clock
+    )
     return Service(
         name="queue",
         servicers=[

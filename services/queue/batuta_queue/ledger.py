@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from batuta_queue.model import NO_PAYLOAD, Attempt, AttemptPhase, Entry, Event, Payload, Ref
+from batuta_queue.model import NO_PAYLOAD, Attempt, AttemptPhase, Entry, EntryState, Event, Payload, Reason, Ref
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import Step
 
@@ -88,6 +88,16 @@ def _placed(step: Step, position: int) -> Step:
     return replace(step, entry=entry, attempt=attempt)
 
 
+def _reason(step: Step) -> Reason | None:
+    """Why, as the log tells it: of an entry that is held, why it is."""
+    entry, reason = step.entry, step.reason
+    if entry.state is not EntryState.HELD or not entry.hold_reason:
+        return reason
+    if reason is None:
+        return Reason("HELD", entry.hold_reason)
+    return replace(reason, message=f"{entry.hold_reason}; the last loss: {reason.message}", status=b"")
+
+
 def _event(step: Step, position: int) -> Event:
     entry, attempt = step.entry, step.attempt
     return Event(
@@ -100,7 +110,7 @@ def _event(step: Step, position: int) -> Event:
         event_millis=step.event_millis,
         agent_id="" if attempt is None else attempt.holder.agent_id,
         host="" if attempt is None else attempt.holder.host,
-        reason=step.reason,
+        reason=_reason(step),
         exit_code=step.exit_code,
         signal=step.signal,
         tails=step.tails,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from batuta_api.audit.store import Refused
 from batuta_api.audit.tables import audit
@@ -19,8 +19,17 @@ class SqlAuditStore:
         self._connection = connection
 
     def add(self, refused: Refused) -> None:
-        """Keep one."""
-        self._connection.execute(insert(audit), asdict(refused))
+        """Keep one; of a kind that is known, add its count."""
+        same = (
+            audit.c.task_id == refused.task_id,
+            audit.c.attempt == refused.attempt,
+            audit.c.method == refused.method,
+            audit.c.reason == refused.reason,
+            audit.c.subject == refused.subject,
+        )
+        more = update(audit).where(*same).values(count=audit.c.count + refused.count, last_time=refused.time)
+        if not self._connection.execute(more).rowcount:
+            self._connection.execute(insert(audit), asdict(refused))
 
     def of_task(self, task_id: str, limit: int = 100) -> list[Refused]:
         """Those about one task, newest first."""

@@ -9,7 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Refused:
-    """A call that was refused for whom it came from, or for which attempt it spoke."""
+    """Calls that were refused for whom they came from, or for which attempt they spoke: `count` of one kind.
+
+    `time` and `message` are of the first; `last_time` is that of the newest when there were several.
+    """
 
     time: datetime
     subject: str
@@ -18,13 +21,20 @@ class Refused:
     task_id: str = ""
     attempt: int = 0
     message: str = ""
+    count: int = 1
+    last_time: datetime | None = None
+
+    @property
+    def kind(self) -> tuple[str, int, str, str, str]:
+        """What makes it the same refusal again."""
+        return (self.task_id, self.attempt, self.method, self.reason, self.subject)
 
 
 class AuditStore(Protocol):
-    """The refusals of one transaction; nobody changes them afterwards."""
+    """The refusals of one transaction."""
 
     def add(self, refused: Refused) -> None:
-        """Keep one."""
+        """Keep one; of a kind that is known, add its count."""
         ...
 
     def of_task(self, task_id: str, limit: int = 100) -> list[Refused]:

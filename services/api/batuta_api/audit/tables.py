@@ -17,5 +17,7 @@ audit = Table(
     Column("task_id", String(64), nullable=False),
     Column("attempt", BigInteger, nullable=False),
     Column("message", Text, nullable=False),
+    Column("count", BigInteger, nullable=False, server_default="1"),
+    Column("last_time", Moment),
     Index("ix_audit_task", "task_id", "id"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from batuta_api.audit.store import Refused
@@ -14,7 +15,11 @@ class MemoryAuditStore:
         self._rows: list[Refused] = []
 
     def add(self, refused: Refused) -> None:
-        """Keep one."""
+        """Keep one; of a kind that is known, add its count."""
+        for place, known in enumerate(self._rows):
+            if known.kind == refused.kind:
+                self._rows[place] = replace(known, count=known.count + refused.count, last_time=refused.time)
+                return
         self._rows.append(refused)
 
     def of_task(self, task_id: str, limit: int = 100) -> list[Refused]:

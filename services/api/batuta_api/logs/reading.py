@@ -9,6 +9,7 @@ from datetime import datetime
 from batuta_api import topics
 from batuta_api.calls import Calls
 from batuta_api.closing import Closing
+from batuta_api.logs import quota
 from batuta_api.logs.convert import Reading, render
 from batuta_api.logs.followers import Followers
 from batuta_api.logs.model import StoredChunk, Stream
@@ -100,8 +101,10 @@ def read_page(work: Work, caller: Caller, asked: Reading, after: int, now: datet
         return Page(chunks, over=False, complete=False)
     attempt = asked.attempt or task.status.attempt
 
+    cut = quota.spent(work, task.id, attempt)
+
     def stored(tail: Tail) -> int:
-        return work.logs.committed(Stream(task.id, attempt, tail.producer))
+        return tail.end if cut else work.logs.committed(Stream(task.id, attempt, tail.producer))
 
     complete = ending.complete(work, task, asked.attempt, TailKind.LOG, stored, now)
     return Page([], ending.over(task, asked.attempt), complete)

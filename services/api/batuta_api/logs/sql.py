@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from batuta_api.logs.model import Chunk, StoredChunk, Stream
 from batuta_api.logs.tables import log_chunks, log_streams, log_tasks
+from batuta_chassis.prepared import Prepared
 
 _STREAM = select(log_streams.c.committed_offset).where(
     log_streams.c.task_id == bindparam("task"),
     log_streams.c.attempt == bindparam("number"),
     log_streams.c.producer == bindparam("name"),
+)
+_ATTEMPT_SIZE = Prepared(
+    select(func.sum(log_streams.c.committed_offset)).where(
+        log_streams.c.task_id == bindparam("task"), log_streams.c.attempt == bindparam("number")
+    )
 )
 _MOVE_STREAM = (
     update(log_streams)
@@ -48,10 +54,10 @@ class SqlLogStore:
         end: int | None = self._connection.execute(_STREAM, wanted).scalar_one_or_none()
         return end
 
-    def size(self, task_id: str) -> int:
-        """How many bytes of a task's logs are stored."""
-        row = self._connection.execute(_TASK, {"task": task_id}).one_or_none()
-        return 0 if row is None else int(row.bytes)
+    def attempt_size(self, task_id: str, attempt: int) -> int:
+        """How many bytes of the logs of one attempt are stored."""
+        row = _ATTEMPT_SIZE.row(self._connection, {"task": task_id, "number": attempt})
+        return 0 if row is None else int(row[0] or 0)
 
     def append(self, stream: Stream, chunks: Sequence[Chunk]) -> None:
         """Keep chunks that follow each other and what is stored."""

@@ -15,8 +15,8 @@ class LogStore(Protocol):
         """How many bytes of one producer's log are stored."""
         ...
 
-    def size(self, task_id: str) -> int:
-        """How many bytes of a task's logs are stored."""
+    def attempt_size(self, task_id: str, attempt: int) -> int:
+        """How many bytes of the logs of one attempt are stored."""
         ...
 
     def append(self, stream: Stream, chunks: Sequence[Chunk]) -> None:

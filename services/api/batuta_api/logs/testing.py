@@ -19,9 +19,9 @@ class MemoryLogStore:
         """How many bytes of one producer's log are stored."""
         return self._committed.get(stream, 0)
 
-    def size(self, task_id: str) -> int:
-        """How many bytes of a task's logs are stored."""
-        return sum(len(chunk.data) for chunk in self._chunks.get(task_id, []))
+    def attempt_size(self, task_id: str, attempt: int) -> int:
+        """How many bytes of the logs of one attempt are stored."""
+        return sum(len(chunk.data) for chunk in self._chunks.get(task_id, []) if chunk.attempt == attempt)
 
     def append(self, stream: Stream, chunks: Sequence[Chunk]) -> None:
         """Keep chunks that follow each other and what is stored."""

@@ -14,9 +14,6 @@ from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_rpc.errors import TooLarge
 
-SERIES_LIMIT = 50_000
-"""Series that one task may have."""
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -42,7 +39,7 @@ def append(work: Work, caller: Caller, batch: Batch, now: datetime) -> int:
     committed = work.scalars.committed(producer)
     if not points or batch.first_sequence != committed + 1:
         return committed
-    if work.scalars.series_count(producer.task_id) + len(batch.columns) > SERIES_LIMIT:
+    if work.scalars.series_count(producer.task_id) + len(batch.columns) > work.limits.series_per_task:
         _check_series(work, batch)
     work.scalars.append(producer, batch.last_sequence, batch.columns)
     admission.prove(work, task, now, greatest_iteration(batch.columns))
@@ -53,10 +50,10 @@ def append(work: Work, caller: Caller, batch: Batch, now: datetime) -> int:
 def _check_series(work: Work, batch: Batch) -> None:
     known = {(summary.metric, summary.variant) for summary in work.scalars.summaries(batch.producer.task_id)}
     new = {(column.metric, column.variant) for column in batch.columns} - known
-    if new and len(known) + len(new) > SERIES_LIMIT:
+    if new and len(known) + len(new) > work.limits.series_per_task:
         raise TooLarge(
-            f"task {batch.producer.task_id} has {len(known)} series and may have {SERIES_LIMIT}: "
+            f"task {batch.producer.task_id} has {len(known)} series and may have {work.limits.series_per_task}: "
             "do not put a number that changes into a metric's name",
             task_id=batch.producer.task_id,
-            limit=SERIES_LIMIT,
+            limit=work.limits.series_per_task,
         )

@@ -8,7 +8,7 @@ from batuta_api.calls import Calls, Context
 from batuta_api.closing import Closing
 from batuta_api.metrics import appending, reading
 from batuta_api.metrics.convert import batch, render_summaries, series_query
-from batuta_api.work import Work, Works
+from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_chassis.hub import Hub
 from batuta_proto.metrics import v1 as metrics
@@ -20,8 +20,8 @@ SERVICE = "batuta.metrics.v1.MetricService"
 class MetricServicer(metrics.MetricServiceServicer):
     """Scalars: parse, call, render."""
 
-    def __init__(self, works: Works, hub: Hub, closing: Closing, clock: Clock) -> None:
-        self._calls = Calls(works, clock, SERVICE)
+    def __init__(self, calls: Calls, hub: Hub, closing: Closing, clock: Clock) -> None:
+        self._calls = calls
         self._clock = clock
         self._reader = reading.ScalarReader(self._calls, hub, closing, clock)
 
@@ -34,7 +34,7 @@ class MetricServicer(metrics.MetricServiceServicer):
         def append(work: Work, caller: Caller) -> metrics.AppendScalarsResponse:
             return metrics.AppendScalarsResponse(committed_sequence=appending.append(work, caller, told, now))
 
-        return await self._calls.change("AppendScalars", request, append)
+        return await self._calls.change("AppendScalars", request, append, bulk=request.ByteSize())
 
     async def ListScalars(self, request: metrics.ListScalarsRequest, context: Context) -> metrics.ListScalarsResponse:
         """One page of a task's series."""

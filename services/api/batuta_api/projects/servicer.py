@@ -6,7 +6,7 @@ from batuta_api import pages
 from batuta_api.calls import Calls, Context
 from batuta_api.projects import naming
 from batuta_api.projects.convert import render
-from batuta_api.work import Work, Works
+from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_proto.projects import v1 as projects
 from batuta_rpc.clock import Clock
@@ -18,8 +18,8 @@ SERVICE = "batuta.projects.v1.ProjectService"
 class ProjectServicer(projects.ProjectServiceServicer):
     """Projects: parse, call, render."""
 
-    def __init__(self, works: Works, clock: Clock, ids: Ids) -> None:
-        self._calls = Calls(works, clock, SERVICE)
+    def __init__(self, calls: Calls, clock: Clock, ids: Ids) -> None:
+        self._calls = calls
         self._clock = clock
         self._ids = ids
 

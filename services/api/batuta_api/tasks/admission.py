@@ -36,6 +36,17 @@ def find(work: Work, caller: Caller, task_id: str) -> Task:
     return task
 
 
+def check_token(task: Task, caller: Caller) -> None:
+    """Raise `StaleAttempt` when the caller is the run of an attempt that is over: closing it has revoked its token.
+
+    A newer attempt than the one we know is fine: its event is on the way.
+    """
+    attempt = caller.attempt or 0
+    status = task.status
+    if caller.is_attempt and (attempt < status.attempt or (attempt == status.attempt and not status.attempt_open)):
+        raise stale(task, attempt)
+
+
 def find_run(work: Work, caller: Caller, task_id: str, attempt: int, now: datetime) -> Task:
     """The task, for its own run: `attempt` must be the current one, and open.
 

@@ -15,6 +15,7 @@ from typing import Any
 from batuta_api.tasks.model import EntryState, Phase, Tail, Task, TaskState, TaskStatus
 
 AGENT_LOST = "AGENT_LOST"
+HELD = "HELD"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _number_only(task: Task, event: EntryEvent, now: datetime, settles: bool) ->
 
 def _waiting(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any]:
     if not event.attempt:
-        return {}
+        return {"reason": "", "message": ""} if status.reason == HELD else {}  # it was let go
     message = ""
     if event.phase is Phase.LOST:
         message = _lost_message(event)
@@ -92,7 +93,10 @@ def _waiting(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, 
 
 
 def _held(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any]:
-    return _back(status, event, f"held by the queue service: {event.message or event.reason or 'no reason given'}")
+    why = event.message or event.reason or "no reason given"
+    text = f"held until somebody releases it (`batuta queue release {event.task_id}`): {why}"
+    changes = _back(status, event, text)
+    return {**changes, "reason": HELD} if "reason" in changes else changes
 
 
 def _back(status: TaskStatus, event: EntryEvent, message: str) -> dict[str, Any]:

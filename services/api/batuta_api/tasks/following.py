@@ -29,6 +29,9 @@ _LONGEST_WAIT = 2.0
 _DEADLINE = 20.0
 _STANDBY = 0.5
 """Seconds between two looks of a process that leaves the following to another one."""
+_LOOKS = 8
+_LOOK_PERIOD = 0.25
+"""How often, and with what pause, one looks again for tasks with a message on its way."""
 _log = logging.getLogger(__name__)
 
 
@@ -153,14 +156,27 @@ class Follower:
 
     async def _reconcile(self) -> None:
         """Ask for every entry that ought to be there. Cut off anywhere, it begins again with the next snapshot."""
+        later: list[str] = []
         after, asking = "", True
         while asking:
-            found, after = await self._works.read(partial(reconciling.page, after=after))
-            if found:
-                await self._settle(found)
-            asking = bool(after)
+            page = await self._works.read(partial(reconciling.page, after=after))
+            later += page.later
+            await self._settle(page.tasks)
+            after, asking = page.last, bool(page.last)
+        for _ in range(_LOOKS):  # what is on its way for longer than this has not arrived, and will
+            if not later:
+                return
+            await self._clock.sleep(_LOOK_PERIOD)
+            waiting, later = later, []
+            for start in range(0, len(waiting), reconciling.PAGE):
+                ids = waiting[start : start + reconciling.PAGE]
+                page = await self._works.read(partial(reconciling.these, ids=ids))
+                later += page.later
+                await self._settle(page.tasks)
 
     async def _settle(self, found: Sequence[Task]) -> None:
+        if not found:
+            return
         question = entries.asked(task.status.entry_id for task in found)
         try:
             answer = await self._stub.BatchGetEntries(question, timeout=_DEADLINE)

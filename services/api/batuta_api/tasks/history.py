@@ -16,8 +16,6 @@ from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_proto.tasks import v1 as tasks
 
-KEPT = 1000
-"""Attempts kept per task."""
 _LIST = "attempts"
 
 
@@ -68,8 +66,9 @@ def _close_older(work: Work, task_id: str, number: int, now: datetime) -> None:
 
 
 def _keep(work: Work, task_id: str, attempt: Attempt) -> None:
-    if work.attempts.put(task_id, attempt):
-        work.attempts.trim(task_id, KEPT)
+    keep = work.limits.attempts_per_task
+    if work.attempts.put(task_id, attempt) and attempt.number > keep:  # numbers begin at 1: before that there are fewer
+        work.attempts.trim(task_id, keep)
 
 
 @dataclass(frozen=True)

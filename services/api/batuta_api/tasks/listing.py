@@ -27,8 +27,12 @@ class Query:
 
 
 def whole(work: Work, caller: Caller, task_id: str) -> tuple[Task, Definition]:
-    """A task with its definition. Raises `OtherTask`, `TaskNotFound`."""
+    """A task with its definition; a run gets its own while its attempt counts.
+
+    Raises `OtherTask`, `TaskNotFound`, `StaleAttempt`.
+    """
     task = admission.find(work, caller, task_id)
+    admission.check_token(task, caller)
     return task, work.tasks.definition(task_id)
 
 

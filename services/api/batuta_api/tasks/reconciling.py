@@ -8,7 +8,7 @@ attempts a second time. What the API knows of its tasks stands above that.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -61,15 +61,33 @@ def stray(work: Work, told: EntryEvent) -> None:
         work.outbox.add(topics.WITHDRAW, task.id, entries.withdrawal(told.entry_id))
 
 
-def page(work: Work, after: str) -> tuple[list[Task], str]:
-    """The next live tasks after an id that the queue service ought to know, and the last id looked at ("" at the end).
+@dataclass(frozen=True)
+class Page:
+    """Live tasks to ask for; ids of those to ask for later; and the last id looked at, "" at the end of all.
 
-    Those with a message still on its way to the queue service are left out: it cannot know of them yet.
+    Later: a message about them is on its way to the queue service, or has just arrived and counts as on its way.
     """
+
+    tasks: list[Task]
+    later: list[str]
+    last: str = ""
+
+
+def page(work: Work, after: str) -> Page:
+    """The next live tasks after an id that have an entry at the queue service."""
     found = work.tasks.with_entries(after, PAGE)
+    return _page(work, found, found[-1].id if len(found) == PAGE else "")
+
+
+def these(work: Work, ids: Sequence[str]) -> Page:
+    """Those of some tasks that have an entry still."""
+    found = [task for each in ids if (task := work.tasks.get(each)) is not None and task.status.entry_id]
+    return _page(work, [task for task in found if not task.status.state.ended], "")
+
+
+def _page(work: Work, found: Sequence[Task], last: str) -> Page:
     pending = work.outbox.pending([task.id for task in found])
-    last = found[-1].id if len(found) == PAGE else ""
-    return [task for task in found if task.id not in pending], last
+    return Page([task for task in found if task.id not in pending], sorted(pending), last)
 
 
 def settle(work: Work, known: Sequence[Task], told: Mapping[str, EntryEvent], now: datetime, ids: Ids) -> None:

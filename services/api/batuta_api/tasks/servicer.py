@@ -8,12 +8,13 @@ from datetime import datetime
 
 from batuta_api.calls import Calls, Context
 from batuta_api.closing import Closing
+from batuta_api.limits import Places
 from batuta_api.tasks import drafts, history, listing, queueing, runs, watching
 from batuta_api.tasks.convert import edited, new_parts, render, tails
 from batuta_api.tasks.lifecycle import End, Place
 from batuta_api.tasks.model import Task, TaskState
 from batuta_api.tasks.queue_names import QueueNames
-from batuta_api.work import Work, Works
+from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_chassis.hub import Hub
 from batuta_proto.tasks import v1 as tasks
@@ -27,12 +28,13 @@ SERVICE = "batuta.tasks.v1.TaskService"
 class Surroundings:
     """What the servicer works with."""
 
-    works: Works
+    calls: Calls
     names: QueueNames
     hub: Hub
     closing: Closing
     clock: Clock
     ids: Ids
+    watchers: Places
 
 
 class TaskServicer(tasks.TaskServiceServicer):
@@ -40,7 +42,8 @@ class TaskServicer(tasks.TaskServiceServicer):
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._calls = Calls(around.works, around.clock, SERVICE)
+        self._calls = around.calls
+        self._watchers = around.watchers
         self._ids = around.ids
 
     def _now(self) -> datetime:
@@ -146,8 +149,9 @@ class TaskServicer(tasks.TaskServiceServicer):
     ) -> AsyncIterator[tasks.WatchTaskResponse]:
         """Follow a task."""
         around = self._around
-        async for task in watching.watch(self._calls, around.hub, around.closing, request.task_id):
-            yield tasks.WatchTaskResponse(task=render(task))
+        with self._watchers.one():
+            async for task in watching.watch(self._calls, around.hub, around.closing, request.task_id):
+                yield tasks.WatchTaskResponse(task=render(task))
 
 
 def _whole(work: Work, task: Task) -> tasks.Task:

@@ -7,7 +7,7 @@ from batuta_api.calls import Calls, Context
 from batuta_api.moments import stamp
 from batuta_api.users import convert, credentials
 from batuta_api.users.logins import Logins
-from batuta_api.work import Work, Works
+from batuta_api.work import Work
 from batuta_chassis.caller import Caller, current_caller
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import Clock
@@ -19,8 +19,8 @@ SERVICE = "batuta.users.v1.UserService"
 class UserServicer(users.UserServiceServicer):
     """People and machines: parse, call, render."""
 
-    def __init__(self, works: Works, logins: Logins, clock: Clock, ids: Ids) -> None:
-        self._calls = Calls(works, clock, SERVICE)
+    def __init__(self, calls: Calls, logins: Logins, clock: Clock, ids: Ids) -> None:
+        self._calls = calls
         self._logins = logins
         self._clock = clock
         self._ids = ids

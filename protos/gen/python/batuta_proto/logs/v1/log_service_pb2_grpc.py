@@ -33,8 +33,11 @@ class LogServiceServicer(object):
 
     def AppendLog(self, request_iterator, context):
         """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
-        are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
+        are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from. An attempt may write so much and no
+        more, all its producers together: a chunk that does not fit is stored up to there, the log ends with a note that says so, and the stream fails with
+        LOG_QUOTA and `committed_offset` in its metadata. Of that producer nothing after that offset will ever be stored: the writer sends no more of it and counts
+        it as settled.
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, RATE_LIMITED (too many writers at once), SHUTTING_DOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,8 +35,11 @@ class LogServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LogServiceAsyncStub: ...
     AppendLog: _grpc.StreamStreamMultiCallable[_log_service_pb2.AppendLogRequest, _log_service_pb2.AppendLogResponse]
     """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
-    are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
+    are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from. An attempt may write so much and no
+    more, all its producers together: a chunk that does not fit is stored up to there, the log ends with a note that says so, and the stream fails with
+    LOG_QUOTA and `committed_offset` in its metadata. Of that producer nothing after that offset will ever be stored: the writer sends no more of it and counts
+    it as settled.
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, RATE_LIMITED (too many writers at once), SHUTTING_DOWN.
     """
     ReadLog: _grpc.UnaryStreamMultiCallable[_log_service_pb2.ReadLogRequest, _log_service_pb2.ReadLogResponse]
     """Streams a task's log in display order; with `follow` goes on until the task has ended and its tails are in.
@@ -50,8 +53,11 @@ class LogServiceAsyncStub(LogServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     AppendLog: _aio.StreamStreamMultiCallable[_log_service_pb2.AppendLogRequest, _log_service_pb2.AppendLogResponse]  # type: ignore[assignment]
     """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
-    are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
+    are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from. An attempt may write so much and no
+    more, all its producers together: a chunk that does not fit is stored up to there, the log ends with a note that says so, and the stream fails with
+    LOG_QUOTA and `committed_offset` in its metadata. Of that producer nothing after that offset will ever be stored: the writer sends no more of it and counts
+    it as settled.
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, RATE_LIMITED (too many writers at once), SHUTTING_DOWN.
     """
     ReadLog: _aio.UnaryStreamMultiCallable[_log_service_pb2.ReadLogRequest, _log_service_pb2.ReadLogResponse]  # type: ignore[assignment]
     """Streams a task's log in display order; with `follow` goes on until the task has ended and its tails are in.
@@ -68,8 +74,11 @@ class LogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_log_service_pb2.AppendLogResponse], _abc.AsyncIterator[_log_service_pb2.AppendLogResponse]]:
         """Stores log bytes of one producer. The first message names task, attempt and producer; each later one may leave them out. Bytes that are stored already
-        are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from.
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, SHUTTING_DOWN.
+        are passed over; a chunk that begins after the end of what is stored fails with LOG_GAP and the offset to resume from. An attempt may write so much and no
+        more, all its producers together: a chunk that does not fit is stored up to there, the log ends with a note that says so, and the stream fails with
+        LOG_QUOTA and `committed_offset` in its metadata. Of that producer nothing after that offset will ever be stored: the writer sends no more of it and counts
+        it as settled.
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, PROTOCOL_VIOLATION, TASK_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, LOG_GAP, LOG_QUOTA, RATE_LIMITED (too many writers at once), SHUTTING_DOWN.
         """
 
     @_abc_1.abstractmethod

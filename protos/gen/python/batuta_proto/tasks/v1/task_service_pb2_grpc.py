@@ -92,8 +92,8 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetTask(self, request, context):
-        """Returns one task, source and parameters included.
-        Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
+        """Returns one task, source and parameters included. A run gets its own as long as its attempt counts.
+        Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, STALE_ATTEMPT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,8 @@ class TaskServiceStub:
     Who: member. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED.
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
-    """Returns one task, source and parameters included.
-    Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
+    """Returns one task, source and parameters included. A run gets its own as long as its attempt counts.
+    Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, STALE_ATTEMPT.
     """
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
     """Lists tasks, newest first, without source and parameters.
@@ -99,8 +99,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Who: member. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED.
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
-    """Returns one task, source and parameters included.
-    Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
+    """Returns one task, source and parameters included. A run gets its own as long as its attempt counts.
+    Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, STALE_ATTEMPT.
     """
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
     """Lists tasks, newest first, without source and parameters.
@@ -167,8 +167,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.GetTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.GetTaskResponse, _abc.Awaitable[_task_service_pb2.GetTaskResponse]]:
-        """Returns one task, source and parameters included.
-        Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
+        """Returns one task, source and parameters included. A run gets its own as long as its attempt counts.
+        Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, STALE_ATTEMPT.
         """
 
     @_abc_1.abstractmethod
