@@ -23,18 +23,27 @@ class ChildFailed(RuntimeError):
 class Child:
     """One `python -m module …` process whose stdout is read line by line; stderr goes to a file."""
 
-    def __init__(self, module: str, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m"),
+        cwd: Path = ROOT,
+    ) -> None:
+        """`program` is what runs `module`, when that is not this interpreter."""
         self.module = module
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [*program, module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **(env or {})},
-                cwd=ROOT,
+                cwd=cwd,
                 bufsize=0,
             )
         self._buffer = b""

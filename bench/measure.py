@@ -81,6 +81,12 @@ def sample(times: Sequence[int], cpu_seconds: float) -> Sample:
     return Sample(spread(times), cpu_seconds, tuple(times))
 
 
+def evenly(count: int, elapsed_ns: int, cpu_seconds: float) -> Sample:
+    """A sample of `count` operations that were only timed together: each took its share."""
+    each = elapsed_ns // count
+    return Sample(Spread(count, elapsed_ns / count, each, each, each, each), cpu_seconds)
+
+
 def take_turns(rounds: int, sides: Mapping[str, Side], progress: Callable[[str], None]) -> Rounds:
     """Run every side once per round; odd rounds go backwards, so that no side always follows the same neighbour."""
     results: Rounds = {name: [] for name in sides}
@@ -156,3 +162,9 @@ def cpu_seconds(pid: int) -> float:
         except (FileNotFoundError, ProcessLookupError):
             continue  # the thread ended meanwhile
     return total / 1e9
+
+
+def memory_bytes(pid: int) -> int:
+    """Resident memory of another process. Raises FileNotFoundError when it is gone."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

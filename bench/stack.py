@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -12,15 +12,24 @@ from batuta_chassis.tokens import Signer
 from batuta_rpc.config import Connection, load_connection
 from bench import measure
 from bench.children import Child, ChildFailed
+from tools.postgres import Postgres
 
 ACCESS_VARIABLES = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE")
+
+
+STORES = ("sqlite", "postgresql")
+"""What the services can store in."""
 
 
 class Stack:
     """Queue service and API service, started in that order and stopped in the other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str = "sqlite", services: Sequence[str] = ("queue", "api")) -> None:
+        """`store` is one of `STORES`; `services` are those to start."""
         self._folder = folder
+        self._store = store
+        self._services = services
+        self._database = ""
         self._keys = folder / "keys"
         self._stop = contextlib.ExitStack()
         self.queue: Child
@@ -30,9 +39,12 @@ class Stack:
 
     def __enter__(self) -> Stack:
         with contextlib.ExitStack() as starting:
+            if self._store == "postgresql":
+                self._database = starting.enter_context(Postgres()).database()
             self.queue, self.queue_endpoint = self._serve(starting, "queue", [])
-            upstream = ["--queue-endpoint", self.queue_endpoint, "--dispatch-endpoint", self.queue_endpoint]
-            self.api, self.api_endpoint = self._serve(starting, "api", upstream)
+            if "api" in self._services:
+                upstream = ["--queue-endpoint", self.queue_endpoint, "--dispatch-endpoint", self.queue_endpoint]
+                self.api, self.api_endpoint = self._serve(starting, "api", upstream)
             self._stop = starting.pop_all()
         return self
 
@@ -57,6 +69,12 @@ class Stack:
         """CPU seconds of both services so far."""
         return self.queue.cpu_seconds() + self.api.cpu_seconds()
 
+    def database_url(self, service: str) -> str:
+        """Where a service keeps its rows, with its schema chosen."""
+        if self._database:
+            return f"{self._database.replace('postgresql:', 'postgresql+psycopg:')}?options=-csearch_path%3D{service}"
+        return f"sqlite:///{self._folder / service / f'{service}.db'}"
+
     def log(self, name: str) -> Path:
         """Where a process of that name leaves its stderr."""
         return self._folder / "logs" / f"{name}.log"
@@ -70,7 +88,8 @@ class Stack:
 
     def _serve(self, stack: contextlib.ExitStack, service: str, arguments: list[str]) -> tuple[Child, str]:
         folders = ["--data-dir", str(self._folder / service), "--keys-dir", str(self._keys)]
-        child = Child(f"batuta_{service}", [*folders, *arguments], self.log(service))
+        store = ["--database-url", self._database] if self._database else []
+        child = Child(f"batuta_{service}", [*folders, *store, *arguments], self.log(service))
         stack.callback(child.stop)
         return child, child.line(60).rpartition(" ")[2]
 

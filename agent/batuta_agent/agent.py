@@ -13,13 +13,13 @@ from batuta_agent.brokers import Brokers
 from batuta_agent.joining import CLIENT
 from batuta_agent.journal import Journal
 from batuta_agent.printer import Printer
+from batuta_agent.reconnecting import Reconnecting
 from batuta_agent.session import Counters, Outcome, Session
 from batuta_agent.shim import processes
 from batuta_agent.telemetry import Sampler
 from batuta_proto.agents import v1 as agents
 from batuta_proto.types import v1 as types
 from batuta_rpc.auth import AioTokenSource, TokenSource
-from batuta_rpc.backoff import Backoff
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, within
 from batuta_rpc.errors import (
@@ -124,7 +124,7 @@ class Agent:
                 await within(self._clock, _GOODBYE_LIMIT, asyncio.shield(connecting))
 
     async def _keep_connected(self) -> int:
-        backoff = Backoff(self._ids)
+        reconnecting = Reconnecting(self._ids)
         resume, endpoint = "", ""
         while True:
             outcome = await self._connect(endpoint or self._brokers.current, resume)
@@ -135,18 +135,14 @@ class Agent:
                 return code
             resume = outcome.session_id or resume
             endpoint = outcome.endpoint
-            at_once = self._moves_on(outcome)
-            if outcome.lived:
-                backoff.reset()
-            wait = outcome.reconnect_after
-            # At once after a stream that lived; if all brokers are gone the next tries fail, and those wait.
-            await self._clock.sleep(wait if wait is not None else 0.0 if at_once else backoff.next())
+            elsewhere = self._moves_on(outcome)
+            await self._clock.sleep(reconnecting.pause(outcome, elsewhere=elsewhere))
 
     def _moves_on(self, outcome: Outcome) -> bool:
-        """Turn to the broker that comes next. Whether it may be dialled at once."""
-        if outcome.lived:
+        """Turn to the broker that comes next. Whether it is another one, which may be dialled at once."""
+        if outcome.session_id:
             self._brokers.served()
-            return True
+            return False
         return self._brokers.failed()
 
     async def _connect(self, endpoint: str, resume: str) -> Outcome:
@@ -196,6 +192,7 @@ class Agent:
             queue_ids=list(self._identity.queues.values()),
             labels=dict(self._identity.labels),
             version=VERSION,
+            capabilities=["drain", "resync"],
             host=host.host_name(),
         )
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from batuta_agent.attempt import Attempt
+from batuta_agent.attempt import Attempt, lease_seconds
 from batuta_agent.folders import StateFolder
 from batuta_agent.model import Ending, Held, Phase, Ref
 from batuta_agent.workshop import Workshop
@@ -29,11 +29,17 @@ class Assignments:
         self._running: dict[Ref, asyncio.Task[None]] = {}
         self._renewed = (0.0, 0.0)
         self._leaving = False
+        workshop.health.on_change = lambda: self.on_change()
 
     @property
     def draining(self) -> bool:
         """Whether nothing new is taken, by the broker's word or because this agent leaves."""
         return self.drained or self._leaving
+
+    @property
+    def unhealthy(self) -> str:
+        """Why nothing new is taken though nobody drains this agent; empty when it is well."""
+        return self._shop.health.reason
 
     def resume(self) -> None:
         """Go on with everything that the journal of an agent before us holds; delete folders it knows nothing of."""
@@ -56,7 +62,7 @@ class Assignments:
     def free(self) -> int:
         """How many more assignments are taken now."""
         busy = sum(1 for each in self._shop.journal.held() if not each.phase.terminal)
-        return 0 if self.draining else max(0, self.limit - busy)
+        return 0 if self.draining or self.unhealthy else max(0, self.limit - busy)
 
     async def offer(self, assignment: agents.Assignment) -> None:
         """Accept or reject; the answer is in the journal when this returns. A repeated offer changes nothing."""
@@ -65,8 +71,9 @@ class Assignments:
             return
         report = agents.AssignmentReport(ref=ref.message(), phase=int(Phase.ACCEPTED))  # type: ignore[arg-type]
         report.event_time.FromDatetime(self._shop.clock.now())
-        if self.free() == 0:
-            await self._reject(report)
+        refusal = self._refusal(assignment)
+        if refusal is not None:
+            await self._reject(report, *refusal)
             return
         await self._shop.journal.accept(assignment, report)
         self._begin(Held(ref, assignment))
@@ -109,7 +116,7 @@ class Assignments:
         """The broker has acknowledged what was sent at this second of CLOCK_BOOTTIME. `period`: of heartbeats."""
         self._renewed = (sent_at, period)
         for attempt in self._attempts.values():
-            attempt.renew(sent_at, period)
+            attempt.renew(sent_at)
 
     async def close(self) -> None:
         """Stop looking after everything; the processes themselves go on."""
@@ -128,10 +135,25 @@ class Assignments:
         while self._running:
             await asyncio.wait(self._running.values())
 
-    async def _reject(self, report: agents.AssignmentReport) -> None:
-        why = "the agent is draining" if self.draining else f"all {self.limit} places are taken"
+    def _refusal(self, assignment: agents.Assignment) -> tuple[str, str] | None:
+        """Why this one is not taken: a word for programs and a sentence for people."""
+        period = self._renewed[1]
+        term = lease_seconds(assignment.lease)
+        if term is not None and term < 2 * period:
+            text = (
+                f"its lease leaves {term:.1f} s after what is kept back for the kill, less than two heartbeats of "
+                f"{period:g} s: raise lost_after, or lower kill_grace, of its queue"
+            )
+            return "LEASE_TOO_SHORT", text
+        if self.unhealthy:
+            return "AGENT_UNHEALTHY", self.unhealthy
+        if self.draining:
+            return "AGENT_BUSY", "the agent is draining"
+        return ("AGENT_BUSY", f"all {self.limit} places are taken") if self.free() == 0 else None
+
+    async def _reject(self, report: agents.AssignmentReport, reason: str, why: str) -> None:
         report.phase = int(Phase.REJECTED)  # type: ignore[assignment]
-        status = Ending(Phase.REJECTED, "AGENT_BUSY", why).status()
+        status = Ending(Phase.REJECTED, reason, why).status()
         if status is not None:
             report.reason.CopyFrom(status)
         await self._shop.journal.report(report)
@@ -150,7 +172,8 @@ class Assignments:
 
     def _begin(self, held: Held) -> None:
         attempt = Attempt(held, self._folder.attempt(held.ref), self._shop)
-        attempt.renew(*self._renewed)
+        if self._renewed[0] > 0:
+            attempt.renew(self._renewed[0])
         self._attempts[held.ref] = attempt
         task = self._running[held.ref] = asyncio.ensure_future(attempt.run())
         task.add_done_callback(lambda done: self._ended(held.ref, done))

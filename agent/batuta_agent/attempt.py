@@ -17,6 +17,7 @@ from batuta_agent.environment.prepare import Prepared
 from batuta_agent.environment.tool import Tools
 from batuta_agent.folders import AttemptFolder
 from batuta_agent.model import Ending, Held, Phase
+from batuta_agent.shim import processes
 from batuta_agent.shim.state import CLAIMED, Order, State, read_state
 from batuta_agent.shims import RunningShim, ShimFailed, end_stray_processes
 from batuta_agent.workshop import Workshop
@@ -39,6 +40,19 @@ _LOST_GRACE = 5.0
 _JOURNAL_TRIES = 500
 
 T = TypeVar("T")
+
+
+def lease_seconds(terms: agents.LeaseTerms) -> float | None:
+    """How long after the sending of an acknowledged heartbeat the shim begins to kill; None: a lease never kills.
+
+    1 % for clocks that run apart and 5 s for everything else are kept back, so that the process is dead before the
+    broker gives its work away.
+    """
+    if not terms.kill_when_lost:
+        return None
+    lost_after = terms.lost_after.seconds + terms.lost_after.nanos / 1e9
+    grace = terms.kill_grace.seconds + terms.kill_grace.nanos / 1e9
+    return lost_after * 0.99 - grace - 5.0
 
 
 class Attempt:
@@ -84,17 +98,13 @@ class Attempt:
             self._shim.cancel(_LOST_GRACE, 0)
         self._stop.set()
 
-    def renew(self, sent_at: float, heartbeat: float) -> None:
+    def renew(self, sent_at: float) -> None:
         """The broker has acknowledged a heartbeat that was sent at this second of CLOCK_BOOTTIME."""
-        terms = self._assignment.lease
-        if not terms.kill_when_lost:
-            return
-        lost_after = terms.lost_after.seconds + terms.lost_after.nanos / 1e9
-        grace = terms.kill_grace.seconds + terms.kill_grace.nanos / 1e9
-        # A term that two heartbeats cannot keep alive would kill healthy work: it is not obeyed.
-        left = lost_after * 0.99 - grace - 5.0
-        if left >= 2 * heartbeat:
-            self._stop_at = sent_at + left
+        # A term that is too short was refused when it was offered. What was accepted is obeyed, also where the period
+        # has grown since: the broker gives the work away by these terms and no others.
+        term = lease_seconds(self._assignment.lease)
+        if term is not None and term > 0:
+            self._stop_at = sent_at + term
             self._renewed.set()
             if self._shim is not None:
                 self._shim.renew(self._stop_at)
@@ -227,9 +237,23 @@ class Attempt:
         finally:
             ending_of_shim.cancel()
         if ended is None:
-            await asyncio.to_thread(end_stray_processes, self._folder.path)
+            left = await asyncio.to_thread(end_stray_processes, self._folder.path, state.group)
+            stuck = [(pid, processes.start_of(pid)) for pid in left]
+        else:
+            stuck = [(each[0], each[1]) for each in ended.unkillable]
+        self._shop.health.stuck(f"task {self.ref.task_id}", stuck)
         reason = self._cancel.reason if self._cancel is not None else shim.cancel_reason()
-        return ending.of_state(ended, reason, self._console.last_words())
+        found = ending.of_state(ended, reason, self._console.last_words())
+        return await self._blame(found)
+
+    async def _blame(self, found: Ending) -> Ending:
+        """A run that failed by itself while its GPU is ill failed because of it."""
+        if found.reason not in ending.BY_ITSELF:
+            return found
+        health = self._shop.health
+        await health.look()
+        trouble = health.gpu_trouble(self._assignment.gpu_uuids)
+        return ending.of_ill_gpu(found, trouble) if trouble else found
 
     async def _announce(self, state: State, ending_of_shim: asyncio.Future[State | None]) -> None:
         """Report RUNNING: a moment after the start, because what follows from the report would compete with it."""

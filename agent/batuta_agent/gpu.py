@@ -30,6 +30,9 @@ class Gpus:
         """`nvml`: what has the functions of the module pynvml; None is that module itself."""
         self._nvml = _load_pynvml() if nvml is None else nvml
         self._ready = False
+        self._known: dict[str, int] = {}
+        self.troubles: dict[str, str] = {}
+        """What is wrong with GPUs that were well once, by UUID; `check` renews it."""
 
     def start(self) -> bool:
         """Load the driver's library. False where there is none; may be called again later."""
@@ -68,6 +71,24 @@ class Gpus:
                 )
             )
         return found
+
+    def check(self) -> None:
+        """See whether every GPU that has ever answered still does: one off the bus no longer tells its memory.
+
+        What cannot be asked at all (no driver any more) counts against all of them. Nothing is said of GPUs that never
+        answered.
+        """
+        answering: set[str] = set()
+        if self.start():
+            for index, handle in self._handles():
+                uuid = _text(self._try(self._nvml.nvmlDeviceGetUUID, handle))
+                if uuid and self._try(self._nvml.nvmlDeviceGetMemoryInfo, handle) is not None:
+                    self._known[uuid] = index
+                    answering.add(uuid)
+        lost = {uuid: index for uuid, index in self._known.items() if uuid not in answering}
+        self.troubles = {uuid: f"GPU {index} ({uuid}) does not answer any more" for uuid, index in lost.items()}
+        if lost and not answering:
+            self.close()  # the library may answer again only when it is loaded anew
 
     def sample(self) -> list[agents.GpuSample]:
         """Every GPU as it is now, and each MIG device of those that are divided."""

@@ -23,6 +23,10 @@ from batuta_rpc.errors import RpcError
 _WELCOME_LIMIT = 20.0
 _SILENT_PERIODS = 3
 _SILENT_LEAST = 10.0
+_WRITE_LIMIT = 20.0
+"""Seconds that one message may wait for a broker that reads nothing."""
+_LOOK = 2.5
+"""Seconds between looks at whether the broker is still there."""
 _FAREWELL_LIMIT = 2.0
 _VERDICT_LIMIT = 1.0
 _HEARTBEAT = 5.0
@@ -46,8 +50,8 @@ class Outcome:
     """What the next connection should know of this one."""
 
     session_id: str = ""
-    lived: bool = False
-    """True: a Welcome came."""
+    seconds: float = 0.0
+    """How long it lived after the first Welcome."""
     reconnect_after: float | None = None
     """The broker's own word on when to come back, in seconds."""
     endpoint: str = ""
@@ -95,7 +99,10 @@ class Session:
         self._goodbye: agents.Goodbye | None = None
         self._heartbeat_period = _HEARTBEAT
         self._telemetry_period = _TELEMETRY
-        self._heard_at = 0.0
+        self._answered_at = 0.0
+        self._writing_since: float | None = None
+        self._greeted_at: float | None = None
+        self._worthless = False
 
     async def run(self, resume_session_id: str, on_welcome: Callable[[agents.Welcome], None]) -> Outcome:
         """Until the connection ends. Never raises but for cancellation: the outcome says what happened."""
@@ -107,17 +114,19 @@ class Session:
             self._outcome.error = error
         except sqlite3.Error as error:  # what cannot be kept must not be promised
             self._outcome.error = SessionBroken(f"the journal cannot be written: {error}")
-            self._outcome.lived = False
+            self._worthless = True
         finally:
             self._journal.on_report = self._assignments.on_change = lambda: None
             call.cancel()
+            if self._greeted_at is not None and not self._worthless:
+                self._outcome.seconds = self._clock.monotonic() - self._greeted_at
         return self._outcome
 
     def leave(self, reason: str, *, keep_leases: bool) -> bool:
         """Say goodbye; `run` then returns. False when nobody has said welcome yet."""
         self._goodbye = agents.Goodbye(reason=reason, keep_leases=keep_leases)
         self._wake.set()
-        return self._outcome.lived
+        return self._greeted_at is not None
 
     async def _greet(self, call: Any, resume: str, on_welcome: Callable[[agents.Welcome], None]) -> None:
         sent_at = self._clock.boottime()
@@ -127,12 +136,13 @@ class Session:
             raise SessionBroken(f"the broker did not say welcome within {_WELCOME_LIMIT:g} s") from error
         self._journal.on_report = self._wake.set
         self._assignments.on_change = self._beat_now
-        self._heard_at = self._clock.monotonic()
         await self._welcomed(welcome, sent_at)
         on_welcome(welcome)
 
     async def _welcomed(self, welcome: agents.Welcome, sent_at: float) -> None:
-        self._outcome.session_id, self._outcome.lived = welcome.session_id, True
+        self._outcome.session_id = welcome.session_id
+        self._answered_at = self._clock.monotonic()
+        self._greeted_at = self._answered_at if self._greeted_at is None else self._greeted_at
         self._heartbeat_period = _seconds(welcome.heartbeat_period, _HEARTBEAT)
         self._telemetry_period = _seconds(welcome.telemetry_period, _TELEMETRY)
         self._reported = welcome.report_number
@@ -173,12 +183,14 @@ class Session:
                 return
 
     async def _send(self, call: Any, message: agents.SessionRequest) -> None:
+        self._writing_since = self._clock.monotonic()
         try:
             await call.write(message)
         except RpcError as error:
             # A write into a stream that has ended says only that. Why it ended is for the reader to find, at once.
             await self._clock.sleep(_VERDICT_LIMIT)
             raise SessionBroken(f"the session broke: {error}") from error
+        self._writing_since = None
 
     def _next(self) -> agents.SessionRequest | None:
         if self._resync:
@@ -205,12 +217,12 @@ class Session:
             held=self._assignments.held(),
             free_assignments=self._assignments.free(),
             draining=self._assignments.draining,
+            unhealthy_reason=self._assignments.unhealthy,
         )
 
     async def _read(self, call: Any) -> None:
         while True:
             message = await self._receive(call)
-            self._heard_at = self._clock.monotonic()
             await self._obey(message)
 
     async def _receive(self, call: Any) -> agents.SessionResponse:
@@ -248,6 +260,8 @@ class Session:
         self._sent_at = {number: at for number, at in self._sent_at.items() if number > ack.heartbeat_number}
         self._heartbeat_period = _seconds(ack.heartbeat_period, self._heartbeat_period)
         self._assignments.lost(ack.lost)
+        if ack.heartbeat_number > 0:
+            self._answered_at = self._clock.monotonic()
         if sent_at is not None:
             self._assignments.renew(sent_at, self._heartbeat_period)
 
@@ -274,12 +288,16 @@ class Session:
             await self._clock.sleep(self._telemetry_period)
 
     async def _listen(self) -> None:
-        """A broker that answers no heartbeat is gone, whatever the transport believes."""
+        """A broker that answers no heartbeat is gone, whatever the transport believes and whatever else it says: where
+        only the way up is cut, its words still come, and the lease is not renewed."""
         while True:
-            await self._clock.sleep(self._heartbeat_period)
-            silent = self._clock.monotonic() - self._heard_at
+            await self._clock.sleep(min(_LOOK, self._heartbeat_period))
+            now = self._clock.monotonic()
+            silent = now - self._answered_at
             if silent > max(_SILENT_LEAST, _SILENT_PERIODS * self._heartbeat_period):
-                raise SessionBroken(f"the broker has said nothing for {silent:.0f} s")
+                raise SessionBroken(f"the broker has answered no heartbeat for {silent:.0f} s")
+            if self._writing_since is not None and now - self._writing_since > _WRITE_LIMIT:
+                raise SessionBroken(f"the broker has read nothing for {now - self._writing_since:.0f} s")
 
     async def _first_of(self, *work: Coroutine[Any, Any, None]) -> None:
         """Run them side by side until one returns or raises, then end the others."""

@@ -15,13 +15,17 @@ from pathlib import Path
 import batuta_agent
 import batuta_rpc
 from batuta_agent.shim import processes
+from batuta_agent.shim.cgroup import Group, abandoned
 from batuta_agent.shim.state import CANCEL, ENDED, LEASE, Order, State, encode, read_record, read_state, replace
 from batuta_agent.waiting import process_end, start
-from batuta_rpc.clock import Clock, within
+from batuta_rpc.clock import Clock, SystemClock, within
 
 _ANSWER_LIMIT = 30.0
-_REFILL_DELAY = 1.0
+_REFILL_DELAY = 0.1
 """Seconds before a spare is replaced: the run that took it starts an interpreter just now, and goes first."""
+_MOST_SPARES = 8
+_STRAY_LIMIT = 5.0
+_STRAY_LOOK = 0.02
 
 
 class ShimFailed(Exception):
@@ -80,30 +84,39 @@ class Spare:
 
 
 class ShimPool:
-    """Keeps one spare, so that a run waits for one interpreter to start, not for two."""
+    """Keeps a spare for every place, so that a run waits for one interpreter to start, not for two."""
 
-    def __init__(self, env: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, env: Mapping[str, str], clock: Clock, places: int = 1) -> None:
+        """`places`: how many runs there may be at once; at most 8 spares are kept for them."""
         self._env = env
         self._clock = clock
-        self._spare: Spare | None = None
+        self._size = min(places, _MOST_SPARES)
+        self._spares: list[Spare] = []
         self._refill: asyncio.Task[None] | None = None
         self._used: set[asyncio.Task[int]] = set()
 
     def fill(self) -> None:
-        """Start the spare, if there is none that lives."""
-        if self._spare is None or self._spare.process.ended:
-            self._spare = Spare(self._env)
-            # Reaps it: a child that nobody waits for stays a zombie.
-            reaper = asyncio.ensure_future(self._spare.process.end(self._clock))
-            self._used.add(reaper)
-            reaper.add_done_callback(self._used.discard)
+        """Start the spares that are missing. Raises `ShimFailed`."""
+        while self._lacking():
+            self._add()
+
+    def _lacking(self) -> bool:
+        self._spares = [each for each in self._spares if not each.process.ended]
+        return len(self._spares) < self._size
+
+    def _add(self) -> None:
+        spare = Spare(self._env)
+        self._spares.append(spare)
+        # Reaps it: a child that nobody waits for stays a zombie.
+        reaper = asyncio.ensure_future(spare.process.end(self._clock))
+        self._used.add(reaper)
+        reaper.add_done_callback(self._used.discard)
 
     def take(self) -> Spare:
         """A shim that waits for its order; the next one is started a moment later. Raises `ShimFailed`."""
-        self.fill()
-        spare, self._spare = self._spare, None
-        if spare is None:
-            raise ShimFailed("no shim")
+        if self._lacking() and not self._spares:
+            self._add()
+        spare = self._spares.pop(0)  # the oldest is the readiest
         if self._refill is None or self._refill.done():
             self._refill = asyncio.ensure_future(self._refill_later())
         return spare
@@ -113,13 +126,18 @@ class ShimPool:
         for task in (self._refill, *self._used):
             if task is not None:
                 task.cancel()
-        if self._spare is not None:
-            self._spare.close()
-            await process_end(self._spare.process.pid, self._spare.process.start, self._clock)
+        for spare in self._spares:
+            spare.close()
+        for spare in self._spares:
+            await process_end(spare.process.pid, spare.process.start, self._clock)
 
     async def _refill_later(self) -> None:
-        await self._clock.sleep(_REFILL_DELAY)
-        self.fill()
+        while self._lacking():
+            await self._clock.sleep(_REFILL_DELAY)  # one after another: a burst of runs needs the cores itself
+            try:
+                self._add()
+            except ShimFailed:
+                return  # the next run says it
 
 
 class RunningShim:
@@ -166,16 +184,51 @@ class RunningShim:
         return self._state if self._state.phase == ENDED else None
 
 
-def end_stray_processes(directory: Path) -> list[int]:
-    """Kill what a dead shim left: every process whose environment names this attempt's spool. Returns their pids.
+def end_stray_processes(directory: Path, group: str = "", limit: float = _STRAY_LIMIT) -> list[int]:
+    """Kill what a dead shim left, and wait up to `limit` seconds until it is gone. Returns the pids that would not go.
 
-    The kernel has killed the user's first process with the shim; what that one had started runs on.
+    The kernel has killed the user's first process with the shim; what that one had started runs on. `group` is the
+    control group that all of it is in. Where there is none, it is known by the environment, which names this attempt's
+    spool, by its working directory, or as a child of one that is known.
     """
+    clock, inside = SystemClock(), Group(group)
+    end = clock.monotonic() + limit
+    while True:
+        inside.kill()
+        found = sorted({*inside.pids(), *_strays(directory)})
+        processes.send(found, signal.SIGKILL)
+        if not found or clock.monotonic() >= end:
+            inside.remove()
+            return found
+        clock.sleep_blocking(_STRAY_LOOK)
+
+
+def end_abandoned_groups(limit: float = _STRAY_LIMIT) -> int:
+    """Kill everything whose shim died while no agent lived. Returns how many groups that were."""
+    clock = SystemClock()
+    end = clock.monotonic() + limit
+    groups = abandoned()
+    for each in groups:
+        each.kill()
+    left = groups
+    while (left := [each for each in left if not each.remove()]) and clock.monotonic() < end:
+        clock.sleep_blocking(_STRAY_LOOK)
+    return len(groups)
+
+
+def _strays(directory: Path) -> list[int]:
     mark = f"BATUTA_SPOOL_DIR={directory / 'spool'}".encode()
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
-    found = [pid for pid in pids if pid != os.getpid() and _has_mark(pid, mark)]
-    processes.send(found, signal.SIGKILL)
-    return found
+    marked = [pid for pid in pids if pid != os.getpid() and (_has_mark(pid, mark) or _works_in(pid, directory))]
+    found = {child for pid in marked for child in processes.descendants(pid)} | set(marked)
+    return [pid for pid in found if (process := processes.look(pid)) is not None and not process.gone]
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    try:
+        return f"{os.readlink(f'/proc/{pid}/cwd')}/".startswith(f"{directory}/")
+    except OSError:
+        return False
 
 
 def _has_mark(pid: int, mark: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,10 +17,11 @@ from batuta_agent.environment.source import Sources
 from batuta_agent.environment.venv import VenvCache
 from batuta_agent.folders import Caches, StateFolder
 from batuta_agent.gpu import Gpus
+from batuta_agent.health import Health
 from batuta_agent.journal import Journal
 from batuta_agent.printer import printer
 from batuta_agent.reading import ApiTaskReader
-from batuta_agent.shims import ShimPool
+from batuta_agent.shims import ShimPool, end_abandoned_groups
 from batuta_agent.telemetry import Sampler
 from batuta_agent.workshop import Workshop
 from batuta_proto.tasks import v1 as tasks
@@ -47,12 +49,17 @@ async def build(
             return dispatch, await joining.find_queues(channel, arguments.queue, ids, create=arguments.create_queue)
 
         dispatch, queues = await joining.reach(ask, says, clock, ids, patient=state.known)
+        # Before anything is said of them: what a shim left that died together with the agent before us.
+        left = await asyncio.to_thread(end_abandoned_groups)
+        if left:
+            says.event("swept", f"ended what {left} dead shim(s) had left running", "warn")
         journal = Journal(state.journal, ids)
         stack.push_async_callback(journal.close)
-        shims = ShimPool(run_environment.machine(env), clock)
+        shims = ShimPool(run_environment.machine(env), clock, arguments.slots)
         stack.push_async_callback(shims.close)
         shims.fill()
-        sampler = Sampler(Gpus(), state.path, clock)
+        health = Health()
+        sampler = Sampler(Gpus(), state.path, clock, health)
         stack.callback(sampler.close)
         preparer = _preparer(arguments, ids)
         await preparer.wheel()
@@ -67,6 +74,7 @@ async def build(
             printer=says,
             clock=clock,
             ids=ids,
+            health=health,
         )
         assignments = Assignments(state, workshop, arguments.slots)
         identity = Identity(name, queues, dict(arguments.label))

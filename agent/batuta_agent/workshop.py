@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from batuta_agent.environment.prepare import Prepared
 from batuta_agent.environment.tool import Tools
 from batuta_agent.folders import AttemptFolder
+from batuta_agent.health import Health
 from batuta_agent.journal import Journal
 from batuta_agent.printer import Printer
 from batuta_agent.shims import ShimPool
@@ -50,3 +51,4 @@ class Workshop:
     printer: Printer
     clock: Clock
     ids: Ids
+    health: Health = field(default_factory=Health)

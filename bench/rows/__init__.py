@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 from bench.plan import Plan
 from bench.report import Line
-from bench.rows import row01, row02, row08
+from bench.rows import row01, row02, row04, row05, row06, row07, row08, row13
 
-ROWS: dict[int, Callable[[Plan], list[Line]]] = {1: row01.run, 2: row02.run, 8: row08.run}
+ROWS: dict[int, Callable[[Plan], list[Line]]] = {
+    1: row01.run,
+    2: row02.run,
+    4: row04.run,
+    5: row05.run,
+    6: row06.run,
+    7: row07.run,
+    8: row08.run,
+    13: row13.run,
+}
 """What measures each row."""

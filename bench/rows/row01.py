@@ -1,13 +1,17 @@
 """Row 1: a durable submit until its assignment is in a waiting agent's hands.
 
 Both services and the agent are processes of their own, with tokens, validation and leases. One task at a time, after a
-random gap, straight at the queue service (SubmitEntry) and through the API and its outbox (EnqueueTask). Beside it: the
-least that such a way costs, a unary call, a durable append and half a round trip on a stream.
+random gap, straight at the queue service (SubmitEntry) and through the API and its outbox (EnqueueTask), on SQLite and
+on PostgreSQL. Beside it: the least that such a way costs, a unary call, a durable append and half a round trip on a
+stream; and other task queues, from the call until the job begins.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -18,68 +22,95 @@ from batuta_rpc.auth import CredentialTokens, StaticToken
 from batuta_rpc.channel import open_sync
 from batuta_rpc.clock import SystemClock
 from batuta_rpc.ids import SystemIds
-from bench import limits, measure
+from bench import limits, measure, peers
 from bench.children import Child
 from bench.measure import Rounds, Sample, Side
 from bench.plan import Plan
 from bench.report import Line, millis, number
-from bench.stack import Stack
+from bench.stack import STORES, Stack
 
 TASKS = 1_000
 QUICK = 20
 AWAKE = (0.008, 0.012)
 """Pauses (seconds) in which all work for the last task ends but no core falls into a deep sleep."""
 MEDIA_TYPE = "application/x-protobuf;type=batuta.tasks.v1.Task"
+Call = tuple[str, Callable[[], object]]
+"""A task's id, and what brings it on its way."""
 SPEC = tasks.TaskSpec(source=tasks.Source(script="print('hello')\n" * 100, entry_point="hello.py"))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A deployment on one store, with an agent that waits, and the two ways to it."""
+
+    store: str
+    stack: Stack
+    agent: Child
+    submit: Callable[[int], list[Call]]
+    enqueue: Callable[[int], list[Call]]
+
+    def sides(self, count: int, seed: int) -> dict[str, Side]:
+        """What is measured on this store."""
+        queue, both = self.stack.queue.cpu_seconds, self.stack.cpu_seconds
+        return {
+            f"{self.store}, submit": lambda: _deliver(self.submit(count), self.agent, queue, seed),
+            f"{self.store}, submit awake": lambda: _deliver(self.submit(count), self.agent, queue, seed, AWAKE),
+            f"{self.store}, enqueue": lambda: _deliver(self.enqueue(count), self.agent, both, seed),
+            f"{self.store}, enqueue awake": lambda: _deliver(self.enqueue(count), self.agent, both, seed, AWAKE),
+        }
 
 
 def run(plan: Plan) -> list[Line]:
     """p50 and p99 over all tasks of all rounds; ratios from the medians of each round."""
     folder = plan.scratch / "row01"
-    with Stack(folder) as stack, open_sync(stack.queue_endpoint, _service(stack), "bench") as channel:
-        queue = queues.QueueServiceStub(channel)
-        queue_id = queue.GetQueue(queues.GetQueueRequest(display_name="default")).queue.id
-        token = {"BENCH_TOKEN": stack.token("agent:bench", "agent")}
-        log = stack.log("agent")
-        with Child("bench.scripted_agent", [stack.queue_endpoint, queue_id], log, token) as agent:
-            agent.line()
-            return _lines(_measure(plan, stack, agent, queue, queue_id))
+    with contextlib.ExitStack() as started:
+        ways = [_way(started, folder / store, store) for store in STORES]
+        others = started.enter_context(peers.running(folder / "peers"))
+        return _lines(_measure(plan, ways, others))
+
+
+def _way(started: contextlib.ExitStack, folder: Path, store: str) -> _Way:
+    stack = started.enter_context(Stack(folder, store))
+    channel = started.enter_context(open_sync(stack.queue_endpoint, _service(stack), "bench"))
+    api = started.enter_context(open_sync(stack.api_endpoint, _admin(stack), "bench"))
+    queue = queues.QueueServiceStub(channel)
+    queue_id = queue.GetQueue(queues.GetQueueRequest(display_name="default")).queue.id
+    token = {"BENCH_TOKEN": stack.token("agent:bench", "agent")}
+    agent = started.enter_context(
+        Child("bench.scripted_agent", [stack.queue_endpoint, queue_id], stack.log("agent"), token)
+    )
+    agent.line()
+    way = _Way(store, stack, agent, _submit(queue, queue_id), _enqueue(api, queue_id))
+    _deliver(way.submit(10), agent, stack.queue.cpu_seconds, 0)  # warm
+    _deliver(way.enqueue(10), agent, stack.cpu_seconds, 0)
+    return way
 
 
 def _service(stack: Stack) -> StaticToken:
     return StaticToken(stack.token("service:bench", "service"))
 
 
-def _measure(plan: Plan, stack: Stack, agent: Child, queue: queues.QueueServiceStub, queue_id: str) -> Rounds:
+def _measure(plan: Plan, ways: list[_Way], others: list[peers.Peer]) -> Rounds:
     count = plan.count(TASKS, QUICK)
-    echo = limits.Echo(stack.log("echo"))
-    api = open_sync(stack.api_endpoint, _admin(stack), "bench")
-    submit, enqueue = _submit(queue, queue_id), _enqueue(api, queue_id)
+    echo = limits.Echo(ways[0].stack.log("echo"))
+    sides: dict[str, Side] = {
+        "unary": lambda: echo.unary(count, plan.seed),
+        "append": lambda: limits.durable_append(_made(plan.scratch / "append"), count, plan.seed),
+        "stream": lambda: echo.stream(count, plan.seed),
+    }
+    for way in ways:
+        sides |= way.sides(count, plan.seed)
+    for peer in others:
+        sides[peer.kind.name] = partial(peer.latency, count, plan.seed)
     try:
-        sides: dict[str, Side] = {
-            "submit": lambda: _deliver(submit(count), agent, stack.queue.cpu_seconds, plan.seed),
-            "submit awake": lambda: _deliver(submit(count), agent, stack.queue.cpu_seconds, plan.seed, AWAKE),
-            "unary": lambda: echo.unary(count, plan.seed),
-            "append": lambda: limits.durable_append(_made(plan.scratch / "append"), count, plan.seed),
-            "stream": lambda: echo.stream(count, plan.seed),
-            "enqueue": lambda: _deliver(enqueue(count), agent, stack.cpu_seconds, plan.seed),
-            "enqueue awake": lambda: _deliver(enqueue(count), agent, stack.cpu_seconds, plan.seed, AWAKE),
-        }
-        _deliver(submit(10), agent, stack.queue.cpu_seconds, plan.seed)  # warm
-        _deliver(enqueue(10), agent, stack.cpu_seconds, plan.seed)
         return measure.take_turns(plan.rounds, sides, lambda text: plan.progress(f"row 1, {text}"))
     finally:
-        api.close()
         echo.close()
 
 
 def _admin(stack: Stack) -> CredentialTokens:
     admin = stack.admin()
     return CredentialTokens(admin.api, admin.access_key, admin.secret_key, SystemClock())
-
-
-Call = tuple[str, Callable[[], object]]
-"""A task's id, and what brings it on its way."""
 
 
 def _submit(queue: queues.QueueServiceStub, queue_id: str) -> Callable[[int], list[Call]]:
@@ -132,13 +163,29 @@ def _made(folder: Path) -> Path:
 
 
 def _lines(results: Rounds) -> list[Line]:
-    way = _Floor(results, calls=1), _Floor(results, calls=2)
-    return [
-        *_both(results, "submit", "SubmitEntry → assignment", (1.5, 5.0), way[0]),
-        _awake(results, "submit awake", "SubmitEntry → assignment"),
-        *_both(results, "enqueue", "EnqueueTask → assignment", (3.0, None), way[1]),
-        _awake(results, "enqueue awake", "EnqueueTask → assignment"),
-    ]
+    floors = _Floor(results, calls=1), _Floor(results, calls=2)
+    lines: list[Line] = []
+    for store in STORES:
+        submit, enqueue = f"SubmitEntry → assignment, {store}", f"EnqueueTask → assignment, {store}"
+        lines += [
+            *_both(results, f"{store}, submit", submit, (1.5, 5.0), floors[0]),
+            _awake(results, f"{store}, submit awake", submit),
+            *_both(results, f"{store}, enqueue", enqueue, (3.0, None), floors[1]),
+            _awake(results, f"{store}, enqueue awake", enqueue),
+        ]
+    return lines + [line for kind in peers.KINDS for line in _peer(results, kind)]
+
+
+def _peer(results: Rounds, kind: peers.Kind) -> list[Line]:
+    """A peer's way from the call to the job's first line, and how much longer it is than our whole way."""
+    theirs = results[kind.name]
+    spread = measure.pooled(theirs)
+    store = "postgresql" if kind.durable else "sqlite"
+    times = measure.ratio(theirs, results[f"{store}, submit"], lambda each: each.p50)
+    what = f"{kind.name}{'' if kind.durable else ' (not durable)'}, enqueue → job begins"
+    beside = f"SubmitEntry on {store}; p99 {millis(spread.p99)}"
+    cpu = f"{number(measure.cpu_micros(theirs))} µs a job in the worker"
+    return [Line(1, f"{what}, p50 of {spread.count:,}", spread.p50 / 1e6, "ms", None, beside, times, cpu)]
 
 
 class _Floor:

@@ -37,14 +37,21 @@ class AgentProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def start(self, *arguments: str, credentials: bool = True) -> None:
+    async def start(
+        self,
+        *arguments: str,
+        credentials: bool = True,
+        program: tuple[str, ...] = ("-m", "batuta_agent"),
+        unnamed: bool = False,
+    ) -> None:
+        named = ("--name", "tester", "--data", str(self.state))
         login = self.folder / "agent.conf"
         save_connection(login, Connection(self._api, "key", "secret"))
         env = {name: value for name, value in os.environ.items() if not name.startswith("BATUTA_")}
         env["HOME"] = str(self.folder)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "batuta_agent", "start", "--json-logs", "--name", "tester"),
-            *("--data", str(self.state), "--cache", str(self.folder / "cache")),
+            *(sys.executable, *program, "start", "--json-logs", "--cache", str(self.folder / "cache")),
+            *(() if unnamed else named),
             *(("--credentials", str(login)) if credentials else ()),
             *(arguments or ("--queue", "default")),
             env=env,

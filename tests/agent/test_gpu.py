@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from batuta_agent.gpu import Gpus
+from batuta_agent.health import Health
+from batuta_agent.telemetry import Sampler
+from batuta_rpc.clock import SystemClock
 
 
 class NvmlError(Exception):
@@ -27,6 +30,7 @@ class FakeNvml:
 
     def __init__(self, *, driver: bool = True) -> None:
         self._driver = driver
+        self.answers = True
 
     def nvmlInit(self) -> None:
         if not self._driver:
@@ -39,6 +43,8 @@ class FakeNvml:
         return b"550.1"
 
     def nvmlDeviceGetCount(self) -> int:
+        if not self.answers:
+            raise NvmlError("GPU is lost")
         return 3
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> str:
@@ -125,3 +131,47 @@ def test_the_real_binding_reads_a_driver_library(tmp_path: Path) -> None:
     listed, *sampled = map(json.loads, done.stdout.splitlines())
     assert listed == [["GPU-a", 1000], ["GPU-b", 1000]]
     assert sampled == [["GPU-a", 77, 250000, 60, True], ["GPU-b", 0, 0, 61, False]]
+
+
+WATCHES = """
+import json, os, sys
+from batuta_agent.gpu import Gpus
+gpus = Gpus()
+lost = os.environ["FAKE_NVML_LOST"]
+for happens in ("nothing", "falls off", "comes back"):
+    if happens == "falls off":
+        open(lost, "w").close()
+    if happens == "comes back":
+        os.unlink(lost)
+    gpus.check()
+    print(json.dumps(gpus.troubles))
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to make a driver library with")
+def test_a_gpu_that_falls_off_the_bus_is_named_until_it_answers_again(tmp_path: Path) -> None:
+    source = Path(__file__).with_name("fake_nvml.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(tmp_path / "libnvidia-ml.so.1"), str(source)], check=True)
+    env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "FAKE_NVML_LOST": str(tmp_path / "lost")}
+    done = subprocess.run([sys.executable, "-c", WATCHES], env=env, capture_output=True, text=True, check=True)
+    well, ill, again = map(json.loads, done.stdout.splitlines())
+    assert well == {}
+    assert ill == {"GPU-b": "GPU 1 (GPU-b) does not answer any more"}
+    assert again == {}
+
+
+async def test_while_a_driver_answers_nothing_every_gpu_that_was_well_is_ill(tmp_path: Path) -> None:
+    nvml = FakeNvml()
+    health = Health()
+    sampler = Sampler(Gpus(nvml), tmp_path, SystemClock(), health)
+    await sampler.look()
+    assert health.reason == ""
+    nvml.answers = False
+    await sampler.look()
+    assert health.reason == "GPU 0 (GPU-a) does not answer any more; GPU 1 (GPU-b) does not answer any more"
+    assert health.gpu_trouble(["GPU-b"]) == "GPU 1 (GPU-b) does not answer any more"
+    assert health.gpu_trouble([]) == health.reason
+    nvml.answers = True
+    await sampler.look()
+    assert health.reason == health.gpu_trouble(["GPU-b"]) == ""
+    sampler.close()

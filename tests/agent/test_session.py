@@ -8,9 +8,11 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from google.rpc import error_details_pb2
 
 from batuta_agent.agent import Agent, Identity
 from batuta_agent.assignments import Assignments
@@ -20,8 +22,10 @@ from batuta_agent.environment.source import Checkout
 from batuta_agent.environment.tool import Tools
 from batuta_agent.environment.venv import Venv
 from batuta_agent.folders import AttemptFolder, StateFolder
+from batuta_agent.health import Health, gpu_name
 from batuta_agent.journal import Journal
 from batuta_agent.model import Phase
+from batuta_agent.session import Session
 from batuta_agent.shims import ShimPool
 from batuta_agent.testing import Dialogue, ScriptedBroker, until
 from batuta_agent.workshop import Workshop
@@ -32,6 +36,7 @@ from batuta_rpc.auth import StaticToken
 from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import AgentNameTaken, QueueNotFound
 from batuta_rpc.ids import SystemIds
+from batuta_rpc.testing import FakeClock
 
 from .conftest import assignment, end_everything_below
 
@@ -95,6 +100,7 @@ class Bench:
         self.ids = SystemIds()
         self.journal = Journal(self.state.journal, self.ids)
         self.shims = ShimPool(os.environ, CLOCK)
+        self.health = Health()
         workshop = Workshop(
             broker.address,
             "tester",
@@ -106,6 +112,7 @@ class Bench:
             self.printer,
             CLOCK,
             self.ids,
+            self.health,
         )
         self.assignments = Assignments(self.state, workshop, slots)
         identity = Identity("tester", {"default": "q1", "other": "q2"}, {"zone": "a"})
@@ -153,6 +160,7 @@ async def test_hello_comes_first_and_says_who_what_and_where(bench: Bench, broke
     assert hello.capacity.gpus == 1
     assert [each.uuid for each in hello.gpus] == ["GPU-1"]
     assert hello.resume_session_id == ""
+    assert list(hello.capabilities) == ["drain", "resync"]
 
 
 async def test_heartbeats_count_up_at_the_brokers_period_and_tell_the_whole_truth(
@@ -490,3 +498,138 @@ async def test_a_lease_is_renewed_from_the_sending_of_the_acknowledged_heartbeat
     await until(lambda: json.loads(file.read_text())["stop_at"] > stop_at)
     session.send(cancel=agents.Cancel(ref=assignment().ref))
     await session.take_report(Phase.CANCELLED)
+
+
+def terms(lost_after: float, kill_grace: float) -> agents.LeaseTerms:
+    made = agents.LeaseTerms(kill_when_lost=True)
+    made.lost_after.FromMilliseconds(int(lost_after * 1000))
+    made.kill_grace.FromMilliseconds(int(kill_grace * 1000))
+    return made
+
+
+def word(report: agents.AssignmentReport) -> str:
+    info = error_details_pb2.ErrorInfo()
+    assert report.reason.details[0].Unpack(info)
+    return info.reason
+
+
+async def test_a_lease_that_two_heartbeats_do_not_fit_into_is_refused_and_says_what_to_change(
+    bench: Bench, broker: ScriptedBroker
+) -> None:
+    session, _ = await opened(broker)
+    session.welcome(period=5.0)
+    session.send(assignment=assignment("short", lease=terms(20.0, 10.0)))
+    report = await session.take("report")
+    assert (report.phase, word(report)) == (Phase.REJECTED, "LEASE_TOO_SHORT")
+    assert "raise lost_after, or lower kill_grace" in report.reason.message
+    session.send(assignment=assignment("fast", lease=terms(60.0, 10.0)))
+    assert (await session.take("report")).phase == Phase.ACCEPTED
+
+
+async def test_an_agent_that_is_not_well_says_why_and_takes_nothing_until_it_is(
+    bench: Bench, broker: ScriptedBroker
+) -> None:
+    session, _ = await opened(broker)
+    session.welcome(period=3.0)
+    await session.take("heartbeat")
+    bench.health.set(gpu_name("GPU-1"), "GPU 0 (GPU-1) does not answer any more")
+    beat = await session.take("heartbeat")
+    assert (beat.free_assignments, beat.unhealthy_reason) == (0, "GPU 0 (GPU-1) does not answer any more")
+    session.send(assignment=assignment("a"))
+    report = await session.take("report")
+    assert (report.phase, word(report)) == (Phase.REJECTED, "AGENT_UNHEALTHY")
+    bench.health.set(gpu_name("GPU-1"), "")
+    beat = await session.take("heartbeat")
+    assert (beat.free_assignments, beat.unhealthy_reason) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("code", "phase", "reason"),
+    [("raise SystemExit(1)", Phase.FAILED, "GPU_UNHEALTHY"), ("pass", Phase.SUCCEEDED, "")],
+)
+async def test_a_run_that_fails_by_itself_while_its_gpu_is_ill_is_not_to_blame(
+    bench: Bench, broker: ScriptedBroker, code: str, phase: Phase, reason: str
+) -> None:
+    bench.maker.code = code
+    session = await broker.welcomed()
+    session.send(assignment=assignment(gpu_uuids=["GPU-1"]))
+    await session.take_report(Phase.ACCEPTED)
+    bench.health.set(gpu_name("GPU-1"), "GPU 0 (GPU-1) does not answer any more")
+    bench.maker.ready.set()
+    report = await session.take_report(phase)
+    assert (word(report) if report.reason.details else "") == reason
+
+
+async def test_the_trouble_of_another_gpu_is_no_excuse(bench: Bench, broker: ScriptedBroker) -> None:
+    bench.maker.code = "raise SystemExit(1)"
+    session = await broker.welcomed()
+    session.send(assignment=assignment(gpu_uuids=["GPU-1"]))
+    await session.take_report(Phase.ACCEPTED)
+    bench.health.set(gpu_name("GPU-2"), "GPU 1 (GPU-2) does not answer any more")
+    bench.maker.ready.set()
+    assert word(await session.take_report(Phase.FAILED)) == "EXIT_CODE"
+
+
+async def test_a_second_welcome_gives_up_what_it_does_not_expect(bench: Bench, broker: ScriptedBroker) -> None:
+    session, _ = await opened(broker)
+    session.welcome()
+    session.send(assignment=assignment("a"))
+    session.send(assignment=assignment("b"))
+    reports = [await session.take("report") for _ in range(2)]
+    session.send(resync=agents.Resync())
+    assert len((await session.take("hello")).held) == 2
+    session.welcome(expected=[assignment("b")], report_number=reports[1].report_number)
+    await until(lambda: [each.ref.task_id for each in bench.journal.held()] == ["b"])
+
+
+class Deaf:
+    """The far end of a stream: it greets, then says `chatter` once a second, reads as long as `reads` and acknowledges
+    nothing."""
+
+    def __init__(self, clock: FakeClock, *, reads: bool, chatter: agents.SessionResponse | None = None) -> None:
+        welcome = agents.Welcome(session_id="s")
+        welcome.heartbeat_period.FromSeconds(5 if reads else 15)
+        self._answers = [agents.SessionResponse(welcome=welcome)]
+        self._clock = clock
+        self._reads = reads
+        self._chatter = chatter
+        self._writes = 0
+
+    async def write(self, message: agents.SessionRequest) -> None:
+        self._writes += 1
+        if not self._reads and self._writes > 1:  # the greeting went through
+            await asyncio.Event().wait()
+
+    async def read(self) -> agents.SessionResponse:
+        if self._answers:
+            return self._answers.pop()
+        if self._chatter is None:
+            await asyncio.Event().wait()
+        await self._clock.sleep(1.0)
+        assert self._chatter is not None
+        return self._chatter
+
+    def cancel(self) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("reads", "chatter", "words"),
+    [
+        (False, None, "has read nothing"),
+        (True, None, "has answered no heartbeat"),
+        (True, agents.SessionResponse(undrain=agents.Undrain()), "has answered no heartbeat"),
+    ],
+    ids=["reads nothing", "says nothing", "only the way down works"],
+)
+async def test_a_session_of_which_one_direction_is_dead_ends_within_thirty_seconds(
+    bench: Bench, reads: bool, chatter: agents.SessionResponse | None, words: str
+) -> None:
+    clock = FakeClock()
+    stub: Any = SimpleNamespace(Session=lambda: Deaf(clock, reads=reads, chatter=chatter))
+    session = Session(stub, agents.Hello, bench.assignments, bench.journal, bench.sampler, clock, bench.agent.counters)
+    running = asyncio.ensure_future(session.run("", lambda _welcome: None))
+    while not running.done() and clock.monotonic() < 100:
+        await clock.run_for(0.5)
+    assert words in str((await running).error)
+    assert clock.monotonic() <= 30

@@ -8,17 +8,24 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from batuta_agent.shim.processes import look
+from batuta_agent.ending import of_state
+from batuta_agent.health import Health
+from batuta_agent.model import Phase
+from batuta_agent.shim.cgroup import home
+from batuta_agent.shim.main import Shim
+from batuta_agent.shim.processes import descendants, look
 from batuta_agent.shim.state import CANCELLED, ENDED, LEASE_LOST, TERMINATED, TIME_LIMIT, Order, State
-from batuta_agent.shims import RunningShim, ShimPool, Spare, end_stray_processes
+from batuta_agent.shims import RunningShim, ShimPool, Spare, end_abandoned_groups, end_stray_processes
 from batuta_agent.testing import until
 from batuta_rpc.clock import SystemClock
+from batuta_rpc.testing import FakeClock
 
 from .conftest import end_everything_below
 
@@ -202,12 +209,15 @@ async def test_of_two_shims_with_one_order_only_one_runs_it(bench: Bench) -> Non
 
 
 async def test_a_killed_shim_takes_its_process_along_and_leaves_no_end(bench: Bench) -> None:
-    state, shim = await bench.begin("import subprocess; subprocess.Popen(['sleep', '1000'])\n" + WAITS)
+    child = "import os, subprocess; p = subprocess.Popen(['sleep', '1000'])\n"
+    child += "open(os.environ['BATUTA_SPOOL_DIR'] + '/child', 'w').write(str(p.pid))\n"
+    state, shim = await bench.begin(child + WAITS)
     await until(lambda: bench.console == "up\n")
     os.kill(state.shim_pid, signal.SIGKILL)
     assert await shim.end() is None
     await until(lambda: not runs(state.child_pid))
-    assert len(end_stray_processes(bench.folder)) == 1
+    assert end_stray_processes(bench.folder) == []
+    assert not runs(int((bench.spool / "child").read_text()))
 
 
 async def test_a_spare_ends_when_the_agent_lets_go(tmp_path: Path) -> None:
@@ -265,3 +275,234 @@ async def test_the_file_it_records_in_is_private(bench: Bench) -> None:
         (bench.folder / "state.json").unlink()
     await bench.run("pass")
     assert (bench.folder / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+CLEAN_DAEMON = (
+    "import os, sys, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    if os.fork() == 0:\n"
+    "        open(os.environ['BATUTA_SPOOL_DIR'] + '/daemon', 'w').write(str(os.getpid()))\n"
+    "        os.execve(sys.executable, [sys.executable, '-c', DAEMON], {})\n"
+    "    os._exit(0)\n"
+    "os.wait()\n"
+)
+DEAF = "import os, signal, time; [signal.signal(n, signal.SIG_IGN) for n in (1, 2, 15)]; os.chdir('/'); "
+DEAF_AND_CLOSED = DEAF + "[os.close(n) for n in (0, 1, 2)]; time.sleep(1000)"
+DEAF_AND_HOLDING = DEAF + "time.sleep(1000)"
+
+needs_groups = pytest.mark.skipif(not home(), reason="no control groups of version 2 on this machine")
+
+
+def exists(path: str) -> bool:
+    return Path(path).exists()
+
+
+def daemon_of(bench: Bench) -> int:
+    return int((bench.spool / "daemon").read_text())
+
+
+def deaf_daemon(then: str, daemon: str = DEAF_AND_CLOSED) -> str:
+    return f"DAEMON = {daemon!r}\n{CLEAN_DAEMON}\ntime.sleep(0.3)\n{then}"
+
+
+async def up(bench: Bench) -> None:
+    await until(lambda: bench.console == "up\n")
+
+
+def test_a_shim_is_in_a_session_of_its_own_so_that_signals_to_the_agents_do_not_reach_it() -> None:
+    spare = Spare(os.environ)
+    assert os.getsid(spare.process.pid) == spare.process.pid != os.getsid(0)
+    spare.close()
+
+
+@pytest.mark.parametrize("daemon", [DEAF_AND_CLOSED, DEAF_AND_HOLDING], ids=["closed", "holds the pipe"])
+async def test_a_daemon_that_ignores_signals_and_has_lost_its_environment_is_gone_with_the_run(
+    bench: Bench, daemon: str
+) -> None:
+    begun = CLOCK.monotonic()
+    ended = await bench.run(deaf_daemon("", daemon))
+    assert (ended.exit_code, ended.message, list(ended.unkillable)) == (0, "", [])
+    assert not runs(daemon_of(bench))
+    assert CLOCK.monotonic() - begun < 5
+
+
+async def test_after_a_cancel_nothing_of_the_tree_is_left_within_the_grace_and_five_seconds(bench: Bench) -> None:
+    _state, shim = await bench.begin(IGNORES + deaf_daemon(WAITS))
+    await up(bench)
+    begun = CLOCK.monotonic()
+    shim.cancel(1.0, 1)
+    await bench.finish(shim)
+    assert CLOCK.monotonic() - begun < 6.0
+    assert not runs(daemon_of(bench))
+
+
+@needs_groups
+async def test_what_a_killed_shim_leaves_dies_whatever_it_did_to_its_session_and_environment(bench: Bench) -> None:
+    state, shim = await bench.begin(deaf_daemon(WAITS))
+    await up(bench)
+    assert runs(daemon_of(bench))
+    os.kill(state.shim_pid, signal.SIGKILL)
+    assert await shim.end() is None
+    assert end_stray_processes(bench.folder, state.group) == []
+    assert not runs(daemon_of(bench))
+    assert not exists(state.group)
+
+
+async def test_without_control_groups_what_kept_its_environment_or_its_parent_or_its_folder_dies(
+    bench: Bench,
+) -> None:
+    (bench.folder / "work").mkdir()
+    code = (
+        "import os, subprocess\n"
+        "shell = 'sleep 1000 & echo $! >> \"$0\"; wait'\n"
+        "pids = os.environ['BATUTA_SPOOL_DIR'] + '/pids'\n"
+        "detached = dict(start_new_session=True)\n"
+        "a = subprocess.Popen(['sh', '-c', shell, pids], **detached)\n"
+        "b = subprocess.Popen(['/bin/sleep', '1000'], env={}, cwd=os.environ['BATUTA_SPOOL_DIR'] + '/..', **detached)\n"
+        "open(pids, 'a').write(f'{a.pid}\\n{b.pid}\\n')\n"
+    )
+    state, shim = await bench.begin(code + WAITS)
+    await up(bench)
+    await until(lambda: len((bench.spool / "pids").read_text().split()) == 3)
+    os.kill(state.shim_pid, signal.SIGKILL)
+    assert await shim.end() is None
+    assert end_stray_processes(bench.folder) == []
+    assert [pid for pid in map(int, (bench.spool / "pids").read_text().split()) if runs(pid)] == []
+
+
+@needs_groups
+async def test_an_agent_that_starts_ends_what_a_shim_left_that_died_with_the_agent_before(bench: Bench) -> None:
+    state, shim = await bench.begin(deaf_daemon(WAITS))
+    await up(bench)
+    os.kill(state.shim_pid, signal.SIGKILL)
+    await shim.end()
+    assert end_abandoned_groups() >= 1
+    assert not runs(daemon_of(bench))
+    assert not exists(state.group)
+
+
+@needs_groups
+async def test_groups_go_with_their_runs_and_the_groups_of_living_shims_stay(bench: Bench) -> None:
+    state, shim = await bench.begin(WAITS)
+    end_abandoned_groups()
+    assert runs(state.child_pid)
+    shim.cancel(0.1, 1)
+    await bench.finish(shim)
+    assert not exists(state.group)
+
+
+async def test_a_run_woken_after_its_lease_and_grace_are_over_is_killed_within_a_tenth_of_a_second(
+    bench: Bench,
+) -> None:
+    state, shim = await bench.begin(IGNORES + WAITS, stop_at=CLOCK.boottime() + 1.0, kill_grace=0.5)
+    await up(bench)
+    for pid in (state.shim_pid, state.child_pid):
+        os.kill(pid, signal.SIGSTOP)
+    await CLOCK.sleep(2.0)
+    os.kill(state.child_pid, signal.SIGCONT)
+    os.kill(state.shim_pid, signal.SIGCONT)
+    begun = CLOCK.monotonic()
+    await until(lambda: not runs(state.child_pid))
+    assert CLOCK.monotonic() - begun < 0.1 + 0.1, "a tenth for the kill, a tenth for us on a shared machine"
+    assert (await bench.finish(shim)).cause == LEASE_LOST
+
+
+async def test_an_order_whose_lease_is_over_is_not_carried_out(bench: Bench) -> None:
+    state, _shim = await bench.begin("print('ran')", stop_at=CLOCK.boottime() - 0.1)
+    assert (state.phase, state.cause, state.child_pid) == (ENDED, LEASE_LOST, 0)
+    assert bench.console == ""
+
+
+async def test_a_wall_clock_that_is_a_year_off_changes_nothing_about_deadlines(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for years in (-1, 1):
+        clock = FakeClock()
+        clock.jump(years * 365 * 86400)
+        shim = Shim(clock, SimpleNamespace(close=lambda: None))  # type: ignore[arg-type]
+        shim._stop_at = 100.0
+        shim._check_deadlines(clock.boottime())
+        assert shim._stopping is None
+        clock.advance(100.0)
+        shim._check_deadlines(clock.boottime())
+        assert shim._stopping is not None
+
+
+FREEZER = Path("/sys/fs/cgroup/freezer")
+
+
+@pytest.fixture
+def freezer() -> Generator[Path]:
+    """A group whose processes do not even die, as those that hang in the kernel."""
+    group = FREEZER / f"batuta-test-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("needs root and the freezer of control groups version 1")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    until_gone = CLOCK.monotonic() + 10
+    while (group / "cgroup.procs").read_text() and CLOCK.monotonic() < until_gone:
+        CLOCK.sleep_blocking(0.05)
+    group.rmdir()
+
+
+async def test_a_process_that_cannot_be_killed_does_not_hold_the_end_up_and_is_named(
+    bench: Bench, freezer: Path
+) -> None:
+    state, shim = await bench.begin(WAITS)
+    await up(bench)
+    (freezer / "cgroup.procs").write_text(str(state.child_pid))
+    (freezer / "freezer.state").write_text("FROZEN")
+    begun = CLOCK.monotonic()
+    shim.cancel(0.5, 1)
+    ended = await bench.finish(shim)
+    assert CLOCK.monotonic() - begun < 0.5 + 5 + 5 + 3
+    assert [each[0] for each in ended.unkillable] == [state.child_pid]
+    health = Health()
+    health.stuck("task t", [(each[0], each[1]) for each in ended.unkillable])
+    assert health.reason == f"processes of task t hang in the kernel and cannot be killed (pid {state.child_pid})"
+    (freezer / "freezer.state").write_text("THAWED")
+    await until(lambda: health.reason == "")
+
+
+@pytest.fixture
+def small_memory() -> Generator[Path]:
+    """A memory group of 64 MiB."""
+    mounted = Path("/sys/fs/cgroup/memory")
+    ours = [line for line in Path("/proc/self/cgroup").read_text().splitlines() if ":memory:" in line]
+    group = mounted / (ours[0].split(":", 2)[2].lstrip("/") if ours else "") / f"batuta-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(64 << 20))
+    except OSError:
+        pytest.skip("needs root and the memory controller of control groups version 1")
+    yield group
+    until_gone = CLOCK.monotonic() + 10
+    while (group / "cgroup.procs").read_text() and CLOCK.monotonic() < until_gone:
+        CLOCK.sleep_blocking(0.05)
+    group.rmdir()
+
+
+async def test_a_kill_for_want_of_memory_is_told_apart_and_the_last_line_is_kept(
+    bench: Bench, small_memory: Path
+) -> None:
+    spare = Spare(os.environ)
+    await until(lambda: descendants(spare.process.pid))
+    for pid in (spare.process.pid, *descendants(spare.process.pid)):
+        (small_memory / "cgroup.procs").write_text(str(pid))
+    state = await spare.order(bench.order("print('the last line')\nx = b'x' * (200 << 20)\n"), CLOCK)
+    ended = await bench.finish(RunningShim(bench.folder, state, CLOCK))
+    assert bench.console == "the last line\n"
+    found = of_state(ended, 0, "")
+    assert (found.phase, found.reason, found.signal) == (Phase.FAILED, "OOM", signal.SIGKILL)
+    assert found.message == "killed by the kernel for want of memory: it had used 64 MiB, of 64 MiB allowed"
+
+
+async def test_a_kill_by_somebody_else_is_no_want_of_memory(bench: Bench) -> None:
+    state, shim = await bench.begin(WAITS)
+    await up(bench)
+    os.kill(state.child_pid, signal.SIGKILL)
+    found = of_state(await bench.finish(shim), 0, "")
+    assert (found.reason, found.message) == ("SIGNAL", "killed by SIGKILL")

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from batuta_chassis.database import Database, sqlite_url
+from batuta_chassis.settings import SettingsError
 from batuta_chassis.unit import after_commit, unit_of
 from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import RateLimited, ShuttingDown, StorageFailed
@@ -236,11 +237,11 @@ async def test_the_files_are_readable_by_their_owner_only(
 
 
 async def test_a_database_that_is_not_a_file_or_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="SQLite or PostgreSQL; 'mysql' is neither"):
+    with pytest.raises(SettingsError, match="SQLite or PostgreSQL; 'mysql' is neither"):
         Database("mysql://host/db", *_nothing())
-    with pytest.raises(ValueError, match="sqlite:///PATH or postgresql"):
+    with pytest.raises(SettingsError, match="sqlite:///PATH or postgresql"):
         Database("somewhere", *_nothing())
-    with pytest.raises(ValueError, match="must be a file"):
+    with pytest.raises(SettingsError, match="must be a file"):
         Database("sqlite://", *_nothing())
 
 

@@ -114,6 +114,18 @@ async def test_an_entry_comes_back_as_it_was_stored(stores: Any) -> None:
     assert await stores.read(lambda store: store.entry(entry.id)) == changed
 
 
+async def test_many_entries_take_one_place_after_the_other(stores: Any) -> None:
+    new = [(make_entry(f"e{number}", priority=number), Payload(f"{number}".encode(), "x/y")) for number in range(3)]
+    await stores.write(lambda store: store.add_entries(new, 40))
+    stored = [await stores.read(lambda store, entry=entry: store.entry(entry.id)) for entry, _ in new]
+    assert stored == [
+        replace(entry, position=40 + number, last_position=40 + number) for number, (entry, _) in enumerate(new)
+    ]
+    assert (await stores.read(lambda store: store.payloads(["e1"])))["e1"] == Payload(b"1", "x/y")
+    states = await stores.read(lambda store: store.entry_states(["e2", "none", "e0"]))
+    assert states == {"e0": EntryState.WAITING, "e2": EntryState.WAITING}
+
+
 def line(*entries: Entry) -> Callable[[QueueStore], None]:
     def fill(store: QueueStore) -> None:
         for entry in entries:

@@ -26,9 +26,11 @@ _LOCAL_LIMIT = 600.0
 _SCP_LIKE = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s:][^\s]*")
 _TRANSIENT = re.compile(
     r"could not resolve|unable to access|connection (refused|reset|closed|timed out)|timed? ?out|early eof"
-    r"|hung up|rpc failed|network|50[0234]|kex_exchange|broken pipe",
+    r"|hung up|rpc failed|network (is )?(down|unreachable)|error: 50[0234]|kex_exchange|broken pipe",
     re.IGNORECASE,
 )
+_REFUSED = re.compile(r"returned error: 4(?!08|29)\d\d")
+"""The server is there and does not give it to us: trying again changes nothing."""
 _GIT_ENV: Mapping[str, str] = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
@@ -118,6 +120,8 @@ class Sources:
         try:  # it may be on no branch: a merge request, a branch rewritten since
             await self._git(tools, ["fetch", "--quiet", "--no-auto-gc", "--", url, commit], mirror, _FETCH_LIMIT)
         except ToolFailed as error:
+            if _is_transient(url, error.output):
+                raise _unreachable(url, error.output) from error
             raise PreparationFailed(
                 f"commit {commit} is not in {_shown(url)}: push it, or enqueue the task again from one that is pushed"
             ) from error
@@ -183,7 +187,13 @@ def _made(folder: Path) -> bool:
 
 def _unreachable(url: str, output: str) -> PreparationFailed:
     text = f"the repository {_shown(url)} cannot be fetched: {last_line(output).replace(url, _shown(url))}"
-    return InfrastructureFailed(text) if _TRANSIENT.search(output) else PreparationFailed(text)
+    return InfrastructureFailed(text) if _is_transient(url, output) else PreparationFailed(text)
+
+
+def _is_transient(url: str, output: str) -> bool:
+    """Whether git speaks of a network or a server in trouble. The address itself may hold any word."""
+    said = output.replace(url, "")
+    return _TRANSIENT.search(said) is not None and _REFUSED.search(said) is None
 
 
 def _shown(url: str) -> str:

@@ -28,7 +28,8 @@ _LOOK = 0.1
 _COMPLETE = ".batuta-complete"
 _NETWORK = re.compile(
     r"error sending request|dns error|connection (refused|reset|closed)|timed? ?out|could not connect|temporary failure"
-    r"|request failed after|failed to fetch|failed to download|network|tls|certificate|50[0234] ",
+    r"|request failed after|failed to fetch|failed to download|network (is )?(down|unreachable)|\btls\b|certificate"
+    r"|\b50[0234] ",
     re.IGNORECASE,
 )
 _NOT_FOUND = re.compile(r"not found in the (package registry|provided)|no versions? of|no solution|unsatisfiable", re.I)

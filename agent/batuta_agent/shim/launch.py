@@ -54,6 +54,11 @@ class Launcher:
             os.close(handle)
         self._launched = Launched(pid, output)
 
+    @property
+    def pid(self) -> int:
+        """The fork's, which becomes the program's."""
+        return self._launched.pid
+
     def launch(self, line: bytes) -> Launched:
         """Have the fork become the order's program, and return once it has. Raises `StartFailed` when it could not."""
         with contextlib.suppress(BrokenPipeError), os.fdopen(self._ordering, "wb") as file:

@@ -10,8 +10,11 @@ import signal
 import socket
 
 from batuta_agent.shim import processes
+from batuta_agent.shim.cgroup import Group
+from batuta_agent.shim.cgroup import make as make_group
 from batuta_agent.shim.console import Console
 from batuta_agent.shim.launch import Launched, Launcher, StartFailed
+from batuta_agent.shim.memory import Watch
 from batuta_agent.shim.state import (
     CANCEL,
     CANCELLED,
@@ -30,55 +33,24 @@ from batuta_agent.shim.state import (
     read_record,
     replace,
 )
+from batuta_agent.shim.stopping import Stopping
 from batuta_rpc.clock import Clock, SystemClock
 
 _CHUNK = 1 << 20
-_LOOK = 5.0
+_LOOK = 1.0
 """Seconds after which deadlines are looked at again: the wait does not count time that the host was suspended."""
 _LEFTOVER_GRACE = 1.0
 _LEFTOVER_LIMIT = 5.0
+_UNKILLABLE = 5.0
+"""Seconds after the first SIGKILL at which what still lives counts as unkillable."""
 _DRAIN_LIMIT = 2.0
-
-
-class Stopping:
-    """A process on its way out: SIGINT, after half of the grace SIGTERM, at the end SIGKILL."""
-
-    def __init__(self, cause: str, grace: float, now: float) -> None:
-        self.cause = cause
-        self.end = now + grace
-        self._half = now + grace / 2
-        self._sent = 0
-
-    def next_at(self) -> float:
-        """When the next signal is due; SIGKILL comes again every tenth of a second."""
-        return (0.0, self._half, self.end, 0.0)[self._sent] if self._sent < 3 else self.end
-
-    def due(self, now: float) -> int:
-        """The signal to send now; 0 for none."""
-        if now >= self.end:
-            self._sent = 3
-            self.end = now + 0.1
-            return int(signal.SIGKILL)
-        if self._sent < 2 and now >= self._half:
-            self._sent = 2
-            return int(signal.SIGTERM)
-        if self._sent == 0:
-            self._sent = 1
-            return int(signal.SIGINT)
-        return 0
-
-    def hurry(self, cause: str, grace: float, now: float) -> None:
-        """A second order to stop: the earlier end counts."""
-        if self._sent < 3 and now + grace < self.end:
-            self.end = now + grace
-            self._half = min(self._half, now + grace / 2)
 
 
 class Shim:
     """One attempt's process, from the order to the record of its end."""
 
-    def __init__(self, clock: Clock, launcher: Launcher) -> None:
-        """Everything that can be done before the order is known."""
+    def __init__(self, clock: Clock, launcher: Launcher, group: Group | None = None) -> None:
+        """Everything that can be done before the order is known. `group`: the launcher's fork is in it."""
         self._clock = clock
         self._launcher = launcher
         self._order = Order("", "", (), "", {})
@@ -86,7 +58,10 @@ class Shim:
         self._status: int | None = None
         self._stop_at = 0.0
         self._limit_at = 0.0
-        self._state = State(os.getpid(), processes.start_of(os.getpid()), processes.boot_id())
+        self._group = group or Group("")
+        me = os.getpid()
+        self._state = State(me, processes.start_of(me), processes.boot_id(), group=self._group.path)
+        self._memory: Watch | None = None
         self._signals_read, self._signals_write = os.pipe()
         for handle in (self._signals_read, self._signals_write):
             os.set_blocking(handle, False)
@@ -98,9 +73,17 @@ class Shim:
         self._listen()
         if not claim(self._order.directory, self._state):
             self._launcher.close()
+            self._group.remove()
             _say(agent, self._state._replace(message="another shim has this attempt"))
             return
         console = Console(self._order.spool, self._order.console_limit)
+        if 0 < self._stop_at <= self._clock.boottime():  # we slept, or were stopped, since the order was written
+            self._launcher.close()
+            self._state = self._state._replace(cause=LEASE_LOST)
+            self._finish(console, "it was never started", None)
+            _say(agent, self._state)
+            return
+        self._memory = Watch(self._launcher.pid)
         try:
             child = self._launcher.launch(line)
         except StartFailed as error:
@@ -114,6 +97,7 @@ class Shim:
         self._attend(child, console)
         left = self._sweep(child, console)
         self._drain(child, console)
+        self._state = self._state._replace(unkillable=[(pid, processes.start_of(pid)) for pid in left])
         self._finish(console, f"processes that would not die: {left}" if left else "", None)
 
     def _listen(self) -> None:
@@ -154,6 +138,8 @@ class Shim:
             now = self._clock.boottime()
             self._check_deadlines(now)
             self._act(child, now)
+            if self._stopping is not None and 0 < self._stopping.killed_at < now - _UNKILLABLE:
+                return  # it hangs in the kernel; it will never run a line of its own again
             for handle, _event in poll.poll(self._patience(now) * 1000):
                 if handle == self._signals_read:
                     self._take_signals(child)
@@ -173,8 +159,11 @@ class Shim:
             record = read_record(os.path.join(self._order.directory, LEASE)) or {}
             self._stop_at = float(record.get("stop_at", self._stop_at))
             if self._stop_at > 0 and now >= self._stop_at:
+                # The grace counts from the end of the lease, not from when we noticed: after a sleep, or a stop of us
+                # and the process together, the work may be somebody else's already, and dies at once.
+                left = self._stop_at + self._order.kill_grace - now
                 self._stop_at = 0.0
-                self._stop(LEASE_LOST, self._order.kill_grace)
+                self._stop(LEASE_LOST, max(0.0, left))
         if self._limit_at > 0 and now >= self._limit_at:
             self._limit_at = 0.0
             self._stop(TIME_LIMIT, self._order.kill_grace)
@@ -205,7 +194,15 @@ class Shim:
     def _act(self, child: Launched, now: float) -> None:
         number = 0 if self._stopping is None else self._stopping.due(now)
         if number:
-            processes.send(_tree(child), number)
+            self._signal(self._living(child), number)
+
+    def _signal(self, pids: list[int], number: int) -> None:
+        if number == signal.SIGKILL:
+            self._group.kill()
+        processes.send(pids, number)
+
+    def _living(self, child: Launched) -> list[int]:
+        return sorted({*self._group.pids(), *_tree(child)})
 
     def _reap(self, child: Launched) -> None:
         while True:
@@ -223,9 +220,9 @@ class Shim:
         now = self._clock.boottime()
         mild, end = now + _LEFTOVER_GRACE, now + _LEFTOVER_LIMIT
         number = signal.SIGTERM if self._stopping is None else signal.SIGKILL
-        left = _tree(child)
+        left = self._living(child)
         while left and now < end:
-            processes.send(left, int(number))
+            self._signal(left, int(number))
             poll = select.poll()
             poll.register(self._signals_read, select.POLLIN)
             poll.register(child.output, select.POLLIN)
@@ -239,7 +236,7 @@ class Shim:
             now = self._clock.boottime()
             if number != signal.SIGKILL:  # SIGTERM once, then only wake what was stopped
                 number = signal.SIGKILL if now >= mild else signal.SIGCONT
-            left = _tree(child)
+            left = self._living(child)
         return left
 
     def _drain(self, child: Launched, console: Console) -> None:
@@ -256,6 +253,10 @@ class Shim:
                 signal_number = os.WTERMSIG(self._status)
             else:
                 exit_code = os.WEXITSTATUS(self._status)
+        kill = self._memory.kill() if self._memory is not None else None
+        if kill is not None:
+            self._state = self._state._replace(oom=kill.where, memory_limit=kill.limit, memory_peak=kill.peak)
+        self._group.remove()
         self._state = self._state._replace(
             phase=ENDED,
             exit_code=exit_code,
@@ -307,12 +308,19 @@ def run_shim(agent: socket.socket) -> None:
     """Wait for an order on `agent` and carry it out. Returns at once when the agent ends without giving one."""
     processes.adopt_orphans()
     launcher = Launcher(agent.fileno())
-    shim = Shim(SystemClock(), launcher)
+    # Here, while nobody waits: taking a process into a group may cost the kernel milliseconds.
+    group = make_group()
+    if group is not None and not group.add(launcher.pid):
+        group.remove()
+        group = None
+    shim = Shim(SystemClock(), launcher, group)
     line = b""
     while not line.endswith(b"\n"):
         part = agent.recv(1 << 16)
         if not part:
             launcher.close()
+            if group is not None:
+                group.remove()
             return
         line += part
     shim.run(line, agent)

@@ -62,6 +62,15 @@ class State(NamedTuple):
     """Why the process was stopped, if it was: one of the words above."""
     message: str = ""
     """What went wrong around the process: it could not be started, or something of it would not die."""
+    oom: str = ""
+    """Where the kernel killed for want of memory while it ran: `group`, `machine`, or nowhere."""
+    memory_limit: int = 0
+    memory_peak: int = 0
+    """Bytes; 0 is not known."""
+    group: str = ""
+    """Folder of the control group that everything of it is in; empty: there is none."""
+    unkillable: Sequence[Sequence[int]] = ()
+    """Processes that SIGKILL did not end: pid and start."""
     dropped_bytes: int = 0
     """Output that found no place."""
 
@@ -103,7 +112,8 @@ def replace(path: str, data: bytes, *, sync: bool) -> None:
     """Put `data` at `path`, all of it or nothing. With `sync` it is there after a power cut too.
 
     A process that is killed loses nothing either way. Only an end needs `sync`: after a power cut the boot id is
-    another one, and then everything that had not ended counts as lost.
+    another one, and then everything that had not ended counts as lost, whether or not claim, order or start can be
+    read: nothing of it runs any more, and the broker ends the attempt by the new boot id alone (docs/adr/0021).
     """
     temporary = _write(path, data, sync=sync)
     os.replace(temporary, path)

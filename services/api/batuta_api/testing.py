@@ -191,6 +191,13 @@ class FakeQueue(queues.QueueServiceServicer):
         await self._lose_answer(context)
         return queues.SubmitEntryResponse(entry=entry)
 
+    async def BatchSubmitEntries(
+        self, request: queues.BatchSubmitEntriesRequest, context: Context
+    ) -> queues.BatchSubmitEntriesResponse:
+        """Keep entries one by one."""
+        stored = [(await self.SubmitEntry(each, context)).entry for each in request.entries]
+        return queues.BatchSubmitEntriesResponse(results=[queues.SubmitResult(state=each.state) for each in stored])
+
     async def WithdrawEntry(
         self, request: queues.WithdrawEntryRequest, context: Context
     ) -> queues.WithdrawEntryResponse:

@@ -38,6 +38,13 @@ def up(subparsers: Any) -> None:
         default=DISPATCH_PORT,
         help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
     )
+    parser.add_argument(
+        "--database-url",
+        default="",
+        metavar="URL",
+        help="PostgreSQL for all services, each in its own schema: postgresql://USER:PASSWORD@HOST/DATABASE "
+        "(default: SQLite files in the data folder)",
+    )
     parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
     parser.add_argument("--tls-cert", default="", metavar="FILE", help="certificate chain (PEM)")
     parser.add_argument("--tls-key", default="", metavar="FILE", help="its key (PEM)")
@@ -81,6 +88,7 @@ def serve(args: argparse.Namespace) -> int:
             port=args.port,
             queue_port=args.queue_port,
             advertise=args.advertise,
+            database_url=args.database_url,
             allow_plaintext=args.allow_plaintext,
             tls_cert=args.tls_cert,
             tls_key=args.tls_key,

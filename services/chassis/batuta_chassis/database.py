@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from batuta_chassis.backend import READERS, Backend
 from batuta_chassis.readers import Readers
+from batuta_chassis.settings import SettingsError
 from batuta_chassis.sqlite import open_sqlite, sqlite_url
 from batuta_chassis.writer import Writer
 from batuta_rpc.clock import Clock
@@ -46,7 +47,7 @@ class Database:
         """`url` is `sqlite:///path` or `postgresql://user:password@host/database`; on PostgreSQL all tables stand in
         `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader.
 
-        Raises `ValueError` for another kind of URL.
+        Raises `SettingsError` for another kind of URL.
         """
         self.metadata = metadata
         self.clock = clock
@@ -103,14 +104,14 @@ def _open(url: str, schema: str) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ValueError("a database URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE") from None
+        raise SettingsError("a database URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE") from None
     kind = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
     if kind == "sqlite":
         return open_sqlite(parsed)
     if kind == "postgresql":
         if find_spec("psycopg") is None:
-            raise ValueError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")
+            raise SettingsError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")
         from batuta_chassis.postgres import open_postgres  # here: the driver is an extra
 
         return open_postgres(parsed, schema)
-    raise ValueError(f"Batuta stores in SQLite or PostgreSQL; {kind!r} is neither")
+    raise SettingsError(f"Batuta stores in SQLite or PostgreSQL; {kind!r} is neither")

@@ -41,6 +41,8 @@ class Options:
     queue_port: int = DISPATCH_PORT
     advertise: str = ""
     """The name by which other machines reach this one; empty: `host`, or this machine's name when all are heard."""
+    database_url: str = ""
+    """PostgreSQL for all services; empty: a SQLite file of each in the data folder."""
     allow_plaintext: bool = False
     tls_cert: str = ""
     tls_key: str = ""
@@ -162,6 +164,7 @@ class Deployment:
             tls_cert=self._options.tls_cert if outside else "",
             tls_key=self._options.tls_key if outside else "",
             grace_seconds=3.0,
+            database_url=self._options.database_url,
             limits=limits_in(os.environ, name),
         )
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.settings import SettingsError
 
 _BUSY_MILLIS = 10_000
 _OF_THE_DISK = frozenset(
@@ -32,7 +33,7 @@ def sqlite_url(path: Path) -> str:
 
 
 def open_sqlite(url: URL) -> Backend:
-    """The file that `url` names, made if it is missing. Raises `ValueError` for a database in memory."""
+    """The file that `url` names, made if it is missing. Raises `SettingsError` for a database in memory."""
     _create_private(url)
     return Backend(_engine(url, readers=False), _engine(url, readers=True), is_about_the_disk, _never)
 
@@ -51,7 +52,7 @@ def _never(_error: BaseException) -> bool:
 def _create_private(url: URL) -> None:
     """Make the file before SQLite does, so that nobody else may read it; its side files take the same mode."""
     if not url.database or url.database == ":memory:":
-        raise ValueError("the database must be a file: an SQLite database in memory has one connection only")
+        raise SettingsError("the database must be a file: an SQLite database in memory has one connection only")
     os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
 
 

@@ -60,7 +60,9 @@ async def build(
     except BaseException:
         await database.close()
         raise
-    entries = QueueServicer(transactor, broker.queues, broker.submitter, broker.log, broker.agents, clock)
+    entries = QueueServicer(
+        transactor, broker.queues, broker.submitter, broker.batches, broker.log, broker.agents, clock
+    )
     return Service(
         name="queue",
         servicers=[

@@ -14,6 +14,7 @@ from batuta_queue.aftermath import Aftermath
 from batuta_queue.agent_view import AgentView
 from batuta_queue.among import Among
 from batuta_queue.assignments import Assignments
+from batuta_queue.batch_submit import BatchSubmitter
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.chores import Chores
@@ -87,6 +88,7 @@ class Broker:
             transactor, self.board, self.registry, aftermath, assignments, self._not_sent, numbers, clock
         )
         self.submitter = self._make_submitter(aftermath)
+        self.batches = BatchSubmitter(transactor, self.queues, aftermath, self._load, clock)
         self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(
             transactor, self.registry, self.book, self.board, self.share, aftermath, numbers, clock, ids

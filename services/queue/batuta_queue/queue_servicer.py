@@ -13,6 +13,7 @@ from batuta_chassis.requests import once
 from batuta_chassis.transactions import Transactor
 from batuta_proto.queues import v1 as queues
 from batuta_queue.agent_view import AgentView
+from batuta_queue.batch_submit import BatchSubmitter
 from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
 from batuta_queue.convert_log import part_message
 from batuta_queue.events import EventLog
@@ -35,6 +36,7 @@ class QueueServicer(queues.QueueServiceServicer):
         transactor: Transactor[QueueStore],
         names: Queues,
         submitter: Submitter,
+        batches: BatchSubmitter,
         log: EventLog,
         view: AgentView,
         clock: Clock,
@@ -42,6 +44,7 @@ class QueueServicer(queues.QueueServiceServicer):
         self._transactor = transactor
         self._queues = names
         self._submitter = submitter
+        self._batches = batches
         self._log = log
         self._agents = view
         self._clock = clock
@@ -109,6 +112,12 @@ class QueueServicer(queues.QueueServiceServicer):
     ) -> queues.ReleaseEntryResponse:
         """Lets a held entry go again."""
         return queues.ReleaseEntryResponse(entry=self._entry(await self._submitter.release(request.entry_id)))
+
+    async def BatchSubmitEntries(
+        self, request: queues.BatchSubmitEntriesRequest, context: Context[Any, Any]
+    ) -> queues.BatchSubmitEntriesResponse:
+        """Puts many tasks into queues."""
+        return queues.BatchSubmitEntriesResponse(results=await self._batches.submit(request.entries))
 
     async def WithdrawEntry(
         self, request: queues.WithdrawEntryRequest, context: Context[Any, Any]

@@ -49,6 +49,7 @@ _UPDATE = Prepared(
     update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
 )
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
+_STATES = select(entries.c.id, entries.c.state).where(entries.c.id.in_(bindparam("ids", expanding=True)))
 _OUTLOOK = Prepared(
     select(
         exists().where(entries.c.id == bindparam("id")),
@@ -101,6 +102,23 @@ class EntryRows:
         values = _life(entry)
         values.update(_birth(entry), payload=payload.data, payload_media_type=payload.media_type)
         _INSERT.run(self._connection, values)
+
+    def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
+        """See `QueueStore.add_entries`."""
+        rows: list[dict[str, Any]] = []
+        for place, (entry, payload) in enumerate(new, position):
+            values = {**_life(entry), **_birth(entry), "position": place, "last_position": place}
+            values.update(payload=payload.data, payload_media_type=payload.media_type)
+            rows.append(values)
+        _INSERT.run_all(self._connection, rows)
+
+    def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:
+        """See `QueueStore.entry_states`."""
+        found: dict[str, EntryState] = {}
+        for start in range(0, len(entry_ids), 500):
+            for row in self._connection.execute(_STATES, {"ids": list(entry_ids[start : start + 500])}):
+                found[row.id] = EntryState(row.state)
+        return found
 
     def save_entries(self, changed: Sequence[Entry]) -> None:
         """See `QueueStore.save_entries`."""

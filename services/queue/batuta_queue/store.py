@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from batuta_queue.model import Agent, Attempt, Drain, Entry, Event, Payload, Queue, QueueCounts, Ref
+from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Payload, Queue, QueueCounts, Ref
 from batuta_queue.share_store import ShareStore
 
 
@@ -67,6 +67,17 @@ class QueueStore(ShareStore, Protocol):
 
     def add_entry(self, entry: Entry, payload: Payload) -> None:
         """Store a new entry."""
+        ...
+
+    def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
+        """Store many new entries; the first takes the place `position`, each of the others the next one.
+
+        Their newest events have the positions of their places.
+        """
+        ...
+
+    def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:
+        """The state of each entry that is known."""
         ...
 
     def save_entries(self, changed: Sequence[Entry]) -> None:

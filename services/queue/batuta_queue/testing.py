@@ -79,6 +79,13 @@ class MemoryStore(MemoryShares):
         self._entries[entry.id] = entry
         self._payloads[entry.id] = payload
 
+    def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
+        for place, (entry, payload) in enumerate(new, position):
+            self.add_entry(replace(entry, position=place, last_position=place), payload)
+
+    def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:
+        return {each: self._entries[each].state for each in entry_ids if each in self._entries}
+
     def save_entries(self, changed: Sequence[Entry]) -> None:
         for entry in changed:
             self._entries[entry.id] = entry

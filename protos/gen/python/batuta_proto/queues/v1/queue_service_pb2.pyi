@@ -1,6 +1,7 @@
 from batuta_proto.queues.v1 import queue_pb2 as _queue_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.rpc import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -89,6 +90,26 @@ class SubmitEntryResponse(_message.Message):
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     entry: _queue_pb2.Entry
     def __init__(self, entry: _Optional[_Union[_queue_pb2.Entry, _Mapping]] = ...) -> None: ...
+
+class BatchSubmitEntriesRequest(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[SubmitEntryRequest]
+    def __init__(self, entries: _Optional[_Iterable[_Union[SubmitEntryRequest, _Mapping]]] = ...) -> None: ...
+
+class BatchSubmitEntriesResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SubmitResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SubmitResult, _Mapping]]] = ...) -> None: ...
+
+class SubmitResult(_message.Message):
+    __slots__ = ("status", "state")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    status: _status_pb2.Status
+    state: _queue_pb2.EntryState
+    def __init__(self, status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., state: _Optional[_Union[_queue_pb2.EntryState, str]] = ...) -> None: ...
 
 class BatchGetEntriesRequest(_message.Message):
     __slots__ = ("entry_ids",)

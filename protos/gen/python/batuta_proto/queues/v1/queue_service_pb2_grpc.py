@@ -40,6 +40,11 @@ class QueueServiceStub(object):
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.FromString,
                 )
+        self.BatchSubmitEntries = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/BatchSubmitEntries',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesResponse.FromString,
+                )
         self.BatchGetEntries = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/BatchGetEntries',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.SerializeToString,
@@ -106,6 +111,14 @@ class QueueServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchSubmitEntries(self, request, context):
+        """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
+        Who: service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def BatchGetEntries(self, request, context):
         """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
         Who: service. Fails with: FIELD_VIOLATION.
@@ -167,6 +180,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.SubmitEntry,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.SerializeToString,
+            ),
+            'BatchSubmitEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSubmitEntries,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesResponse.SerializeToString,
             ),
             'BatchGetEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetEntries,
@@ -281,6 +299,23 @@ class QueueService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/SubmitEntry',
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.SerializeToString,
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def BatchSubmitEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/BatchSubmitEntries',
+            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -53,6 +53,10 @@ class QueueServiceStub:
     """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
     Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
     """
+    BatchSubmitEntries: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.BatchSubmitEntriesRequest, _queue_service_pb2.BatchSubmitEntriesResponse]
+    """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
+    Who: service. Fails with: FIELD_VIOLATION.
+    """
     BatchGetEntries: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.BatchGetEntriesRequest, _queue_service_pb2.BatchGetEntriesResponse]
     """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
     Who: service. Fails with: FIELD_VIOLATION.
@@ -96,6 +100,10 @@ class QueueServiceAsyncStub(QueueServiceStub):
     SubmitEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.SubmitEntryRequest, _queue_service_pb2.SubmitEntryResponse]  # type: ignore[assignment]
     """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
     Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
+    """
+    BatchSubmitEntries: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.BatchSubmitEntriesRequest, _queue_service_pb2.BatchSubmitEntriesResponse]  # type: ignore[assignment]
+    """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
+    Who: service. Fails with: FIELD_VIOLATION.
     """
     BatchGetEntries: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.BatchGetEntriesRequest, _queue_service_pb2.BatchGetEntriesResponse]  # type: ignore[assignment]
     """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
@@ -167,6 +175,16 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queue_service_pb2.SubmitEntryResponse, _abc.Awaitable[_queue_service_pb2.SubmitEntryResponse]]:
         """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
         Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchSubmitEntries(
+        self,
+        request: _queue_service_pb2.BatchSubmitEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_service_pb2.BatchSubmitEntriesResponse, _abc.Awaitable[_queue_service_pb2.BatchSubmitEntriesResponse]]:
+        """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
+        Who: service. Fails with: FIELD_VIOLATION.
         """
 
     @_abc_1.abstractmethod
