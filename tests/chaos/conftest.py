@@ -1,15 +1,18 @@
-"""Worlds for the tests of this folder."""
+"""Worlds and deployments for the tests of this folder, and the servers that they need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.counting import TALLY, Tally
+from tests.chaos.deployment import Deployment
 from tests.chaos.world import World
 from tests.e2e.conftest import home
+from tools.redis_server import RedisServer
 
 __all__ = ["home"]
 
@@ -38,7 +41,7 @@ def tally() -> Tally:
 
 @pytest.fixture
 def open_world(tmp_path: Path, home: Path) -> Iterator[Callable[[], World]]:
-    """Opens worlds; all that is in them is ended with the test."""
+    """Opens worlds (one broker, one API, SQLite, real agents); all that is in them is ended with the test."""
     made: list[World] = []
 
     def make() -> World:
@@ -48,3 +51,17 @@ def open_world(tmp_path: Path, home: Path) -> Iterator[Callable[[], World]]:
     yield make
     for world in made:
         world.close()
+
+
+@pytest.fixture
+def redis() -> Generator[RedisServer]:
+    """A Redis server of this test."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path, new_database: Callable[[], str], redis: RedisServer) -> AsyncGenerator[Deployment]:
+    """Several processes on PostgreSQL with Redis. Nothing is started yet; all that is will be ended."""
+    async with AsyncExitStack() as stack:
+        yield Deployment(tmp_path, new_database(), redis.url, stack)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
 from batuta_chassis.database import Database, sqlite_url
+from batuta_chassis.members import members_table
 from batuta_chassis.outbox import outbox_table
 from batuta_chassis.requests import requests_table
 from batuta_rpc.clock import SystemClock
@@ -19,6 +20,7 @@ METADATA = MetaData()
 NOTES = Table("notes", METADATA, Column("id", Integer, primary_key=True), Column("text", String, unique=True))
 requests_table(METADATA)
 outbox_table(METADATA)
+members_table(METADATA)
 
 
 class Notes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc.aio
 
+from batuta_api.among import Among
 from batuta_api.audit.refusals import Refusals
 from batuta_api.calls import Calls
 from batuta_api.closing import Closing
@@ -22,7 +23,7 @@ from batuta_api.projects.servicer import SERVICE as PROJECTS
 from batuta_api.projects.servicer import ProjectServicer
 from batuta_api.service_tokens import ServiceTokens
 from batuta_api.tasks.delivery import Delivery
-from batuta_api.tasks.following import Follower
+from batuta_api.tasks.following import Follower, always
 from batuta_api.tasks.link import Link
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.servicer import SERVICE as TASKS
@@ -34,6 +35,7 @@ from batuta_api.users.servicer import UserServicer
 from batuta_api.wiring import METADATA, sql_work
 from batuta_api.work import Work, Works
 from batuta_chassis import requests
+from batuta_chassis.bus import Bus, open_bus
 from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
@@ -44,6 +46,7 @@ from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
 from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
+from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.logs import v1 as logs
@@ -73,6 +76,8 @@ class _Parts:
     hub: Hub
     closing: Closing
     queue: grpc.aio.Channel
+    sole: SoleProcess
+    among: Among | None
     limits: Limits
     refusals: Refusals
 
@@ -86,6 +91,8 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     limits = read_limits(Limits, settings.limits)
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
+    sole = SoleProcess(settings)
+    bus = open_bus(settings, clock, ids)
     database = Database(
         settings.database_url, METADATA, clock, limit=limits.waiting_changes, schema=settings.service, ids=ids
     )
@@ -96,19 +103,30 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
             works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
         ):
             _log.info("first credential written", extra={"path": str(path)})
+        among = None if bus is None else await _enter(database, bus, hub, settings, clock, ids)
     except BaseException:
         await database.close()
+        sole.close()
         raise
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
     queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
     refusals = Refusals(works, clock)
-    parts = _Parts(settings, clock, ids, signer, database, works, hub, Closing(hub), queue, limits, refusals)
+    closing = Closing(hub)
+    parts = _Parts(settings, clock, ids, signer, database, works, hub, closing, queue, sole, among, limits, refusals)
     return _service(parts)
+
+
+async def _enter(database: Database, bus: Bus, hub: Hub, settings: Settings, clock: Clock, ids: Ids) -> Among:
+    hub.connect(bus)
+    among = Among(database, bus, settings.api_endpoint or settings.endpoint, clock, ids)
+    await among.enter()
+    return among
 
 
 def _service(parts: _Parts) -> Service:
     settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
+    among = parts.among
     names = QueueNames(parts.queue, clock, ids)
     link = Link(clock)
     delivery = Delivery(works, parts.queue, link, names, clock)
@@ -120,13 +138,20 @@ def _service(parts: _Parts) -> Service:
         generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
         background=(
             sender.run,
-            Follower(works, parts.queue, link, clock, ids).run,
+            Follower(works, parts.queue, link, clock, ids, always if among is None else among.leads).run,
             Housekeeping(works, clock).run,
             parts.refusals.run,
             requests.purge(parts.database, clock, parts.limits.request_hours),
+            *(() if among is None else among.background(sender)),
         ),
         on_drain=parts.closing.begin,
-        on_stop=(parts.queue.close, raw.close, parts.database.close),
+        on_stop=(
+            *(() if among is None else (among.leave,)),
+            parts.queue.close,
+            raw.close,
+            parts.database.close,
+            parts.sole.release,
+        ),
         dispatch_endpoint=settings.dispatch_endpoint,
         forwarded=QUEUE_SERVICES,
     )

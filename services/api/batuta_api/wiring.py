@@ -18,12 +18,14 @@ from batuta_api.tasks.sql import SqlTaskStore
 from batuta_api.users.sql import SqlUserStore
 from batuta_api.work import Work
 from batuta_chassis.hub import Hub
+from batuta_chassis.members import members_table
 from batuta_chassis.outbox import Outbox, outbox_table
 from batuta_chassis.requests import SqlRequests, requests_table
 from batuta_chassis.unit import after_commit
 from batuta_rpc.clock import Clock
 
 outbox_table(metadata)
+members_table(metadata)
 requests_table(metadata)
 METADATA = metadata
 """All tables of the service."""

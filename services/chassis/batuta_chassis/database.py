@@ -50,6 +50,8 @@ class Database:
         Raises `SettingsError` for another kind of URL.
         """
         self.metadata = metadata
+        self.process = ""
+        """The id of this process among those that share the database; empty for one that is alone."""
         self.clock = clock
         self._backend = _open(url, schema)
         self._writer = Writer(self, self._backend, limit, ids or SystemIds())

@@ -67,6 +67,12 @@ class Membership(Generic[S]):
         """Whether nobody can have taken this process for dead yet. Leases are prolonged only then."""
         return self._entered and self._clock.boottime() < self._sure_until
 
+    @property
+    def leading(self) -> bool:
+        """Whether this is the oldest of the processes: for work that one of them does for all. For a moment it may be
+        true of two, so such work must stand that."""
+        return self.confirmed and min(self._seen, default="") == self.id
+
     def on_anew(self, hook: Callable[[], None]) -> None:
         """Have `hook` called when this process was taken for dead: all that it had belongs to others now."""
         self._anew.append(hook)

@@ -12,7 +12,7 @@ import grpc
 from sqlalchemy import Connection, delete, update
 
 from batuta_chassis.database import Database
-from batuta_chassis.outbox import OUTBOX, OutboxRow, rows_after
+from batuta_chassis.outbox import OUTBOX, OutboxRow, behind, rows_after, take_over
 from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import RpcError
@@ -39,6 +39,8 @@ _PERMANENT = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+_BEHIND_PERIOD = 0.1
+"""Seconds between two looks whether another process has delivered what goes first."""
 _FAULTS = 10
 """Tries for a message on which the receiver (or `deliver`) breaks, before it counts as refused."""
 
@@ -86,6 +88,16 @@ class OutboxSender:
                 task.cancel()
             await asyncio.gather(*self._tasks, sweeper, return_exceptions=True)
 
+    async def take_over(self) -> None:
+        """Deliver what processes left that are gone. For one process of several."""
+        process = self._database.process
+        rows = await self._database.write(partial(take_over, process=process))
+        known = {row.id for lane in self._lanes.values() for row in lane} | set(self._delivered)
+        for row in rows:
+            if row.id not in known:
+                self._push(row)
+        self._pump()
+
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._changed.clear()
@@ -107,7 +119,8 @@ class OutboxSender:
         while not self._live:
             self._missed = False
             after = self._taken
-            rows = await self._database.read(partial(rows_after, after=after, limit=_PAGE))
+            mine = partial(rows_after, after=after, limit=_PAGE, process=self._database.process)
+            rows = await self._database.read(mine)
             for row in rows:
                 self._push(row)
             self._pump()
@@ -116,14 +129,15 @@ class OutboxSender:
             self._live = len(rows) < _PAGE and not self._missed
 
     def _push(self, row: OutboxRow) -> None:
-        self._taken = row.id
+        self._taken = max(self._taken, row.id)
         self._waiting += 1
         lane = self._lanes.get(row.ordering_key)
         if lane is None:
             self._lanes[row.ordering_key] = deque([row])
             self._ready.append(row.ordering_key)
         else:
-            lane.append(row)
+            # What was taken over may be older than what waits already.
+            lane.insert(sum(1 for each in lane if each.id < row.id), row)
 
     def _pump(self) -> None:
         while self._ready and len(self._tasks) < _IN_FLIGHT:
@@ -141,11 +155,26 @@ class OutboxSender:
         """Deliver everything of one key, in order."""
         lane = self._lanes[key]
         while lane:
-            await self._bring(lane[0])
-            self._delivered.append(lane.popleft().id)
+            row = lane[0]
+            if row.behind:
+                await self._until_first(row)
+                if lane[0] is not row:
+                    continue  # an older one was taken over meanwhile
+            await self._bring(row)
+            lane.remove(row)
+            self._delivered.append(row.id)
             self._waiting -= 1
             self._changed.set()
         del self._lanes[key]
+
+    async def _until_first(self, row: OutboxRow) -> None:
+        """Wait until no other process has an older message of this key: it delivers them, or dies and they are ours."""
+        while True:
+            process = self._database.process
+            look = partial(behind, ordering_key=row.ordering_key, row_id=row.id, process=process)
+            if not process or not await self._database.read(look):
+                return
+            await self._clock.sleep(_BEHIND_PERIOD)
 
     async def _bring(self, row: OutboxRow) -> None:
         """Deliver one message, trying until it has arrived or was refused."""

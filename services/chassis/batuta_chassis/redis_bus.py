@@ -37,15 +37,8 @@ class RedisBus:
         self._filled = asyncio.Event()
         self._up = False
         self._complained = False
-        client: Any = Redis
-        self._redis: Any = client.from_url(
-            url,
-            socket_connect_timeout=_CONNECT_LIMIT,
-            socket_timeout=_SILENCE,
-            decode_responses=True,
-            health_check_interval=0,
-            retry_on_timeout=False,
-        )
+        self._url = url
+        self._client()
 
     @property
     def look_again(self) -> float:
@@ -79,12 +72,23 @@ class RedisBus:
                 await self._clock.sleep(backoff.next())
         finally:
             self._up = False
-            await self._redis.aclose()
+
+    def _client(self) -> Any:
+        client: Any = Redis
+        return client.from_url(
+            self._url,
+            socket_connect_timeout=_CONNECT_LIMIT,
+            socket_timeout=_SILENCE,
+            decode_responses=True,
+            health_check_interval=0,
+            retry_on_timeout=False,
+        )
 
     async def _serve(self, backoff: Backoff) -> None:
-        async with self._redis.pubsub() as subscription:
+        # A client of its own each time: connections that were kept from before a restart of Redis lose what is sent.
+        async with self._client() as redis, redis.pubsub() as subscription:
             await subscription.subscribe(self._channel)
-            works = [asyncio.create_task(each) for each in (self._hear(subscription, backoff), self._tell())]
+            works = [asyncio.create_task(each) for each in (self._hear(subscription, backoff), self._tell(redis))]
             try:
                 done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
                 for each in done:
@@ -119,13 +123,13 @@ class RedisBus:
             for listener in self._listeners:
                 listener(topic)
 
-    async def _tell(self) -> None:
+    async def _tell(self, redis: Any) -> None:
         while True:
             await self._filled.wait()
             self._filled.clear()
             topics, self._topics = list(self._topics), {}
             for start in range(0, len(topics), _BATCH):
-                await self._redis.publish(self._channel, "\n".join([self._origin, *topics[start : start + _BATCH]]))
+                await redis.publish(self._channel, "\n".join([self._origin, *topics[start : start + _BATCH]]))
 
     def _is_up(self) -> None:
         if self._complained:

@@ -14,6 +14,7 @@ from batuta_chassis.requests import purge
 from batuta_chassis.server import run
 from batuta_chassis.service import Service
 from batuta_chassis.settings import Settings
+from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import ATTEMPT_ISSUER, Signer
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.agents import v1 as agents
@@ -45,6 +46,7 @@ async def build(
     `numbers` and `bus` are those that the settings give, unless a test brings its own.
     """
     numbers = numbers or read_limits(Numbers, settings.limits)
+    sole = None if bus is not None else SoleProcess(settings)
     database = Database(settings.database_url, metadata, clock, schema=settings.service, ids=ids)
     try:
         migrate(database.engine, MIGRATIONS)
@@ -59,6 +61,8 @@ async def build(
         await broker.start()
     except BaseException:
         await database.close()
+        if sole is not None:
+            sole.close()
         raise
     entries = QueueServicer(
         transactor, broker.queues, broker.submitter, broker.batches, broker.log, broker.agents, clock
@@ -80,7 +84,7 @@ async def build(
         ],
         background=[*broker.background, purge(database, clock)],
         on_drain=broker.drain,
-        on_stop=[broker.stop, database.close],
+        on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,10 +27,20 @@ if TYPE_CHECKING:
 _LONGEST_WAIT = 2.0
 """Seconds between two tries: there is one follower, and every task waits for it."""
 _DEADLINE = 20.0
+_STANDBY = 0.5
+"""Seconds between two looks of a process that leaves the following to another one."""
 _LOOKS = 8
 _LOOK_PERIOD = 0.25
 """How often, and with what pause, one looks again for tasks with a message on its way."""
 _log = logging.getLogger(__name__)
+
+
+Leads = Callable[[], bool]
+
+
+def always() -> bool:
+    """A process that is alone follows."""
+    return True
 
 
 class CursorMoved(Exception):
@@ -89,7 +99,11 @@ def forget_place(work: Work, known: Cursor | None) -> None:
 class Follower:
     """Background work: one stream of events, opened again whenever it ends."""
 
-    def __init__(self, works: Works, channel: grpc.aio.Channel, link: Link, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, works: Works, channel: grpc.aio.Channel, link: Link, clock: Clock, ids: Ids, leads: Leads = always
+    ) -> None:
+        """`leads`: whether this process follows; of several one does."""
+        self._leads = leads
         self._works = works
         self._link = link
         self._stub = queues.QueueServiceStub(channel)
@@ -101,6 +115,11 @@ class Follower:
         backoff = Backoff(self._ids, cap=_LONGEST_WAIT)
         while True:
             lived = False
+            if not self._leads():
+                # Nothing here shows how the queue service does: whoever delivers finds out by trying.
+                self._link.set(True)
+                await self._clock.sleep(_STANDBY)
+                continue
             try:
                 known = await self._works.read(lambda work: work.cursor.get())
                 async for answer in self._stub.WatchAttempts(entries.watch_after(known)):

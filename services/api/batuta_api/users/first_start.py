@@ -43,8 +43,10 @@ async def ensure_credentials(works: Works, data_dir: Path, api: str, now: dateti
             made, secret = credentials.mint(first.subject, (first.role,), first.comment, now, ids)
             block = f"[batuta]\napi = {api}\naccess_key = {made.access_key}\nsecret_key = {secret}\n"
             write_private(path, block.encode())
-            await works.write(partial(_add, made=made))
-            written.append(path)
+            if await works.write(partial(_add, first=first, made=made)):
+                written.append(path)
+            else:
+                path.unlink()
     return written
 
 
@@ -52,5 +54,9 @@ def _exists(work: Work, first: First) -> bool:
     return work.users.has(first.subject, first.role)
 
 
-def _add(work: Work, made: Credential) -> None:
+def _add(work: Work, first: First, made: Credential) -> bool:
+    """Store it. False: another process that started at the same time was quicker."""
+    if _exists(work, first):
+        return False
     work.users.add(made)
+    return True
