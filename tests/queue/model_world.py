@@ -223,7 +223,8 @@ class World:
             return
         operators = self.broker.broker.oversight.operators
         if what == "declare lost":
-            if agent.pipe is None and not any(each is agent for each, _ in self.running()):
+            # A process that is only away may still start what it was permitted to.
+            if not agent.alive and not any(each is agent for each, _ in self.running()):
                 self._call(operators.declare_lost(agent.id, "", explained=True))
         elif what == "undrain":
             self._call(operators.undrain(agent.id))
