@@ -40,12 +40,12 @@ def tally() -> Tally:
 
 
 @pytest.fixture
-def open_world(tmp_path: Path, home: Path) -> Iterator[Callable[[], World]]:
-    """Opens worlds (one broker, one API, SQLite, real agents); all that is in them is ended with the test."""
+def open_world(tmp_path: Path, home: Path) -> Iterator[Callable[..., World]]:
+    """Opens worlds (one broker, one API, real agents); all that is in them is ended with the test."""
     made: list[World] = []
 
-    def make() -> World:
-        made.append(World(tmp_path / f"w{len(made)}", home))
+    def make(database_url: str = "") -> World:
+        made.append(World(tmp_path / f"w{len(made)}", home, database_url))
         return made[-1]
 
     yield make

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,42 @@ class History:
 
 
 _EVENTS = "SELECT position, entry_id, task_id, entry_state, attempt, phase, agent_id FROM events ORDER BY position"
+_ENTRIES = "SELECT id, task_id, state, losses, max_losses FROM entries"
 _CHUNKS = 'SELECT task_id, attempt, producer, "offset", data FROM log_chunks ORDER BY task_id, position'
 _STREAMS = "SELECT task_id, attempt, producer, committed_offset FROM log_streams"
 
+Ask = Callable[[str], list[Any]]
+"""Answers one query with all its rows."""
 
-def read(queue: Path, api: Path, ledger: Path) -> History:
-    """The history in two SQLite files and a folder."""
-    with closing(sqlite3.connect(f"file:{queue}?mode=ro", uri=True)) as rows:
-        events = [Event(*row) for row in rows.execute(_EVENTS)]
-        entries = [Entry(*row) for row in rows.execute("SELECT id, task_id, state, losses, max_losses FROM entries")]
-        places: dict[str, int] = dict(rows.execute("SELECT id, max_assignments FROM agents").fetchall())
-    with closing(sqlite3.connect(f"file:{api}?mode=ro", uri=True)) as rows:
-        tasks: dict[str, int] = dict(rows.execute("SELECT id, state FROM tasks").fetchall())
-        chunks = [Chunk(*row) for row in rows.execute(_CHUNKS)]
-        streams: list[Any] = rows.execute(_STREAMS).fetchall()
-    committed = {(task_id, attempt, producer): end for task_id, attempt, producer, end in streams}
-    runs = {path.name: path.read_text().splitlines() for path in ledger.iterdir() if "." not in path.name}
-    return History(events, entries, tasks, chunks, committed, places, runs)
+
+def sqlite_file(path: Path) -> Ask:
+    """Asks a service's file."""
+
+    def ask(query: str) -> list[Any]:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as rows:
+            return rows.execute(query).fetchall()
+
+    return ask
+
+
+def postgres_schema(url: str, schema: str) -> Ask:
+    """Asks a service's schema."""
+
+    def ask(query: str) -> list[Any]:
+        with psycopg.connect(url, options=f"-csearch_path={schema}") as rows:
+            return rows.execute(query.encode()).fetchall()
+
+    return ask
+
+
+def read(queue: Ask, api: Ask, ledger: Path) -> History:
+    """The history that two services and the payloads have written."""
+    return History(
+        events=[Event(*row) for row in queue(_EVENTS)],
+        entries=[Entry(*row) for row in queue(_ENTRIES)],
+        tasks=dict(api("SELECT id, state FROM tasks")),
+        chunks=[Chunk(*row) for row in api(_CHUNKS)],
+        committed={(task_id, attempt, producer): end for task_id, attempt, producer, end in api(_STREAMS)},
+        places=dict(queue("SELECT id, max_assignments FROM agents")),
+        runs={path.name: path.read_text().splitlines() for path in ledger.iterdir() if "." not in path.name},
+    )

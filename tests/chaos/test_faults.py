@@ -16,9 +16,11 @@ from batuta_chassis.tokens import Signer
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
+from batuta_proto.types import v1 as types
 from batuta_rpc.errors import IllegalTransition
 from tests.chaos.counting import Tally
-from tests.chaos.world import LINES, Kills, World
+from tests.chaos.world import LINES, RUN, Kills, World
+from tests.e2e.harness.payloads import ONCE
 from tests.e2e.harness.processes import poll
 from tests.e2e.harness.remote import SDK
 
@@ -30,6 +32,12 @@ for n in range({LINES}):
     logger.report_scalar("loss", "train", float(n), n)
     print("line", n, flush=True)
     time.sleep(0.02)
+"""
+FLOOD = """
+block = b"x" * 99 + b"\\n"
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    os.write(1, block * 1000)
 """
 
 
@@ -123,6 +131,48 @@ def test_f8_a_broker_that_was_frozen_loses_no_lease(open_world: Open, tally: Tal
     world.until_ended(remote, identities)
     assert [remote.get(each).status.attempt for each in identities] == [1, 1]
     tally.judge("frozen broker", world.judged())
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(400)
+def test_f6_a_frozen_agent_loses_its_lease_its_shim_kills_the_run_and_another_agent_does_it(
+    open_world: Open, tally: Tally
+) -> None:
+    world = open_world()
+    remote = world.remote()
+    frozen = world.keep_agent("a")
+    identity = remote.create(ONCE + "time.sleep(100 if os.environ['BATUTA_ATTEMPT'] == '1' else 1)\n", "task")
+    retry = types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST)
+    request = tasks.UpdateTaskRequest(task=tasks.Task(id=identity, spec=tasks.TaskSpec(retry=retry)))
+    request.update_mask.paths.append("spec.retry")
+    remote.tasks.UpdateTask(request)
+    remote.enqueue(identity)
+    world.submitted.append(identity)
+    poll("it runs", 60, lambda: remote.get(identity).status.state == tasks.TASK_STATE_RUNNING)
+    frozen.send(signal.SIGSTOP)
+    world.keep_agent("b")
+    poll("another has it", 120, lambda: remote.get(identity).status.attempt > 1)
+    frozen.send(signal.SIGCONT)
+    ended = world.until_ended(remote, [identity])
+    assert ended[identity].status.state == tasks.TASK_STATE_COMPLETED
+    assert ended[identity].status.agent_id == "b"
+    tally.judge("frozen agent", world.judged())
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_f24_a_task_that_floods_its_console_hinders_no_other(open_world: Open, tally: Tally) -> None:
+    world = open_world()
+    remote = world.remote()
+    world.keep_agent("a")
+    flood = world.submit(remote, "flood", FLOOD)
+    quiet = world.submit(remote, "quiet", RUN.replace("0.03", "0.5"))
+    ended = world.until_ended(remote, [flood, quiet], 200)
+    assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
+    assert ended[quiet].status.attempt == ended[flood].status.attempt == 1
+    said = remote.log(quiet, "console").decode()
+    assert [line for line in said.splitlines() if line.startswith("line")] == [f"line {n}" for n in range(LINES)]
+    tally.judge("flood", world.judged())
 
 
 @pytest.mark.nightly

@@ -35,7 +35,9 @@ class World(Services):
     `crash` has the next start of a service die at a chosen commit (see `crashing`), once.
     """
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, database_url: str = "") -> None:
+        """`database_url`: PostgreSQL instead of files."""
+        self.database_url = database_url
         self.crash: dict[str, str] = {}
         self.network: Proxy | None = None
         self.agents_of: dict[str, tuple[Process, int]] = {}
@@ -58,7 +60,8 @@ class World(Services):
 
     def _start(self, service: str, more: Sequence[str]) -> Process:
         _, _, *flags = self._command(service)
-        command = python("-m", "tests.chaos.crashing", service, *flags[1:], *more)
+        store = ["--database-url", self.database_url] if self.database_url else []
+        command = python("-m", "tests.chaos.crashing", service, *flags[1:], *store, *more)
         wish = self.crash.pop(service, "")
         return self.start(service, command, {"CHAOS_CRASH": wish, "PYTHONPATH": str(Path(__file__).parents[2])})
 
@@ -125,8 +128,11 @@ class World(Services):
 
     def judged(self) -> list[str]:
         """What the history breaks."""
-        queue, api = self.folder / "queue" / "queue.db", self.folder / "api" / "api.db"
-        return breaks(history.read(queue, api, self.ledger), self.submitted)
+        if self.database_url:
+            asks = [history.postgres_schema(self.database_url, schema) for schema in ("queue", "api")]
+        else:
+            asks = [history.sqlite_file(self.folder / name / f"{name}.db") for name in ("queue", "api")]
+        return breaks(history.read(asks[0], asks[1], self.ledger), self.submitted)
 
     def close(self) -> list[str]:
         """Stop all."""

@@ -1,0 +1,74 @@
+"""PostgreSQL that freezes and dies under a deployment that works."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from batuta_proto.tasks import v1 as tasks
+from batuta_rpc.errors import DeadlineExceeded, Unavailable
+from tests.chaos.counting import Tally
+from tests.chaos.world import World
+from tests.e2e.harness.processes import poll
+from tools.postgres import Postgres
+
+Open = Callable[..., World]
+
+
+@pytest.fixture
+def server() -> Iterator[Postgres]:
+    """A server of this test's own, as durable as in production."""
+    with Postgres() as made:
+        yield made
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_f9_a_postgresql_that_is_frozen_costs_calls_but_no_lease(
+    open_world: Open, server: Postgres, tally: Tally
+) -> None:
+    world = open_world(server.database())
+    remote = world.remote()
+    world.keep_agent("a")
+    identities = [world.submit(remote, f"task {n}", "time.sleep(8)\n") for n in range(2)]
+    poll("both run", 60, lambda: all(remote.get(each).status.state == tasks.TASK_STATE_RUNNING for each in identities))
+    server.pause()
+    start = time.monotonic()
+    with pytest.raises((Unavailable, DeadlineExceeded)):
+        remote.create("pass", "while it is frozen")
+    assert time.monotonic() - start < 25, "by a deadline, not by luck"
+    time.sleep(max(0.0, 30 - (time.monotonic() - start)))
+    server.resume()
+    ended = world.until_ended(remote, identities)
+    assert [task.status.attempt for task in ended.values()] == [1, 1]
+    assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
+    tally.judge("frozen PostgreSQL", world.judged())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("restarts", [pytest.param(4, marks=pytest.mark.nightly), 1])
+def test_f13_a_postgresql_that_crashes_under_load_loses_nothing_acknowledged(
+    open_world: Open, server: Postgres, tally: Tally, restarts: int
+) -> None:
+    world = open_world(server.database())
+    remote = world.remote()
+    world.keep_agent("a")
+    done = threading.Event()
+
+    def crash() -> None:
+        for _ in range(restarts):
+            time.sleep(1.5)
+            server.restart("immediate")
+        done.set()
+
+    crashing = threading.Thread(target=crash)
+    crashing.start()
+    while not done.is_set():
+        world.submit(remote, f"task {len(world.submitted)}")
+    crashing.join()
+    ended = world.until_ended(remote, world.submitted)
+    assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
+    tally.judge(f"{restarts} crashes of PostgreSQL", world.judged())
