@@ -64,7 +64,7 @@ def _logs(history: History) -> Iterator[str]:
         key = chunk.task_id, chunk.attempt, chunk.producer
         if chunk.offset != ends.get(key, 0):
             yield f"I4 the log {key} goes on at {chunk.offset} after {ends.get(key, 0)}"
-        ends[key] = chunk.offset + len(chunk.data)
+        ends[key] = chunk.offset + chunk.length
     for key, committed in history.committed.items():
         if ends.get(key, 0) != committed:
             yield f"I4 the log {key} was acknowledged up to {committed} and ends at {ends.get(key, 0)}"

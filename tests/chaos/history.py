@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Chunk:
     attempt: int
     producer: str
     offset: int
-    data: bytes
+    length: int
 
 
 @dataclass
@@ -66,31 +66,27 @@ class History:
 
 _EVENTS = "SELECT position, entry_id, task_id, entry_state, attempt, phase, agent_id FROM events ORDER BY position"
 _ENTRIES = "SELECT id, task_id, state, losses, max_losses FROM entries"
-_CHUNKS = 'SELECT task_id, attempt, producer, "offset", data FROM log_chunks ORDER BY task_id, position'
+_CHUNKS = 'SELECT task_id, attempt, producer, "offset", length(data) FROM log_chunks ORDER BY task_id, position'
 _STREAMS = "SELECT task_id, attempt, producer, committed_offset FROM log_streams"
 
 Ask = Callable[[str], list[Any]]
-"""Answers one query with all its rows."""
+"""Answers one query with all its rows; all queries see one moment, for late data may still be on its way."""
 
 
-def sqlite_file(path: Path) -> Ask:
+@contextmanager
+def sqlite_file(path: Path) -> Generator[Ask]:
     """Asks a service's file."""
-
-    def ask(query: str) -> list[Any]:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as rows:
-            return rows.execute(query).fetchall()
-
-    return ask
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as rows:
+        rows.execute("BEGIN")
+        yield lambda query: rows.execute(query).fetchall()
 
 
-def postgres_schema(url: str, schema: str) -> Ask:
+@contextmanager
+def postgres_schema(url: str, schema: str) -> Generator[Ask]:
     """Asks a service's schema."""
-
-    def ask(query: str) -> list[Any]:
-        with psycopg.connect(url, options=f"-csearch_path={schema}") as rows:
-            return rows.execute(query.encode()).fetchall()
-
-    return ask
+    with psycopg.connect(url, options=f"-csearch_path={schema}") as rows:
+        rows.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        yield lambda query: rows.execute(query.encode()).fetchall()
 
 
 def read(queue: Ask, api: Ask, ledger: Path) -> History:

@@ -24,7 +24,7 @@ def whole() -> History:
         ],
         entries=[Entry("e1", "t1", 50, 1, 3)],
         tasks={"t1": 50},
-        chunks=[Chunk("t1", 2, "console", 0, b"one"), Chunk("t1", 2, "console", 3, b"two")],
+        chunks=[Chunk("t1", 2, "console", 0, 3), Chunk("t1", 2, "console", 3, 3)],
         committed={("t1", 2, "console"): 6},
         places={"a": 1, "b": 1},
         runs={"t1": ["11 1.0", "12 2.0"]},
@@ -44,7 +44,7 @@ def test_a_history_that_keeps_its_promises_has_no_breaks() -> None:
         ("I3", {"entries": [Entry("e1", "t1", 40, 1, 3)]}),
         ("I3", {"tasks": {"t1": 30}}),
         ("I4", {"committed": {("t1", 2, "console"): 9}}),
-        ("I4", {"chunks": [Chunk("t1", 2, "console", 0, b"one"), Chunk("t1", 2, "console", 2, b"etwo")]}),
+        ("I4", {"chunks": [Chunk("t1", 2, "console", 0, 3), Chunk("t1", 2, "console", 2, 4)]}),
         ("I8", {"entries": [Entry("e1", "t1", 50, 5, 3)]}),
     ],
 )

@@ -129,10 +129,11 @@ class World(Services):
     def judged(self) -> list[str]:
         """What the history breaks."""
         if self.database_url:
-            asks = [history.postgres_schema(self.database_url, schema) for schema in ("queue", "api")]
+            queue, api = (history.postgres_schema(self.database_url, name) for name in ("queue", "api"))
         else:
-            asks = [history.sqlite_file(self.folder / name / f"{name}.db") for name in ("queue", "api")]
-        return breaks(history.read(asks[0], asks[1], self.ledger), self.submitted)
+            queue, api = (history.sqlite_file(self.folder / name / f"{name}.db") for name in ("queue", "api"))
+        with queue as ask_queue, api as ask_api:
+            return breaks(history.read(ask_queue, ask_api, self.ledger), self.submitted)
 
     def close(self) -> list[str]:
         """Stop all."""
