@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +27,22 @@ def postgres_server() -> Generator[Postgres]:
 def new_database(postgres_server: Postgres) -> Callable[[], str]:
     """Makes a fresh database and returns its URL."""
     return postgres_server.database
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Callable[[int], Path]]:
+    """Mounts a file system of so many MiB, so that it can be filled. Only root may; for others the reason is shown."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system to fill; CI does")
+    mounted: list[Path] = []
+
+    def mount(mebibytes: int) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)], check=True)
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -61,6 +61,11 @@ class Postgres:
         assert self._process is not None, "the server is not started"
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the postmaster has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start it, with a new data folder at the first time, and wait until it takes connections."""
         if not self._programs.name:

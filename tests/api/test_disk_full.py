@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +24,15 @@ RECOVERS_WITHIN = 10.0
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, so that it can be filled. Needs root; fails loudly without."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(small_disk: Callable[[int], Path]) -> Path:
+    """A file system of its own, so that it can be filled."""
+    return small_disk(SIZE >> 20)
 
 
 @pytest.fixture
-async def on_small_disk(queue: RunningQueue, small_disk: Path) -> AsyncIterator[Running]:
+async def on_small_disk(queue: RunningQueue, disk: Path) -> AsyncIterator[Running]:
     """The API, with all it keeps on the small disk."""
-    async with running(build, small_disk, service="api", queue_endpoint=queue.endpoint) as process:
+    async with running(build, disk, service="api", queue_endpoint=queue.endpoint) as process:
         yield process
 
 
@@ -62,12 +55,12 @@ async def _upload(member: Any, task_id: str, block: bytes) -> None:
 
 
 async def test_a_full_disk_refuses_uploads_by_name_and_passes_within_seconds_of_room(
-    on_small_disk: Running, small_disk: Path, make_stubs: Any
+    on_small_disk: Running, disk: Path, make_stubs: Any
 ) -> None:
     member = make_stubs(on_small_disk)
     task = await member.started()
     assert await member.write_log(task.id, 1, b"before\n") == 7
-    ballast = fill(small_disk)
+    ballast = fill(disk)
     block = os.urandom(1 << 20)  # more than what its files have in reserve
     with pytest.raises(StorageFailed):
         await _upload(member, task.id, block)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +74,37 @@ def test_f13_a_postgresql_that_crashes_under_load_loses_nothing_acknowledged(
     ended = world.until_ended(remote, world.submitted)
     assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
     tally.judge(f"{restarts} crashes of PostgreSQL", world.judged())
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_f18_a_postgresql_without_a_byte_left_refuses_and_returns_whole_when_there_is_room(
+    open_world: Open, small_disk: Callable[[int], Path], tally: Tally
+) -> None:
+    volume = small_disk(192)
+    volume.chmod(0o755)
+    with Postgres(volume / "postgres", {"max_wal_size": "64MB", "min_wal_size": "32MB"}) as server:
+        world = open_world(server.database())
+        remote = world.remote()
+        world.keep_agent("a")
+        world.submit(remote, "before")
+        ballast = volume / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1 << 16)):
+                continue
+        refused = 0
+        for number in range(2_000):
+            try:
+                remote.create("pass # " + "x" * 100_000, f"filler {number}")
+            except (Unavailable, DeadlineExceeded):
+                refused += 1
+                if refused == 3:
+                    break
+        assert refused == 3, "the volume was never full"
+        ballast.unlink()
+        if not server.running:
+            server.restart()
+        world.submit(remote, "after")
+        ended = world.until_ended(remote, world.submitted)
+        assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
+        tally.judge("a full volume", world.judged())

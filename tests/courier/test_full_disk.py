@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,9 @@ RUN = layout.RunInfo("t", 1, "api", layout.LOCAL, 4_000_000)
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """8 MB of tmpfs. Needs root, and says so."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(small_disk: Callable[[int], Path]) -> Path:
+    """8 MB of memory."""
+    return small_disk(8)
 
 
 def missing(log: bytes) -> list[int]:
