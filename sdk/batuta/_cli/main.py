@@ -10,7 +10,7 @@ from batuta._cli import plugins, program
 from batuta._cli.context import Context
 from batuta._cli.failures import FAILED, INTERRUPTED, OK, PIPE_CLOSED, CliError, sentences
 
-_CLIENTS = ("init", "task", "queue")
+_CLIENTS = ("init", "task", "queue", "sync")
 """Commands that only ask a server."""
 
 

@@ -12,6 +12,7 @@ from batuta._cli import (
     plugins,
     queue_release,
     queues,
+    sync,
     task_attempts,
     task_logs,
     task_metrics,
@@ -40,6 +41,7 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     parser.add_argument("--version", action="version", version=f"batuta {VERSION}")
     root = verbs(parser)
     login.add(root, context)
+    sync.add(root, context)
     tree: dict[tuple[str, ...], SubParsers] = {(): root}
     tree["task",] = noun(root, "task", "tasks: list, follow, enqueue, stop", "batuta task list --state running")
     tasks.add(tree["task",], context)
