@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -30,19 +31,20 @@ def new_database(postgres_server: Postgres) -> Callable[[], str]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Generator[Callable[[int], Path]]:
+def small_disk() -> Generator[Callable[[int], Path]]:
     """Mounts a file system of so many MiB, so that it can be filled. Only root may; for others the reason is shown."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small file system to fill; CI does")
     mounted: list[Path] = []
 
     def mount(mebibytes: int) -> Path:
-        folder = tmp_path / f"disk{len(mounted)}"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix="batuta-disk-"))  # where a server of another user gets at it too
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)], check=True)
         mounted.append(folder)
+        folder.chmod(0o755)
         return folder
 
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+        folder.rmdir()

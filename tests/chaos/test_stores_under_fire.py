@@ -82,7 +82,6 @@ def test_f18_a_postgresql_without_a_byte_left_refuses_and_returns_whole_when_the
     open_world: Open, small_disk: Callable[[int], Path], tally: Tally
 ) -> None:
     volume = small_disk(192)
-    volume.chmod(0o755)
     with Postgres(volume / "postgres", {"max_wal_size": "64MB", "min_wal_size": "32MB"}) as server:
         world = open_world(server.database())
         remote = world.remote()
