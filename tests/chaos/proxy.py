@@ -48,6 +48,7 @@ class Proxy:
         self._refuse = True
         self._do(self._drop())
         self._server.close()
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -82,6 +83,12 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
         await asyncio.sleep(0)
+
+    async def _end(self) -> None:
+        mine = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in mine:
+            task.cancel()
+        await asyncio.gather(*mine, return_exceptions=True)
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
