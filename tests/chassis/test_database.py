@@ -54,6 +54,16 @@ async def test_a_use_case_that_fails_undoes_itself_and_nobody_else(database: Dat
     assert await database.read(lambda c: notes(c).all()) == ["one", "two"]
 
 
+async def test_an_error_of_a_statement_does_not_tell_what_was_to_be_stored(
+    database: Database, notes: type[Notes]
+) -> None:
+    await database.write(lambda c: notes(c).add("a user's line"))
+    with pytest.raises(IntegrityError) as caught:
+        await database.write(lambda c: notes(c).add("a user's line"))
+    assert "UNIQUE" in str(caught.value)
+    assert "a user's line" not in str(caught.value)
+
+
 @pytest.mark.parametrize("company", [0, 3])
 async def test_a_full_disk_is_told_as_such_changes_nothing_and_passes(
     database: Database, notes: type[Notes], company: int

@@ -93,6 +93,7 @@ def _engine(url: URL, schema: str, *, readers: bool) -> Engine:
     if readers:
         engine = create_engine(
             url,
+            hide_parameters=True,
             poolclass=QueuePool,
             pool_size=READERS,
             max_overflow=0,
@@ -101,7 +102,9 @@ def _engine(url: URL, schema: str, *, readers: bool) -> Engine:
         )
         event.listen(engine, "connect", _on_connect)
         return engine
-    engine = create_engine(url, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=arguments)
+    engine = create_engine(
+        url, hide_parameters=True, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=arguments
+    )
     lock = zlib.crc32(f"batuta-{schema}".encode())
 
     def make_schema(raw: interfaces.DBAPIConnection, _record: object) -> None:

@@ -58,9 +58,9 @@ def _create_private(url: URL) -> None:
 
 def _engine(url: URL, *, readers: bool) -> Engine:
     if readers:
-        engine = create_engine(url, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
+        engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=READERS, max_overflow=0)
     else:
-        engine = create_engine(url, poolclass=NullPool)
+        engine = create_engine(url, hide_parameters=True, poolclass=NullPool)
     pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={_BUSY_MILLIS}"]
     pragmas += ["cache_size=-16384", "temp_store=MEMORY", "mmap_size=268435456"]
     if readers:
