@@ -109,9 +109,18 @@ def ship(spool: Held, env: Mapping[str, str], clock: Clock, ids: Ids, seconds: f
         return str(trouble)
 
 
-def delete(spool: Held) -> None:
-    """Remove a spool for good. Raises OSError."""
-    shutil.rmtree(spool.path)
+def delete(spool: Held) -> bool:
+    """Remove a spool for good, if no courier has taken it up and the server still refuses it. Raises OSError."""
+    try:
+        with hold(spool.path / "courier.lock"):
+            if layout.read_acks(spool.path).error is None:
+                return False
+            shutil.rmtree(spool.path)
+            return True
+    except Locked:
+        return False
+    except FileNotFoundError:
+        return True
 
 
 def home(env: Mapping[str, str]) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batuta_courier import layout
+from batuta_courier import layout, syncing
 from batuta_courier.lock import hold
 from batuta_courier.producer import ProducerSpool
 from batuta_courier.testing import FakeApi
@@ -104,6 +104,26 @@ def test_what_the_server_refused_is_deleted_when_somebody_says_so(
     code, _, said = sync(environment, "--delete", answer=answer)
     assert "attempt 1 of task t is over" in said
     assert (code, folder.exists()) == ((0, False) if goes else (1, True))
+
+
+def test_a_dry_run_deletes_nothing(api: FakeApi, home: Path, environment: dict[str, str]) -> None:
+    folder = left(home, api.address, "t")
+    layout.write_acks(folder, layout.Acks(error="refused"))
+    code, _, said = sync(environment, "--dry-run", "--delete", "--yes")
+    assert code == 2
+    assert "give one of the two" in said
+    assert folder.exists()
+
+
+def test_what_a_courier_has_taken_up_since_it_was_listed_is_not_deleted(api: FakeApi, home: Path) -> None:
+    folder = left(home, api.address, "t")
+    layout.write_acks(folder, layout.Acks(error="refused"))
+    (listed,) = syncing.held(folder.parent)
+    with hold(folder / "courier.lock"):
+        assert not syncing.delete(listed)
+    assert folder.exists()
+    assert syncing.delete(listed)
+    assert not folder.exists()
 
 
 def test_what_an_agent_keeps_is_sent_with_a_persons_login(

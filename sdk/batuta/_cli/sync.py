@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from batuta._cli.arguments import SubParsers, command, duration
 from batuta._cli.context import Context
-from batuta._cli.failures import FAILED, OK, CliError
+from batuta._cli.failures import FAILED, OK, USAGE, CliError
 
 if TYPE_CHECKING:
     from batuta_courier.syncing import Held
@@ -46,6 +45,8 @@ def sync(context: Context, args: argparse.Namespace) -> int:
     """List, send, delete. The exit code is 0 when nothing is left that a server should have."""
     from batuta_courier import syncing
 
+    if args.dry_run and args.delete:
+        raise CliError("--dry-run changes nothing and --delete does: give one of the two.", USAGE)
     found = _look(context, args.agent_data)
     if args.delete:
         found = _delete(context, found, ask=not args.yes)
@@ -100,11 +101,8 @@ def _delete(context: Context, found: list[Held], *, ask: bool) -> list[Held]:
         context.stderr.flush()
         if context.stdin.readline().strip().lower() not in ("y", "yes"):
             raise CliError("nothing was deleted. `batuta sync` tries to send them again.")
-    kept = [each for each in found if each.state != syncing.REFUSED]
-    for each in refused:
-        with contextlib.suppress(FileNotFoundError):
-            syncing.delete(each)
-    return kept
+    gone = {each.path for each in refused if syncing.delete(each)}
+    return [each for each in found if each.path not in gone]
 
 
 def _sizes(each: Held) -> str:
