@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 
 import psycopg
+
+from tools.ports import free_port
 
 NOBODY = 65534
 """PostgreSQL refuses to run as root; there it runs as this user."""
@@ -70,7 +71,7 @@ class Postgres:
         """Start it, with a new data folder at the first time, and wait until it takes connections."""
         if not self._programs.name:
             self._prepare()
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         words = [str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         for name, value in {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self._settings}.items():
             words += ["-c", f"{name}={value}"]
@@ -224,9 +225,3 @@ def _parent(pid: int) -> int:
             return int(file.read().rpartition(b")")[2].split()[1])
     except (OSError, ValueError):
         return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
+from tools.ports import free_port
+
 PATIENCE = 20.0
 
 
@@ -47,7 +49,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         self._process = subprocess.Popen(
             [_installed(), "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"],
             stdin=subprocess.DEVNULL,
@@ -107,9 +109,3 @@ def _installed() -> str:
     if not os.access(program, os.X_OK):
         program.chmod(0o755)
     return str(program)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

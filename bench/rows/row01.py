@@ -18,9 +18,8 @@ import grpc
 
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
-from batuta_rpc.auth import CredentialTokens, StaticToken
+from batuta_rpc.auth import StaticToken
 from batuta_rpc.channel import open_sync
-from batuta_rpc.clock import SystemClock
 from batuta_rpc.ids import SystemIds
 from bench import limits, measure, peers
 from bench.children import Child
@@ -28,6 +27,7 @@ from bench.measure import Rounds, Sample, Side
 from bench.plan import Plan
 from bench.report import Line, millis, number
 from bench.stack import STORES, Stack
+from bench.through import admin
 
 TASKS = 1_000
 QUICK = 20
@@ -72,7 +72,7 @@ def run(plan: Plan) -> list[Line]:
 def _way(started: contextlib.ExitStack, folder: Path, store: str) -> _Way:
     stack = started.enter_context(Stack(folder, store))
     channel = started.enter_context(open_sync(stack.queue_endpoint, _service(stack), "bench"))
-    api = started.enter_context(open_sync(stack.api_endpoint, _admin(stack), "bench"))
+    api = started.enter_context(open_sync(stack.api_endpoint, admin(stack), "bench"))
     queue = queues.QueueServiceStub(channel)
     queue_id = queue.GetQueue(queues.GetQueueRequest(display_name="default")).queue.id
     token = {"BENCH_TOKEN": stack.token("agent:bench", "agent")}
@@ -106,11 +106,6 @@ def _measure(plan: Plan, ways: list[_Way], others: list[peers.Peer]) -> Rounds:
         return measure.take_turns(plan.rounds, sides, lambda text: plan.progress(f"row 1, {text}"))
     finally:
         echo.close()
-
-
-def _admin(stack: Stack) -> CredentialTokens:
-    admin = stack.admin()
-    return CredentialTokens(admin.api, admin.access_key, admin.secret_key, SystemClock())
 
 
 def _submit(queue: queues.QueueServiceStub, queue_id: str) -> Callable[[int], list[Call]]:

@@ -9,19 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
-from batuta_rpc.auth import CredentialTokens, StaticToken
-from batuta_rpc.channel import open_sync
-from batuta_rpc.clock import SystemClock
 from batuta_rpc.ids import SystemIds
 from bench import limits, measure
-from bench.children import Child
-from bench.events import EventLog
 from bench.measure import Rounds, Sample, Side
 from bench.plan import Plan
 from bench.report import Line, millis, number
-from bench.stack import Stack, until
+from bench.through import Through, through
 
 RUNS = 60
 QUICK = 3
@@ -43,13 +37,10 @@ PHASES = {
 
 
 @dataclass
-class Through:
+class FirstLines:
     """Runs tasks through the agent one by one. `stages`: per stage, nanoseconds since the call, for each task."""
 
-    stack: Stack
-    agent: Child
-    api: tasks.TaskServiceStub
-    events: EventLog
+    way: Through
     folder: Path
     python: str = ""
     stages: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
@@ -63,79 +54,54 @@ class Through:
     def one(self, keep: bool = False) -> int:
         """Nanoseconds from the call until the script's first line; returns once the task has ended."""
         stamp_path = self.folder / SystemIds().new_id()
-        source = tasks.Source(script=SCRIPT.format(path=str(stamp_path)), entry_point="first_line.py")
-        draft = tasks.CreateTaskRequest(project_name="bench", display_name="row 2", spec=tasks.TaskSpec(source=source))
-        task_id = self.api.CreateTask(draft).task.id
-        request = tasks.EnqueueTaskRequest(task_id=task_id, queue_name="default", request_id=SystemIds().request_id())
+        task_id = self.way.draft(SCRIPT.format(path=str(stamp_path)), "row 2")
         wall, start = measure.wall_ns(), measure.now_ns()
-        self.api.EnqueueTask(request)
+        self.way.enqueue(task_id)
         returned = measure.wall_ns()
-        until(f"no first line of task {task_id}", 120, lambda: stamp_path.exists() or self._ended(task_id))
-        until(f"no end of task {task_id}", 120, lambda: self._ended(task_id))
-        if not stamp_path.exists():
-            raise RuntimeError(f"task {task_id} ended before its first line\n{self.agent.said()}")
-        stamp, first_line, _, python = stamp_path.read_text().split(maxsplit=3)
+        stamp, first_line, _, python = self.way.until_made(stamp_path, task_id).split(maxsplit=3)
+        self.way.until_ended(task_id)
         self.python = python.strip()
         if keep:
             self._keep(task_id, wall, returned, int(first_line))
         return int(stamp) - start
 
     def _keep(self, task_id: str, wall: int, returned: int, first_line: int) -> None:
-        known = self.events.times(task_id)
+        known = self.way.events.times(task_id)
         marks = [("the call returned", returned)]
         marks += [(name, known[phase]) for name, phase in PHASES.items() if phase in known]
         marks.append(("first line", first_line))
         for name, at in marks:
             self.stages.setdefault(name, []).append(at - wall)
 
-    def _ended(self, task_id: str) -> bool:
-        if not self.agent.alive():
-            raise RuntimeError(f"the agent is gone\n{self.agent.said()}")
-        return self.events.ended(task_id)
-
     def _cpu(self) -> float:
-        return self.stack.cpu_seconds() + self.agent.cpu_seconds()
+        return self.way.stack.cpu_seconds() + self.way.agent.cpu_seconds()
 
 
 def run(plan: Plan) -> list[Line]:
     """The ratio to the bare interpreter, then the stages on the way, each as the time since the call."""
     folder = plan.scratch / "row02"
-    stamps = folder / "stamps"
-    with Stack(folder) as stack, open_sync(stack.api_endpoint, _admin(stack), "bench") as channel:
-        service = open_sync(stack.queue_endpoint, StaticToken(stack.token("service:bench", "service")), "bench")
-        with service, EventLog(service) as events, _agent(stack, folder) as agent:
-            stamps.mkdir()
-            through = Through(stack, agent, tasks.TaskServiceStub(channel), events, stamps)
-            plan.progress("row 2, the first task builds the environment")
-            through.one()
-            through.one()
-            return _lines(_measure(plan, through), through)
+    with through(folder) as way:
+        lines = FirstLines(way, folder / "stamps")
+        lines.folder.mkdir()
+        plan.progress("row 2, the first task builds the environment")
+        lines.one()
+        lines.one()
+        return _lines(_measure(plan, lines), lines)
 
 
-def _admin(stack: Stack) -> CredentialTokens:
-    admin = stack.admin()
-    return CredentialTokens(admin.api, admin.access_key, admin.secret_key, SystemClock())
-
-
-def _agent(stack: Stack, folder: Path) -> Child:
-    arguments = ["start", "--queue", "default", "--credentials", str(stack.agent_credentials())]
-    arguments += ["--data", str(folder / "agent"), "--cache", str(folder / "cache"), "--stop-tasks-on-exit"]
-    return Child("batuta_agent", arguments, stack.log("agent"))
-
-
-def _measure(plan: Plan, through: Through) -> Rounds:
+def _measure(plan: Plan, lines: FirstLines) -> Rounds:
     count = plan.count(RUNS, QUICK)
-    script = through.folder / "bare.py"
-    script.write_text(SCRIPT.format(path=str(through.folder / "bare")))
+    script = lines.folder / "bare.py"
+    script.write_text(SCRIPT.format(path=str(lines.folder / "bare")))
     sides: dict[str, Side] = {
-        IDLE_AGENT: lambda: through.side(count, plan.seed, IDLE, keep=True),
-        BARE: lambda: limits.interpreter_start(through.python, script, count, plan.seed, IDLE),
-        BUSY_AGENT: lambda: through.side(count, plan.seed, measure.GAP),
+        IDLE_AGENT: lambda: lines.side(count, plan.seed, IDLE, keep=True),
+        BARE: lambda: limits.interpreter_start(lines.python, script, count, plan.seed, IDLE),
+        BUSY_AGENT: lambda: lines.side(count, plan.seed, measure.GAP),
     }
     return measure.take_turns(plan.rounds, sides, lambda text: plan.progress(f"row 2, {text}"))
 
 
-def _lines(results: Rounds, through: Through) -> list[Line]:
+def _lines(results: Rounds, lines: FirstLines) -> list[Line]:
     ours, bare = results[IDLE_AGENT], results[BARE]
     spread = measure.pooled(ours)
     beside = f"bare interpreter {millis(measure.median_of(bare, lambda each: each.p50))}"
@@ -149,5 +115,5 @@ def _lines(results: Rounds, through: Through) -> list[Line]:
     ]
     busy = measure.pooled(results[BUSY_AGENT])
     head.append(Line(2, "one task right after the other, p50", busy.p50 / 1e6, "ms"))
-    medians = {name: measure.median(each) / 1e6 for name, each in through.stages.items()}
+    medians = {name: measure.median(each) / 1e6 for name, each in lines.stages.items()}
     return head + [Line(2, f"  since the call: {name}, p50", at, "ms") for name, at in medians.items()]

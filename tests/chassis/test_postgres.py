@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import IntegrityError
 
 from batuta_chassis.database import Database
+from batuta_chassis.migrations import migrate
+from batuta_chassis.settings import SettingsError
 from batuta_rpc.errors import StorageFailed
 from batuta_rpc.testing import FakeClock, until
 from tools.postgres import Postgres
@@ -142,6 +145,14 @@ async def test_a_server_that_was_killed_and_is_back_lost_nothing_acknowledged(no
         await database.write(lambda c: notes(c).add("after"))
         assert await database.read(lambda c: notes(c).all()) == ["acknowledged", "after"]
         await database.close()
+
+
+async def test_a_server_that_cannot_be_reached_is_told_as_such_and_without_the_password(tmp_path: Path) -> None:
+    database = Database("postgresql://u:secret@127.0.0.1:9/db", MetaData(), FakeClock())
+    with pytest.raises(SettingsError, match=r"cannot reach the database .*Does the server run") as caught:
+        migrate(database.engine, tmp_path)
+    assert "secret" not in str(caught.value)
+    await database.close()
 
 
 @pytest.mark.parametrize("word", ["\x00", "a\x00b", "\x01", "\x01\x02", "\x01\x00\x01\x01\x00", "é\x00空"])

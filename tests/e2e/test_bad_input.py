@@ -7,7 +7,8 @@ import pytest
 from batuta_proto.tasks import v1 as tasks
 from tests.e2e.harness.person import Person, task_id
 from tests.e2e.harness.remote import Remote
-from tests.e2e.harness.stack import Services, free_port
+from tests.e2e.harness.stack import Services
+from tools.ports import free_port
 
 SCRIPT = """
 from batuta import Task

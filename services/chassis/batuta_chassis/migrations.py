@@ -14,7 +14,7 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, MetaData
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from batuta_chassis.settings import SettingsError
 
@@ -27,7 +27,9 @@ def migrate(engine: Engine, script_location: str | Path, revision: str = "head")
     config = Config()
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     try:
-        with engine.begin() as connection:
+        with _connected(engine) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":  # the limit of a call is not that of a large table's change
+                connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except (DatabaseError, CommandError) as error:
@@ -35,6 +37,19 @@ def migrate(engine: Engine, script_location: str | Path, revision: str = "head")
         raise SettingsError(
             f"cannot use the database {engine.url.render_as_string(hide_password=True)} ({cause}). Is it of this "
             "release, whole, and nobody else's? A copy of it can be put back in its place"
+        ) from error
+
+
+def _connected(engine: Engine) -> Connection:
+    """A connection. Raises `SettingsError` when a server does not take one: that says nothing of what it holds."""
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        if engine.dialect.name != "postgresql":
+            raise
+        raise SettingsError(
+            f"cannot reach the database {engine.url.render_as_string(hide_password=True)} "
+            f"({' '.join(str(error.orig).split())}). Does the server run, and are address, user and password right?"
         ) from error
 
 

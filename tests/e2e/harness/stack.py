@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from tests.e2e.harness import processes
 from tests.e2e.harness.person import Person
 from tests.e2e.harness.processes import MARK, Process, poll, python
 from tests.e2e.harness.remote import Remote
+from tools.ports import free_port
 
 PRIVATE = (
     "BATUTA_API",
@@ -195,10 +195,3 @@ def await_server(process: Process, port: int) -> None:
                 return False
 
     poll(f"{process.name} answers on port {port}", 30, answers)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
