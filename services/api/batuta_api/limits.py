@@ -8,12 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.limits import limit
 from batuta_rpc.errors import RateLimited
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(DatabaseTimes):
     """All of them, with their defaults."""
 
     log_bytes_per_attempt: int = limit(8 << 30, "log that one attempt may write, in bytes")

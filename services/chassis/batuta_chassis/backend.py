@@ -25,6 +25,10 @@ class Backend:
     """Whether nothing was stored and the same transaction may go through when it is run again now."""
     patience: float | None = None
     """Seconds after which a caller hears that the system does not answer; None waits, for a file always answers."""
+    close_within: float | None = None
+    """Seconds that the end waits for what is under way, before `cut`."""
+    cut: Callable[[], None] = lambda: None
+    """End all connections as if the system had, also those that threads wait on; there are no new ones after that."""
 
     def dispose(self) -> None:
         """Close all connections."""

@@ -7,6 +7,7 @@ of its own inside one transaction, and commits once. Nobody hears of success bef
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -15,16 +16,21 @@ from sqlalchemy import Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import ArgumentError
 
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.readers import Readers
 from batuta_chassis.settings import SettingsError
 from batuta_chassis.sqlite import open_sqlite, sqlite_url
-from batuta_chassis.writer import Writer
+from batuta_chassis.writer import DOUBT, Writer
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids, SystemIds
 
-__all__ = ["Database", "sqlite_url"]
+__all__ = ["DOUBT", "Database", "sqlite_url"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_CUT_SECONDS = 10.0
+"""For threads whose connections were cut: nothing can keep them but a connection that is being made."""
 
 
 class Database:
@@ -43,6 +49,7 @@ class Database:
         limit: int = 10_000,
         schema: str = "batuta",
         ids: Ids | None = None,
+        times: DatabaseTimes | None = None,
     ) -> None:
         """`url` is `sqlite:///path` or `postgresql://user:password@host/database`; on PostgreSQL all tables stand in
         `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader.
@@ -53,7 +60,7 @@ class Database:
         self.process = ""
         """The id of this process among those that share the database; empty for one that is alone."""
         self.clock = clock
-        self._backend = _open(url, schema)
+        self._backend = _open(url, schema, times or DatabaseTimes())
         self._writer = Writer(self, self._backend, limit, ids or SystemIds())
         self._readers = Readers(self._backend, READERS, limit, clock)
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
@@ -97,13 +104,23 @@ class Database:
             self.metadata.create_all(connection)
 
     async def close(self) -> None:
-        """Finish what waits, then close all connections."""
-        await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
-        await asyncio.get_running_loop().run_in_executor(None, self._readers.close)
+        """Finish what waits, then close all connections; cut them where a server does not answer in time."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _close(self) -> None:
+        self._writer.end()
+        self._readers.end()
+        limit = self._backend.close_within
+        ended = self._writer.join(limit)
+        if not (self._readers.join(limit) and ended):
+            _log.warning("the database does not answer: its connections are cut")
+            self._backend.cut()
+            for each in (self._writer, self._readers):
+                each.join(_CUT_SECONDS)
         self._backend.dispose()
 
 
-def _open(url: str, schema: str) -> Backend:
+def _open(url: str, schema: str, times: DatabaseTimes) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -116,5 +133,5 @@ def _open(url: str, schema: str) -> Backend:
             raise SettingsError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")
         from batuta_chassis.postgres import open_postgres  # here: the driver is an extra
 
-        return open_postgres(parsed, schema)
+        return open_postgres(parsed, schema, times)
     raise SettingsError(f"Batuta stores in SQLite or PostgreSQL; {kind!r} is neither")

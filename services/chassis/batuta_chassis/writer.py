@@ -30,8 +30,9 @@ _BULK_WAITING = 64 * 1024 * 1024
 """Bulk data that may wait."""
 _TRIES = 4
 """Runs of one group, where what went wrong left nothing behind and may not happen again."""
-_CLOSE_SECONDS = 20.0
-"""How long the end of a process waits for a server that does not answer."""
+DOUBT = "database-doubt"
+"""Announced when nobody knows whether a commit went through: what memory has of the rows must be looked at anew, in a
+use case, which runs only when that commit is over. Its item is None."""
 
 
 class _Unknown(Exception):
@@ -80,25 +81,31 @@ class Writer:
                 "the database does not answer now; whether the change was stored is not known. Repeat the call"
             ) from None
 
-    def close(self) -> None:
-        """Finish what waits and end the thread. Blocks, but for ever only on a file."""
+    def end(self) -> None:
+        """Take no more, and end the thread once what waits is done."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
-        self._thread.join(None if self._backend.patience is None else _CLOSE_SECONDS)
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait until the thread has ended, after `end`; False: it has not."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
             group, last = self._take()
             if group:
+                doubt = False
                 try:
                     self._store(group)
                 except BaseException as error:
+                    doubt = isinstance(error, _Unknown)
                     # The transaction itself failed (disk full, server away): nobody's change is known to be durable.
                     _log.error("%d changes could not be stored: %s", len(group), error)
                     for job in group:
                         job.error = job.error or self._told(error)
-                self._settle(group)
+                self._settle(group, doubt)
             if last:
                 self._discard()
                 return
@@ -199,18 +206,20 @@ class Writer:
             except Exception:
                 _log.exception("closing the writing connection failed")
 
-    def _settle(self, group: list[Job]) -> None:
+    def _settle(self, group: list[Job], doubt: bool) -> None:
         """Wake every caller in its loop, with one wake-up of each loop."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         for job in group:
             by_loop.setdefault(job.loop, []).append(job)
         for loop, jobs in by_loop.items():
             try:
-                loop.call_soon_threadsafe(self._settle_in_loop, jobs)
+                loop.call_soon_threadsafe(self._settle_in_loop, jobs, doubt)
             except RuntimeError:
                 _log.warning("%d callers of the database are gone with their event loop", len(jobs))
 
-    def _settle_in_loop(self, jobs: list[Job]) -> None:
+    def _settle_in_loop(self, jobs: list[Job], doubt: bool) -> None:
+        if doubt:
+            self._database.announce(DOUBT, None)
         for job in jobs:
             self._count(-1, -job.bulk)
             job.settle()
