@@ -261,7 +261,8 @@ def _patiently(call: Callable[[], T]) -> T:
             if not passes(error) or process.clock.monotonic() >= until:
                 raise
             process.warn_once(f"waiting for the server: {error}")
-        process.clock.sleep_blocking(backoff.next())
+            wait = backoff.next(error.retry_delay)
+        process.clock.sleep_blocking(wait)
 
 
 def _explain(error: Exception, api: str) -> NoReturn:

@@ -77,12 +77,16 @@ class Acks:
     """How far the server has stored each producer, and whether the courier has finished.
 
     `producers` maps a name to `{"log": end offset}` or `{"scalars": last sequence}`. `done`: everything that was there
-    when the run closed is stored. `error`: the courier gave up, and why.
+    when the run closed is stored. `error`: the courier gave up, and why; `refused_millis`: when it first did (Unix
+    time), however often it is tried again. `dropped` maps producers whose rest the server never takes to the reason;
+    that rest counts as stored.
     """
 
     producers: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
     done: bool = False
     error: str | None = None
+    refused_millis: int = 0
+    dropped: dict[str, str] = field(default_factory=dict[str, str])
 
     def log(self, producer: str) -> int:
         """Bytes of this log that the server has stored."""

@@ -34,13 +34,14 @@ def prune(root: Path, clock: Clock) -> None:
     """Delete spools of local runs that were given up longer ago than they are kept."""
     for spool_dir in layout.producers(root):
         run = _read(spool_dir)
-        if run is None or run.mode != layout.LOCAL or layout.read_acks(spool_dir).error is None:
+        acks = layout.read_acks(spool_dir)
+        if run is None or run.mode != layout.LOCAL or acks.error is None:
             continue
         try:
-            age = clock.unix_millis() / 1000 - (spool_dir / "ack.json").stat().st_mtime
+            since = acks.refused_millis or int((spool_dir / "ack.json").stat().st_mtime * 1000)
         except OSError:
             continue
-        if age > KEEP_SECONDS:
+        if clock.unix_millis() - since > KEEP_SECONDS * 1000:
             shutil.rmtree(spool_dir, ignore_errors=True)
 
 

@@ -87,8 +87,12 @@ class LogWriter:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
-            self._drop(len(rest), error.strerror or str(error))
+            self.lose(len(rest), error)
         self._wakener.wake()
+
+    def lose(self, count: int, error: OSError) -> None:
+        """Count bytes that could not be written: the next ones that can say so before themselves."""
+        self._drop(count, error.strerror or str(error))
 
     def _look(self) -> None:
         was_full, self._full = self._full, not self._room()
@@ -150,7 +154,8 @@ class ProducerSpool:
         """Append to this process's text log."""
         try:
             self._make_folder()
-        except OSError:
+        except OSError as error:
+            self._text.lose(len(data), error)
             return
         self._text.write(data)
 

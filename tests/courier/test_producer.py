@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batuta_courier import layout
+from batuta_courier.ledger import Ledger
 from batuta_courier.leftovers import KEEP_SECONDS, leftovers, prune
 from batuta_courier.process import alive, start_time
 from batuta_courier.producer import ProducerSpool
@@ -64,6 +65,16 @@ def test_a_full_spool_drops_output_and_says_so_where_the_gap_is(spool: Path) -> 
     assert producer.console.dropped > 0
 
 
+def test_text_whose_folder_cannot_be_made_is_counted_and_the_gap_is_noted(spool: Path) -> None:
+    producer = ProducerSpool(spool, SystemClock(), "x")
+    (spool / producer.name).write_bytes(b"in the way")
+    producer.text(b"lost\n")
+    (spool / producer.name).unlink()
+    producer.text(b"kept\n")
+    text = (spool / producer.name / "text.log").read_bytes()
+    assert text == b"\nbatuta: 5 bytes of output are missing here (File exists)\nkept\n"
+
+
 def test_scalars_stop_at_the_limit_of_the_spool(spool: Path) -> None:
     said: list[str] = []
     producer = ProducerSpool(spool, SystemClock(), "x", limit_bytes=2_000_000, notify=said.append)
@@ -118,4 +129,17 @@ def test_a_spool_that_was_refused_is_kept_a_week(tmp_path: Path) -> None:
     prune(tmp_path, FakeClock(now + timedelta(seconds=KEEP_SECONDS - 60)))
     assert (tmp_path / "t.1").exists()
     prune(tmp_path, FakeClock(now + timedelta(seconds=KEEP_SECONDS + 60)))
+    assert not (tmp_path / "t.1").exists()
+
+
+def test_a_refused_spool_that_is_tried_again_and_refused_again_is_kept_no_longer(tmp_path: Path) -> None:
+    layout.create(tmp_path / "t.1", RUN)
+    clock = FakeClock()
+    Ledger(tmp_path / "t.1", clock).finish(done=False, error="stale")
+    clock.advance(KEEP_SECONDS - 60)
+    Ledger(tmp_path / "t.1", clock).finish(done=False, error="stale")
+    prune(tmp_path, clock)
+    assert (tmp_path / "t.1").exists()
+    clock.advance(120)
+    prune(tmp_path, clock)
     assert not (tmp_path / "t.1").exists()
