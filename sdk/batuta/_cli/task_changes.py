@@ -146,20 +146,20 @@ def _one(context: Context, client: Client, verb: Verb, args: argparse.Namespace)
 
     request = _request(context, verb, args, args.tasks[0])
     task: tasks.Task = getattr(client.tasks, f"{verb.name}Task")(request).task
-    context.print(render.as_json(render.as_dict(task)) if args.json else f"Task {task.id} {_now(task)}.")
+    context.print(render.as_json(render.as_dict(task)) if args.json else f"Task {task.id} {_now(verb, task)}.")
     return OK
 
 
-def _now(task: tasks.Task) -> str:
+def _now(verb: Verb, task: tasks.Task) -> str:
     from batuta._cli.tasks import state
 
-    extra = ""
+    if verb.name == "Move":
+        return f"is in project {task.spec.project_name!r}"
+    if verb.name == "Tag":
+        return f"has the tags: {', '.join(task.tags)}" if task.tags else "has no tags"
     if task.HasField("delete_time"):
-        extra = ", deleted"
-    elif task.HasField("archive_time"):
-        extra = ", archived"
-    tags = f", tags: {', '.join(task.tags)}" if task.tags else ""
-    return f"is {state(task)}{extra}, in project {task.spec.project_name!r}{tags}"
+        return "is deleted"
+    return f"is {state(task)}{' and archived' if task.HasField('archive_time') else ''}"
 
 
 def _chosen(context: Context, client: Client, args: argparse.Namespace) -> list[tasks.Task]:

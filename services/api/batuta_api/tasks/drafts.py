@@ -46,6 +46,7 @@ def create(
     )
     definition = parts.on(Definition())
     work.tasks.add(task, definition)
+    work.announce(topics.task(task.id))
     return task, definition
 
 
@@ -94,4 +95,5 @@ def clone(work: Work, caller: Caller, copy: Copy, now: datetime, ids: Ids) -> tu
     )
     definition = work.tasks.definition(original.id)
     work.tasks.add(made, definition)
+    work.announce(topics.task(made.id))
     return made, definition

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ from batuta_chassis.caller import Caller
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import RpcError, to_status
-from batuta_rpc.ids import Ids
+from batuta_rpc.ids import Ids, request_id_of_part
 
 UseCase = Callable[[Work, Caller], Task]
 
@@ -98,7 +97,7 @@ async def each(
         verb = str(change.WhichOneof("change"))
         asked = getattr(change, verb)
         if request.request_id and "request_id" in asked.DESCRIPTOR.fields_by_name and not asked.request_id:
-            asked.request_id = str(uuid.uuid5(uuid.UUID(request.request_id), str(index)))
+            asked.request_id = request_id_of_part(request.request_id, index)
         chains.setdefault(asked.task_id, []).append((index, f"{verb.capitalize()}Task", asked))
     await asyncio.gather(*(_chain(steps, run, results) for steps in chains.values()))
     return results
