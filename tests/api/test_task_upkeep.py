@@ -36,7 +36,7 @@ async def ids(member: Any, **wanted: Any) -> list[str]:
     return [task.id for task in answer.tasks][::-1]
 
 
-async def ended(member: Any, state: int = tasks.TASK_STATE_COMPLETED) -> tasks.Task:
+async def ended(member: Any, state: Any = tasks.TASK_STATE_COMPLETED) -> tasks.Task:
     """A local run that has ended."""
     task = await member.started()
     request = tasks.FinishTaskRequest(task_id=task.id, attempt=1, state=state)
@@ -174,8 +174,8 @@ async def test_tags_are_added_and_taken_away_in_any_state(member: Any) -> None:
     assert tagged.tags == ["b", "c"]
     with pytest.raises(FieldViolation, match="'c' is to be added as well"):
         await member.tasks.TagTask(tasks.TagTaskRequest(task_id=task.id, add=["c"], remove=["c"]))
+    many = [str(number) for number in range(199)]
     with pytest.raises(FieldViolation, match="200 is the most"):
-        many = [str(number) for number in range(199)]
         await member.tasks.TagTask(tasks.TagTaskRequest(task_id=task.id, add=many))
     with pytest.raises(EtagMismatch):
         await member.tasks.TagTask(tasks.TagTaskRequest(task_id=task.id, add=["d"], etag=task.etag))
