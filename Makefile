@@ -22,7 +22,7 @@ proto: dev ## Regenerate protos/gen and the services' validation rules
 	@sh tools/genproto.sh
 
 test: dev ## Run every test that is not marked nightly
-	python -m pytest -q -m "not nightly"
+	python -m pytest -q -n 3 --dist worksteal -m "not nightly"
 
 chaos: dev ## Every fault that is injected into a deployment, the long ones too; prints runs and broken invariants
 	python -m pytest -q -m chaos

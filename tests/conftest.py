@@ -9,12 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.counting import counted
 from tools.postgres import Postgres
 
 # A shell that starts the suite in the background has SIGINT ignored, and children inherit that: those that tests
 # interrupt would never notice.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many seeded runs there were: here, since a process that only hands out tests reads no deeper file."""
+    runs, breaks = counted(report for reports in terminalreporter.stats.values() for report in reports)
+    if runs:
+        terminalreporter.write_sep("=", "chaos")
+        terminalreporter.write_line(f"{runs} seeded runs, {len(breaks)} invariant breaks")
+        for line in breaks:
+            terminalreporter.write_line(f"  {line}")
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,15 @@ class Attempt:
 
     async def _work(self) -> Ending:
         self._folder.make()
-        info = layout.RunInfo(self.ref.task_id, self.ref.attempt, self._shop.api, layout.AGENT)
+        limits = self._shop.limits
+        info = layout.RunInfo(
+            self.ref.task_id,
+            self.ref.attempt,
+            self._shop.api,
+            layout.AGENT,
+            spool_bytes=limits.spool_bytes,
+            all_bytes=limits.all_bytes,
+        )
         layout.create(self._folder.spool, info)
         state = read_state(str(self._folder.path))
         if state is None:
@@ -231,6 +239,8 @@ class Attempt:
             time_limit=limit.seconds + limit.nanos / 1e9,
             stop_at=self._stop_at,
             kill_grace=(grace.seconds + grace.nanos / 1e9) or 30.0,
+            spool_bytes=self._shop.limits.spool_bytes,
+            all_bytes=self._shop.limits.all_bytes,
         )
 
     async def _watch(self, state: State) -> Ending:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import batuta_agent
+import batuta_courier
 import batuta_rpc
 from batuta_agent.shim import processes
 from batuta_agent.shim.cgroup import Group, abandoned
@@ -35,7 +36,9 @@ class ShimFailed(Exception):
 
 
 def _argv() -> list[str]:
-    roots = sorted({str(Path(each.__file__ or "").parent.parent) for each in (batuta_agent, batuta_rpc)})
+    roots = sorted(
+        {str(Path(each.__file__ or "").parent.parent) for each in (batuta_agent, batuta_courier, batuta_rpc)}
+    )
     code = f"import sys; sys.path[:0] = {roots!r}; from batuta_agent.shim.main import main; main()"
     return [sys.executable, "-I", "-S", "-c", code]
 

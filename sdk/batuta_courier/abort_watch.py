@@ -34,12 +34,14 @@ class AbortWatch:
     def run(self) -> None:
         """Watch until `stop`, the task's end, or an error that does not pass."""
         while not self._stop.is_set() and not self.aborted.is_set():
+            asked = None
             try:
                 self._follow()
             except RpcError as error:
                 if not troubles.passes(error):
                     return
-            self._stop.wait(self._backoff.next())
+                asked = error.retry_delay
+            self._stop.wait(self._backoff.next(asked))
 
     def stop(self) -> None:
         """Make `run` return. From any thread."""

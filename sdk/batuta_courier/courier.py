@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from batuta_courier import layout, process, tails
 from batuta_courier.abort_watch import AbortWatch
-from batuta_courier.finish import Unfinished, finish_task, how_it_ended, wait_for_exit
+from batuta_courier.finish import STOPPED, Unfinished, finish_task, how_it_ended, wait_for_exit
 from batuta_courier.ledger import Ledger
 from batuta_courier.log_shipper import LogShipper
 from batuta_courier.scalar_shipper import ScalarShipper
@@ -39,6 +39,10 @@ class Stubs(NamedTuple):
     logs: logs.LogServiceStub
 
 
+class Dropped(Exception):
+    """Everything is settled, and some of it the server has refused for good; the message says what."""
+
+
 class Courier:
     """Ships one spool. `run` returns None when everything is stored, else why it gave up."""
 
@@ -50,23 +54,31 @@ class Courier:
         clock: Clock,
         ids: Ids,
         idle_limit: float = IDLE_LIMIT,
+        *,
+        open_end: bool = False,
     ) -> None:
+        """`open_end`: ship what an agent's run has written so far and leave its spool to whoever closes it."""
         self._spool_dir = spool_dir
         self._run = run
         self._stubs = stubs
         self._clock = clock
         self._ids = ids
         self._idle_limit = idle_limit
+        self._open_end = open_end
         self._ledger = Ledger(spool_dir, clock)
         self._logs = LogShipper(spool_dir, run, stubs.logs, self._ledger, clock, ids)
         self._scalars = ScalarShipper(spool_dir, run, stubs.metrics, self._ledger, clock, ids)
         self._watch = AbortWatch(run, stubs.tasks, clock, ids)
-        self._ledger.on_recovery += [self._logs.hurry, self._scalars.look]
+        self._ledger.on_recovery += [self._logs.hurry, self._scalars.hurry]
         self._ordered_to_stop = threading.Event()
 
     def stop(self, *_: object) -> None:
         """Make `run` return soon with what has been stored until then. Also a signal handler."""
         self._ordered_to_stop.set()
+
+    def silence(self) -> str | None:
+        """Why the server does not answer, as far as known; None when it does."""
+        return self._ledger.silence()
 
     def run(self) -> str | None:
         """Ship until the run has closed and the server has everything. A local spool is then deleted."""
@@ -78,14 +90,14 @@ class Courier:
         trouble: Exception | None = None
         try:
             self._until_the_end()
-        except (Unfinished, RpcError, SpoolDamaged, OSError) as error:
+        except (Unfinished, Dropped, RpcError, SpoolDamaged, OSError) as error:
             trouble = error
         for each in (self._logs, self._scalars, self._watch):
             each.stop()
         for thread in threads:
             thread.join(2.0)
         final = None if trouble is None or isinstance(trouble, Unfinished) else str(trouble)
-        self._ledger.finish(done=trouble is None, error=final)
+        self._ledger.finish(done=trouble is None and not self._open_end, error=final)
         if trouble is None and local:
             shutil.rmtree(self._spool_dir, ignore_errors=True)
         return None if trouble is None else str(trouble)
@@ -101,6 +113,8 @@ class Courier:
         if close.finish:
             with contextlib.suppress(SpoolDamaged):  # the task ends all the same; said below
                 self._until_nearly_stored(ends, deadline)
+            if self._tell_dropped():
+                ends = tails.tails(self._spool_dir)
             finish_task(
                 self._stubs.tasks, self._run, close, ends, self._clock, self._ids, deadline, self._ordered_to_stop
             )
@@ -108,6 +122,17 @@ class Courier:
             raise Unfinished("the server could not be reached; a later courier goes on")
         if isinstance(self._scalars.error, SpoolDamaged):
             raise self._scalars.error  # what cannot be read is not among `ends`
+        untold = self._ledger.take_untold()
+        if untold:
+            raise Dropped("; ".join(untold))  # too late for the console, whose end is declared: the spool says it
+
+    def _tell_dropped(self) -> bool:
+        """Say in the console, while it is open, what the server does not take. Whether there was anything to say."""
+        untold = self._ledger.take_untold()
+        for why in untold:
+            with contextlib.suppress(OSError), open(self._spool_dir / "console.log", "ab", buffering=0) as console:
+                console.write(f"\nbatuta: {why}\n".encode("utf-8", "replace"))
+        return bool(untold)
 
     def _until_closed(self) -> layout.Close:
         """Wait for the end of the run's data. Raises what does not pass, or Unfinished."""
@@ -116,15 +141,18 @@ class Courier:
                 self._raise_trouble()
             if self._run.mode == layout.LOCAL and self._watch.aborted.is_set():
                 self._watch.drive()
+            self._tell_dropped()  # before the look at the end: whoever declares ends finds this within them
             close = layout.read_close(self._spool_dir)
             if close is not None:
                 return close
+            if self._open_end:
+                return layout.Close()
             if self._run.mode == layout.AGENT:
                 self._raise_if_forgotten()
             if self._run.mode == layout.LOCAL and not self._script_lives():
                 # Read again: it may have been written between the two looks.
                 return layout.read_close(self._spool_dir) or layout.Close(finish=True, exiting=True)
-        raise Unfinished("told to stop")
+        raise Unfinished(STOPPED)
 
     def _raise_if_forgotten(self) -> None:
         """An agent that is there starts its couriers again: nobody else's are to stay for ever."""
@@ -146,7 +174,7 @@ class Courier:
         while not self._ledger.stored(ends):
             self._raise_trouble()
             if self._ordered_to_stop.is_set():
-                raise Unfinished("told to stop")
+                raise Unfinished(STOPPED)
             if deadline is not None and self._clock.monotonic() >= deadline:
                 return False
             self._ledger.wait(_LOOK)

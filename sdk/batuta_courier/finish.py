@@ -17,6 +17,8 @@ from batuta_rpc.clock import Clock
 from batuta_rpc.errors import RpcError
 from batuta_rpc.ids import Ids
 
+STOPPED = "told to stop"
+"""How a courier that was stopped puts it."""
 _TEARDOWN = 60.0
 """Seconds for which a script may take its interpreter down before its own word is taken as the end."""
 _STATES = {
@@ -92,8 +94,8 @@ def finish_task(
             raise error
         if deadline is not None and clock.monotonic() >= deadline:
             raise Unfinished(str(error))
-        if stop.wait(error.retry_delay or backoff.next()):
-            raise Unfinished("told to stop")
+        if stop.wait(backoff.next(error.retry_delay)):
+            raise Unfinished(STOPPED)
 
 
 def _call(stub: tasks.TaskServiceStub, request: tasks.FinishTaskRequest) -> RpcError | None:

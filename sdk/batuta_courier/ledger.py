@@ -23,6 +23,9 @@ class Ledger:
         self._lock = threading.Condition()
         self._acks = layout.read_acks(spool_dir)
         self._acks.done, self._acks.error = False, None
+        self._untold: list[str] = []
+        self._heard = False
+        self._trouble = ""
         self._written_at = -_EVERY
         self._dirty = False
         self._down = False
@@ -41,21 +44,44 @@ class Ledger:
         with self._lock:
             return self._acks.scalars(producer)
 
-    def put(self, producer: str, kind: str, end: int) -> None:
-        """Record how far the server has stored a stream; it may have more or less than was believed."""
+    def put(self, producer: str, kind: str, end: int) -> bool:
+        """Record how far the server has stored a stream; it may have more or less than was believed.
+
+        Returns whether that is news.
+        """
         with self._lock:
             entry = self._acks.producers.setdefault(producer, {})
-            if entry.get(kind) == end:
-                return
+            if entry.get(kind, 0) == end:
+                return False
             entry[kind] = end
             self._dirty = True
             self._changed_at = self._clock.monotonic()
             self._lock.notify_all()
             self._write_if_due()
+            return True
+
+    def drop(self, producer: str, why: str) -> None:
+        """The server takes no more of this stream, for good. `why` is a sentence for the user."""
+        with self._lock:
+            self._acks.dropped[producer] = why
+            self._untold.append(why)
+            self._write()
+
+    def dropped(self, producer: str) -> bool:
+        """Whether the server takes no more of this stream."""
+        with self._lock:
+            return producer in self._acks.dropped
+
+    def take_untold(self) -> list[str]:
+        """What was dropped since the last call, in words."""
+        with self._lock:
+            untold, self._untold = self._untold, []
+            return untold
 
     def answered(self) -> None:
         """The server has answered a call."""
         with self._lock:
+            self._heard = True
             if not self._down:
                 return
             self._down = False
@@ -63,10 +89,16 @@ class Ledger:
         for each in self.on_recovery:
             each()
 
-    def failed(self) -> None:
-        """A call has failed in a way that passes."""
+    def failed(self, error: Exception | None) -> None:
+        """A call has failed in a way that passes; None: without saying why."""
         with self._lock:
             self._down = True
+            self._trouble = "" if error is None else str(error)
+
+    def silence(self) -> str | None:
+        """What the last call failed with while the server does not answer, empty if not known; None: it answers."""
+        with self._lock:
+            return None if self._heard and not self._down else self._trouble
 
     def up_since(self) -> float | None:
         """Since when (monotonic seconds) the server has answered; None while it does not."""
@@ -98,6 +130,8 @@ class Ledger:
         """Write the courier's last word: all is stored, or why it never will be; neither when another may go on."""
         with self._lock:
             self._acks.done, self._acks.error = done, error
+            if error is not None and not self._acks.refused_millis:
+                self._acks.refused_millis = self._clock.unix_millis()
             self._write()
 
     def _write_if_due(self) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from batuta_courier import layout, tails, troubles
 from batuta_courier.ledger import Ledger
 from batuta_courier.log_stream import LogStream
+from batuta_courier.retrying import Retry
 from batuta_proto.logs import v1 as logs
-from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import LogQuota, RpcError
+from batuta_rpc.errors import LogQuota, RpcError, TooLarge
 from batuta_rpc.ids import Ids
 
 CHUNK_BYTES = 256 * 1024
@@ -27,15 +27,15 @@ _SOON, _LATER = 0.01, 0.1
 class _Log:
     """One log file and its stream, if open."""
 
-    def __init__(self, path: Path, backoff: Backoff) -> None:
+    def __init__(self, path: Path, retry: Retry) -> None:
         self.path = path
-        self.backoff = backoff
+        self.retry = retry
         self.stream: LogStream | None = None
-        self.retry_at = 0.0
         self.send_at = 0.0
         self.used_at = 0.0
         self.fd = -1
-        self.over_quota = False
+        self.settled = False
+        """The server takes no more of it, for good."""
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -89,7 +89,7 @@ class LogShipper:
         self._poke()
 
     def hurry(self) -> None:
-        """Try at once what waits for its next try: the server is back. From any thread."""
+        """Try what waits for its next try as soon as the server wanted it: it is back. From any thread."""
         self._hurried = True
         self._poke()
 
@@ -110,11 +110,12 @@ class LogShipper:
         if self._hurried:
             self._hurried = False
             for waiting in self._logs.values():
-                waiting.retry_at = 0.0
+                waiting.retry.hurry()
         for producer, path in layout.logs(self._spool_dir):
             log = self._logs.get(producer)
             if log is None:
-                log = self._logs[producer] = _Log(path, Backoff(self._ids))
+                log = self._logs[producer] = _Log(path, Retry(self._clock, self._ids))
+                log.settled = self._ledger.dropped(producer)
             busy = self._attend(producer, log) or busy
         return busy
 
@@ -123,12 +124,12 @@ class LogShipper:
         size = log.path.stat().st_size
         if log.stream is not None:
             self._hear(producer, log, log.stream, now)
-        if log.over_quota:
-            # The server stores nothing after what it has, and says so in the log: all of it counts as settled.
+        if log.settled:
+            # The server stores nothing after what it has, and the log says so: all of it counts as stored.
             self._ledger.put(producer, tails.LOG, size)
             return False
         if log.stream is None:
-            if self._ledger.log(producer) >= size or now < log.retry_at or self.error is not None:
+            if self._ledger.log(producer) >= size or log.retry.seconds() > 0 or self.error is not None:
                 return False
             log.used_at = now
             log.stream = LogStream(
@@ -140,8 +141,8 @@ class LogShipper:
     def _hear(self, producer: str, log: _Log, stream: LogStream, now: float) -> None:
         """Take what the server has said since."""
         if stream.committed is not None:
-            self._ledger.put(producer, tails.LOG, stream.committed)
-            log.backoff.reset()
+            if self._ledger.put(producer, tails.LOG, stream.committed):
+                log.retry.succeeded()  # only now: a stream may open again and again, and never store anything
             if not stream.ended:
                 self._ledger.answered()
         if not stream.ended:
@@ -149,12 +150,15 @@ class LogShipper:
         log.stream = None
         log.close()
         if isinstance(stream.error, LogQuota):
-            log.over_quota = True
+            log.settled = True
+        elif isinstance(stream.error, TooLarge):
+            log.settled = True
+            self._ledger.drop(producer, f"the log of {producer} ends here: {stream.error}")
         elif stream.error is not None and not troubles.passes(stream.error):
             self.error = stream.error
         elif stream.error is not None or stream.committed is None or stream.committed < stream.sent:
-            log.retry_at = now + log.backoff.next()
-            self._ledger.failed()
+            log.retry.failed(stream.error)
+            self._ledger.failed(stream.error)
 
     def _feed(self, log: _Log, stream: LogStream, size: int, now: float) -> bool:
         """Send what fits into the window. True while there is more, or more may follow at once."""

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from batuta_courier import layout, tails, troubles
 from batuta_courier.ledger import Ledger
+from batuta_courier.retrying import Retry
 from batuta_courier.scalars_reader import Batch, ScalarReader, SpoolDamaged
 from batuta_proto.metrics import v1 as metrics
-from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import RpcError, TooLarge
+from batuta_rpc.errors import ResourceExhausted, RpcError, TooLarge
 from batuta_rpc.ids import Ids
 
 BATCH = 32_768
@@ -38,8 +38,8 @@ class ScalarShipper:
         self._run = run
         self._stub = stub
         self._ledger = ledger
-        self._clock = clock
-        self._backoff = Backoff(ids)
+        self._retry = Retry(clock, ids)
+        self._hurried = False
         self._batch = BATCH
         self._readers: dict[str, ScalarReader] = {}
         self._stop = threading.Event()
@@ -66,27 +66,69 @@ class ScalarShipper:
         """Look for new records at once. From any thread."""
         self._look.set()
 
+    def hurry(self) -> None:
+        """Try what waits for its next try as soon as the server wanted it: it is back. From any thread."""
+        self._hurried = True
+        self._look.set()
+
     def _pass(self) -> float:
         """Ship what is there. Returns the seconds until the next look."""
+        if self._hurried:
+            self._hurried = False
+            self._retry.hurry()
+        wait = self._retry.seconds()
+        if wait > 0:
+            return wait
         try:
             for folder in layout.producers(self._spool_dir):
-                self._ship(folder)
+                self._ship_or_drop(folder)
         except RpcError as error:
-            if isinstance(error, TooLarge) and self._batch > _SMALLEST_BATCH:
-                self._batch //= 2
-                return 0.0
             if not troubles.passes(error):
                 raise
-            self._ledger.failed()
-            return error.retry_delay or self._backoff.next()
-        except OSError:  # this machine's trouble (too many open files, a disk that is away) passes too
-            return self._backoff.next()
+            self._ledger.failed(error)
+            return self._retry.failed(error)
+        except OSError as error:  # this machine's trouble (too many open files, a disk that is away) passes too
+            return self._retry.failed(error)
         return _EVERY
 
+    def _ship_or_drop(self, folder: Path) -> None:
+        """Ship one producer's records. What is too large even in small pieces ends its stream, and no other."""
+        while not self._stop.is_set():
+            if self._ledger.dropped(folder.name):
+                self._settle(folder)
+                return
+            try:
+                self._ship(folder)
+                return
+            except ResourceExhausted as error:
+                # Without a reason of its own it is gRPC's word for a message beyond its size, or a proxy's: smaller
+                # ones are worth a try.
+                if not isinstance(error, TooLarge) and type(error) is not ResourceExhausted:
+                    raise
+                if self._batch > _SMALLEST_BATCH:
+                    self._batch //= 2
+                elif isinstance(error, TooLarge):
+                    self._batch = BATCH
+                    after = self._ledger.scalars(folder.name)
+                    self._ledger.drop(
+                        folder.name, f"the scalars of process {folder.name} after the first {after} are lost: {error}"
+                    )
+                else:
+                    raise
+
+    def _settle(self, folder: Path) -> None:
+        """Count what the server does not take as stored, and give its place on the disk back."""
+        reader = self._reader(folder)
+        end = reader.end()
+        if self._ledger.put(folder.name, tails.SCALARS, end):
+            reader.forget(end)
+        reader.close()
+
+    def _reader(self, folder: Path) -> ScalarReader:
+        return self._readers.setdefault(folder.name, ScalarReader(folder))
+
     def _ship(self, folder: Path) -> None:
-        reader = self._readers.get(folder.name)
-        if reader is None:
-            reader = self._readers[folder.name] = ScalarReader(folder)
+        reader = self._reader(folder)
         while not self._stop.is_set():
             after = self._ledger.scalars(folder.name)
             # A courier that was killed may have deleted what it had no time to write down as stored.
@@ -96,7 +138,7 @@ class ScalarShipper:
                 reader.close()  # a run may have forked thousands of processes: their files are not kept open
                 return
             answer = self._stub.AppendScalars(request(self._run, folder.name, batch))
-            self._backoff.reset()
+            self._retry.succeeded()
             self._ledger.answered()
             stored = answer.committed_sequence
             if stored < start:

@@ -13,7 +13,9 @@ from pathlib import Path
 from batuta_courier import layout, process, tails
 from batuta_courier.connect import NoWay, open_channel
 from batuta_courier.courier import Courier, Stubs
+from batuta_courier.finish import STOPPED
 from batuta_courier.lock import Locked, hold
+from batuta_courier.room import size_bytes
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.tasks import v1 as tasks
@@ -64,12 +66,12 @@ def _look(folder: Path) -> Held:
         else:
             points += max(0, tail.end - acks.scalars(tail.producer))
     state, why = _state(folder, run, acks, log_bytes + points)
-    return Held(folder, run, state, why, layout.size_bytes(folder), log_bytes, points)
+    return Held(folder, run, state, why, size_bytes(folder), log_bytes, points)
 
 
 def _state(folder: Path, run: layout.RunInfo, acks: layout.Acks, unsent: int) -> tuple[str, str]:
     if run.mode == layout.OFFLINE:
-        return OFFLINE, "made without a server, so no task of a server belongs to it"
+        return OFFLINE, "it cannot be sent: made without a server, no task belongs to it. Read it there or delete it"
     if run.mode == layout.LOCAL and process.alive(run.script_pid, run.script_start_time):
         return BUSY, "its script runs"
     try:
@@ -93,20 +95,32 @@ def ship(spool: Held, env: Mapping[str, str], clock: Clock, ids: Ids, seconds: f
                 stubs = Stubs(
                     tasks.TaskServiceStub(channel), metrics.MetricServiceStub(channel), logs.LogServiceStub(channel)
                 )
-                courier = Courier(spool.path, spool.run, stubs, clock, ids)
-                timer = threading.Timer(seconds, courier.stop)
-                timer.daemon = True
-                timer.start()
-                try:
-                    return courier.run()
-                finally:
-                    timer.cancel()
+                open_end = spool.run.mode == layout.AGENT and layout.read_close(spool.path) is None
+                courier = Courier(spool.path, spool.run, stubs, clock, ids, open_end=open_end)
+                return _run(courier, spool.run.api, seconds)
             finally:
                 channel.close()
     except Locked:
         return "a courier has just taken it up"
     except (NoWay, OSError) as trouble:
         return str(trouble)
+
+
+def _run(courier: Courier, api: str, seconds: float) -> str | None:
+    timer = threading.Timer(seconds, courier.stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        trouble = courier.run()
+    finally:
+        timer.cancel()
+    if trouble != STOPPED:
+        return trouble
+    silence = courier.silence()
+    if silence is None:
+        return f"not all of it was sent within {seconds:g} s; go on with `batuta sync --timeout` and a longer time"
+    why = f" ({silence})" if silence else ""
+    return f"{api} does not answer{why}; nothing is lost: run `batuta sync` again when it does"
 
 
 def delete(spool: Held) -> bool:

@@ -1,7 +1,7 @@
 """A small API of ours for tests: a real gRPC server on a loopback port, everything in memory.
 
-It keeps the rules that courier and SDK rely on: states, attempts and tails, sequences, offsets. Faults are switched on
-by name: `stop` and `start` again on the same port, `lose_answers`.
+It keeps the rules that courier and SDK rely on: states, attempts and tails, sequences, offsets. Faults: `stop` and
+`start` again on the same port, `answers_to_lose`, and `on_step`, which sees every call before and after it acts.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ from batuta_rpc.error_status import DETAILS_KEY
 from batuta_rpc.errors import OtherTask, RpcError, StaleAttempt, TaskNotFound, to_status
 
 ACCESS_KEY, SECRET_KEY = "AK", "SK"
+ASKED, STORED = "asked", "stored"
+"""The two moments of a call: nothing has been done yet; everything has, and the answer is not given yet."""
 Point = tuple[str, str, int, int, float]
 """(metric, variant, iteration, Unix ms, value)"""
 
@@ -53,6 +55,8 @@ class FakeState:
         self.calls: list[str] = []
         self.answers_to_lose = 0
         self.log_quota: int | None = None
+        self.on_step: Callable[[str, str, str], None] = lambda call, moment, producer: None
+        """Called with a call's name, ASKED or STORED, and its producer, if any. What it raises is the call's answer."""
         self.tokens: dict[str, tuple[str, int]] = {}
 
     def task(self, task_id: str) -> tasks.Task:

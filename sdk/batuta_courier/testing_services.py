@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import grpc
 
-from batuta_courier.testing import ACCESS_KEY, LOG, SCALARS, SECRET_KEY, FakeState, refuse
+from batuta_courier.testing import ACCESS_KEY, ASKED, LOG, SCALARS, SECRET_KEY, STORED, FakeState, refuse
 from batuta_courier.testing_tasks import FakeTasks
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
@@ -36,7 +36,10 @@ def answered(method: F) -> F:
         try:
             with state.changed:
                 state.calls.append(method.__name__)
+                producer = getattr(request, "producer", "")
+                state.on_step(method.__name__, ASKED, producer)
                 answer = method(self, request, context)
+                state.on_step(method.__name__, STORED, producer)
                 state.changed.notify_all()
                 if state.answers_to_lose > 0:
                     state.answers_to_lose -= 1
@@ -107,8 +110,10 @@ class FakeLogs(logs.LogServiceServicer):
                 task_id, attempt, producer = request.task_id, request.attempt, request.producer
             try:
                 with self.state.changed:
+                    self.state.changed.notify_all()  # heard when the lock is let go, whatever the answer is
+                    self.state.on_step("AppendLog", ASKED, producer)
                     committed = self._append(task_id, attempt, producer, request)
-                    self.state.changed.notify_all()
+                    self.state.on_step("AppendLog", STORED, producer)
             except RpcError as error:
                 refuse(context, error)
             yield logs.AppendLogResponse(committed_offset=committed)

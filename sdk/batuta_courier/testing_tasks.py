@@ -26,12 +26,14 @@ class FakeTasks(tasks.TaskServiceServicer):
         self._ids = SystemIds()
 
     def _do(self, name: str, context: grpc.ServicerContext, change: Callable[[], T]) -> T:
-        from batuta_courier.testing import refuse
+        from batuta_courier.testing import ASKED, STORED, refuse
 
         try:
             with self.state.changed:
                 self.state.calls.append(name)
+                self.state.on_step(name, ASKED, "")
                 answer = change()
+                self.state.on_step(name, STORED, "")
                 self.state.changed.notify_all()
                 return answer
         except RpcError as error:

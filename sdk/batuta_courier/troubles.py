@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from batuta_rpc.errors import LogGap, RpcError, TokenExpired
+from batuta_rpc.errors import LogGap, RpcError, TokenExpired, TooLarge
 
 _PASSING = frozenset(
     {
@@ -21,4 +21,6 @@ _PASSING = frozenset(
 
 def passes(error: RpcError) -> bool:
     """Whether trying again later can help. A gap and an expired token are mended by opening the stream again."""
+    if isinstance(error, TooLarge):  # RESOURCE_EXHAUSTED too, but what is too large does not shrink by waiting
+        return False
     return error.code in _PASSING or isinstance(error, (LogGap, TokenExpired))

@@ -340,6 +340,31 @@ async def test_user_code_holds_the_attempts_token_and_never_the_agents_key(
     ]
 
 
+async def test_the_agents_environment_bounds_what_a_run_may_leave_on_its_disk(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    broker.tasks["task"] = script_task(
+        "import json, os\n"
+        "run = json.load(open(os.environ['BATUTA_SPOOL_DIR'] + '/run.json'))\n"
+        "print('limits', run['spool_bytes'], run['all_bytes'])\n"
+        "for _ in range(6_000): print('x' * 999)\n"
+    )
+    await agent.start(settings={"BATUTA_SPOOL_BYTES": "2000000", "BATUTA_SPOOL_LIMIT_BYTES": "9000000"})
+    session = await broker.welcomed()
+    session.send(assignment=assignment())
+    await session.take_report(Phase.SUCCEEDED)
+    console = broker.console("task", 1)
+    assert "limits 2000000 9000000\n" in console
+    assert "bytes of output are missing here" in console
+    assert len(console) < 4_000_000
+
+
+async def test_a_limit_that_is_no_number_is_one_error(broker: ScriptedBroker, agent: AgentProcess) -> None:
+    await agent.start(settings={"BATUTA_SPOOL_LIMIT_BYTES": "lots"})
+    assert await agent.wait() == 1
+    assert "BATUTA_SPOOL_LIMIT_BYTES is 'lots': give a whole number of bytes" in agent.messages
+
+
 async def test_a_package_that_does_not_exist_is_named_in_one_clear_message(
     broker: ScriptedBroker, agent: AgentProcess
 ) -> None:

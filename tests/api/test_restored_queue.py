@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+from google.rpc import error_details_pb2, status_pb2
+
 from batuta_api.__main__ import build as build_api
 from batuta_chassis.testing import Running, running
 from batuta_proto.queues import v1 as queues
@@ -54,10 +56,14 @@ class Deployment:
         for file in self._folder.glob(f"{name}.queue.db*"):
             shutil.copy(file, self._folder / "queue" / file.name.removeprefix(f"{name}."))
 
-    async def agent(self, name: str) -> FakeAgent:
-        """An agent that serves the default queue."""
+    def begin_log_anew(self) -> None:
+        """Have the next start take its database for a restored one; it must be stopped."""
+        (self._folder / "queue" / "queue.log-place").unlink()
+
+    async def agent(self, name: str, queue_name: str = "default") -> FakeAgent:
+        """An agent that serves a queue."""
         assert self.queue is not None
-        found = await self.member.queues.GetQueue(queues.GetQueueRequest(display_name="default"))
+        found = await self.member.queues.GetQueue(queues.GetQueueRequest(display_name=queue_name))
         agent = FakeAgent(self.queue.channel("agent", subject=f"agent:{name}"), [found.queue.id], name)
         await agent.connect()
         await agent.beat()
@@ -120,6 +126,41 @@ async def test_a_task_queued_after_the_copy_is_submitted_again_and_an_ended_one_
         assert await agent.nothing("assignment")
         assert [(await member.get(each.id)).status for each in (ended, after)] == before
         agent.cut()
+
+
+async def test_an_entry_that_an_operator_let_go_keeps_its_place_when_the_log_begins_anew(
+    tmp_path: Path, make_stubs: Any
+) -> None:
+    async with deployed(tmp_path, make_stubs) as both:
+        member = both.member
+        first, entry = await member.queued(retry=types.RetryPolicy(lease_policy=types.LEASE_POLICY_FAST))
+        await _held(both, first.id)
+        second, _ = await member.queued()
+        await member.queues.CreateQueue(queues.CreateQueueRequest(display_name="aside"))
+        await member.queues.ReleaseEntry(queues.ReleaseEntryRequest(entry_id=entry))
+        await member.until(first.id, lambda task: not task.status.reason)
+        await both.stop_queue()
+        both.begin_log_anew()
+        await both.start_queue()
+        aside = await member.draft()
+        await member.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=aside.id, queue_name="aside"))
+        await run(await both.agent("a3", "aside"), member, aside.id, 1)  # the API follows the new log by now
+        agent = await both.agent("a4")
+        await run(agent, member, first.id, 3)
+        await run(agent, member, second.id, 1)
+
+
+async def _held(both: Deployment, task_id: str) -> None:
+    """Have two agents lose the shim of a task, so that it is held."""
+    reason = status_pb2.Status(code=2, message="its shim is gone")
+    reason.details.add().Pack(error_details_pb2.ErrorInfo(reason="SHIM_LOST", domain="batuta"))
+    for name in ("a1", "a2"):
+        agent = await both.agent(name)
+        assignment = await agent.next("assignment")
+        await agent.accept(assignment)
+        await agent.report(assignment.ref, types.ATTEMPT_PHASE_FAILED, reason=reason)
+        agent.cut()
+    await both.member.until(task_id, lambda task: task.status.reason == "HELD")
 
 
 async def _known_again(both: Deployment, task_id: str) -> None:

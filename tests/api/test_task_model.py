@@ -260,6 +260,18 @@ def test_a_held_entry_shows_why() -> None:
     assert (released.state, released.reason, released.message) == (TaskState.QUEUED, "", "")
 
 
+def test_a_release_that_a_snapshot_tells_of_with_the_last_attempt_is_one_all_the_same() -> None:
+    held = after(queued(), RUNNING, happened(EntryState.HELD, Phase.LOST, message="two agents died of it"))
+    released = after(held, happened(EntryState.WAITING, Phase.LOST))
+    assert (released.status.reason, released.status.message) == ("", "")
+    assert after(released, happened(EntryState.WAITING, Phase.LOST)) is released
+
+
+def test_why_a_task_waits_again_is_not_lost_when_a_snapshot_tells_less_of_it() -> None:
+    waiting = after(queued(), RUNNING, happened(EntryState.WAITING, Phase.FAILED, exit_code=3))
+    assert after(waiting, happened(EntryState.WAITING, Phase.FAILED)) is waiting
+
+
 def test_an_abort_of_a_held_task_is_not_taken_back_by_its_hold() -> None:
     stopping = lifecycle.abort(after(queued(), RUNNING), "enough", LATER)
     held = after(stopping, happened(EntryState.HELD, Phase.LOST, message="two agents died of it")).status

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.counting import TALLY, Tally
+from tests.chaos.counting import Tally
 from tests.chaos.deployment import Deployment
 from tests.chaos.world import World
 from tests.e2e.conftest import home
@@ -24,19 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.chaos)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many runs there were."""
-    if TALLY.runs:
-        terminalreporter.write_sep("=", "chaos")
-        terminalreporter.write_line(f"{TALLY.runs} seeded runs, {len(TALLY.breaks)} invariant breaks")
-        for line in TALLY.breaks:
-            terminalreporter.write_line(f"  {line}")
-
-
 @pytest.fixture
-def tally() -> Tally:
+def tally(request: pytest.FixtureRequest) -> Tally:
     """Counts and judges runs."""
-    return TALLY
+    return Tally(request.node)
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ def install(wish: str) -> None:
     """Put the crash between use cases and their database."""
     crash = Crash(wish)
 
-    async def write(self: Any, fn: Callable[[Any], Any], *, bulk: int = 0) -> Any:
-        return await self._database.write(crash.around(fn, self._make_store), bulk=bulk)
+    async def write(self: Any, fn: Callable[[Any], Any], *, bulk: int = 0, late: bool = False) -> Any:
+        return await self._database.write(crash.around(fn, self._make_store), bulk=bulk, late=late)
 
     SqlTransactor.write = write  # type: ignore[method-assign]
 

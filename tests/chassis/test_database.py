@@ -182,6 +182,21 @@ async def test_bulk_data_is_passed_by_what_is_not_and_goes_a_little_at_a_time(da
     assert order == ["state 0", "state 1", "state 2", *(f"bulk {n}" for n in range(5))]
 
 
+async def test_late_data_is_passed_by_other_bulk_data_and_stands_still_for_none(database: Database) -> None:
+    gate, order = hold(database), list[str]()
+
+    def note(name: str) -> Callable[[Connection], None]:
+        return lambda _connection: order.append(name)
+
+    late = [asyncio.create_task(database.write(note(f"late {n}"), bulk=1 << 20, late=True)) for n in range(3)]
+    bulk = [asyncio.create_task(database.write(note(f"bulk {n}"), bulk=512 << 10)) for n in range(4)]
+    state = asyncio.create_task(database.write(note("state")))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*late, *bulk, state)
+    assert order == ["state", "bulk 0", "bulk 1", "late 0", "bulk 2", "bulk 3", "late 1", "late 2"]
+
+
 async def test_bulk_data_goes_on_beside_changes_that_never_pause(database: Database) -> None:
     gate, stored = hold(database), asyncio.Event()
 

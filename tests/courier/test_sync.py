@@ -72,6 +72,8 @@ def test_a_server_that_is_away_costs_the_time_that_was_given_and_nothing_else(
     code, found, _ = sync(environment, "--timeout", "1s")
     assert code == 1
     assert [each["state"] for each in found] == ["waiting"]
+    assert found[0]["why"].startswith("http://127.0.0.1:9 does not answer")
+    assert found[0]["why"].endswith("nothing is lost: run `batuta sync` again when it does")
     assert folder.exists()
 
 
@@ -93,6 +95,7 @@ def test_what_is_being_sent_or_was_made_offline_is_left_alone(
     with hold(busy / "courier.lock"):
         code, found, _ = sync(environment)
     assert (code, [each["state"] for each in found]) == (0, ["busy", "offline"])
+    assert "it cannot be sent: made without a server" in found[1]["why"]
 
 
 @pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False)])
@@ -137,6 +140,19 @@ def test_what_an_agent_keeps_is_sent_with_a_persons_login(
     code, found, said = sync(environment, "--agent-data", str(tmp_path / "agent"))
     assert (code, [each["state"] for each in found]) == (0, ["whole"]), said
     assert api.state.log("t") == b"late\n"
+
+
+def test_what_an_agent_has_not_ended_is_sent_as_far_as_it_goes_and_stays_open(
+    api: FakeApi, home: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    api.state.add_task("t", local=False)
+    spool = tmp_path / "agent" / "attempts" / "t.1" / "spool"
+    layout.create(spool, layout.RunInfo("t", 1, api.address, layout.AGENT))
+    (spool / "console.log").write_bytes(b"so far\n")
+    code, found, said = sync(environment, "--agent-data", str(tmp_path / "agent"), "--timeout", "1h")
+    assert (code, [each["state"] for each in found]) == (0, ["whole"]), said
+    assert api.state.log("t") == b"so far\n"
+    assert not layout.read_acks(spool).done
 
 
 def test_a_folder_that_is_no_agents_is_named(home: Path, environment: dict[str, str], tmp_path: Path) -> None:

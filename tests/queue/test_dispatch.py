@@ -156,9 +156,9 @@ async def test_a_board_keeps_a_mark_that_came_while_somebody_looked() -> None:
     board.mark("q")
     marks = board.marks("q")
     board.mark("q")
-    board.clear("q", marks)
+    board.clear("q", marks, 0)
     assert board.may_wait("q")
-    board.clear("q", board.marks("q"))
+    board.clear("q", board.marks("q"), 0)
     assert not board.may_wait("q")
 
 
@@ -181,6 +181,20 @@ async def test_a_queue_whose_time_comes_later_wakes_nobody_before() -> None:
     assert board.reserve_all(10) == []
     board.due(500)
     assert [count for _, count in board.reserve_all(10)] == [1]
+
+
+async def test_what_had_come_due_waits_again_when_the_clock_was_put_back_before_somebody_looked() -> None:
+    board = Board()
+    board.refresh(session())
+    board.mark_at("default", 500)
+    board.due(500)
+    board.clear("default", board.marks("default"), 499)
+    assert not board.may_wait("default")
+    board.due(500)
+    assert board.may_wait("default")
+    board.clear("default", board.marks("default"), 500)
+    board.due(10_000)
+    assert not board.may_wait("default")
 
 
 async def test_a_broker_starts_on_any_store(tmp_path: Path) -> None:

@@ -86,6 +86,14 @@ async def test_a_held_entry_is_counted_said_why_and_let_go_by_hand(house: Any) -
     assert (await status_of(house)).held_count == 0
 
 
+async def test_the_newest_event_of_an_entry_that_was_let_go_still_names_its_last_attempt(house: Any) -> None:
+    await held_entry(house)
+    await house.stub.ReleaseEntry(queues.ReleaseEntryRequest(entry_id="e1"))
+    (event,) = (await house.stub.BatchGetEntries(queues.BatchGetEntriesRequest(entry_ids=["e1"]))).events
+    assert (event.entry_state, event.attempt, event.phase) == (queues.ENTRY_STATE_WAITING, 2, types.ATTEMPT_PHASE_LOST)
+    assert event.agent_id == "agent-2"
+
+
 async def test_what_is_not_held_stays_as_it_is_when_released(house: Any) -> None:
     await house.submit("e1")
     for _ in range(2):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batuta_rpc.backoff import Backoff, BackoffExhausted
+from batuta_rpc.backoff import LONGEST_ASKED, Backoff, BackoffExhausted
 from batuta_rpc.testing import SeededIds
 
 
@@ -23,6 +23,16 @@ def test_try_number_n_falls_into_window_number_n(seed: int) -> None:
 def test_two_clients_that_fail_together_do_not_come_back_together() -> None:
     waits = {round(Backoff(SeededIds(seed)).next(), 6) for seed in range(50)}
     assert len(waits) > 45
+
+
+def test_a_server_that_names_a_time_is_not_asked_before_it_and_not_by_all_at_once() -> None:
+    waits = {round(Backoff(SeededIds(seed)).next(asked=5.0), 6) for seed in range(50)}
+    assert all(5.0 <= wait <= 5.1 for wait in waits)
+    assert len(waits) > 45
+
+
+def test_a_server_that_asks_for_a_year_is_asked_again_in_minutes() -> None:
+    assert Backoff(SeededIds()).next(asked=365 * 86_400.0) <= LONGEST_ASKED + 0.1
 
 
 def test_a_success_puts_the_windows_back_to_the_first() -> None:

@@ -35,6 +35,7 @@ from batuta_agent.shim.state import (
     replace,
 )
 from batuta_agent.shim.stopping import Stopping
+from batuta_courier.room import Limits
 from batuta_rpc.clock import Clock, SystemClock
 
 _CHUNK = 1 << 20
@@ -77,7 +78,7 @@ class Shim:
             self._group.remove()
             _say(agent, self._state._replace(message="another shim has this attempt"))
             return
-        console = Console(self._order.spool, self._order.console_limit)
+        console = Console(self._order.spool, Limits(self._order.spool_bytes, self._order.all_bytes), self._clock)
         if 0 < self._stop_at <= self._clock.boottime():  # we slept, or were stopped, since the order was written
             self._launcher.close()
             self._state = self._state._replace(cause=LEASE_LOST)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from batuta_rpc.ids import Ids
 
+LONGEST_ASKED = 300.0
+"""Seconds: a server that asks for more is asked again after so many."""
+
 
 class BackoffExhausted(Exception):
     """All tries that were allowed have been used."""
@@ -33,8 +36,12 @@ class Backoff:
         """How many waits were handed out since the start or the last `reset`."""
         return self._tries
 
-    def next(self) -> float:
-        """Seconds to wait before the next try. Raises `BackoffExhausted` after `limit` of them."""
+    def next(self, asked: float | None = None) -> float:
+        """Seconds to wait before the next try. Raises `BackoffExhausted` after `limit` of them.
+
+        `asked`: what the server's RetryInfo said, if it said anything. The try is never earlier, and its jitter comes
+        on top: all whom a server sent away at once would otherwise come back at once.
+        """
         if self._limit is not None and self._tries >= self._limit:
             raise BackoffExhausted(f"gave up after {self._tries} tries")
         # min() on the exponent first: a server that is away for days must not raise 2.0 to a huge power.
@@ -43,7 +50,7 @@ class Backoff:
         wait = self._rest + point
         self._rest = window - point
         self._tries += 1
-        return wait
+        return wait + min(asked or 0.0, LONGEST_ASKED)
 
     def reset(self) -> None:
         """Begin again at the first window: the last try was a success that lived."""

@@ -46,13 +46,13 @@ class Calls:
             method, lambda work: once(work.requests, caller.subject, name, request, lambda: use_case(work, caller))
         )
 
-    async def guarded(self, method: str, use_case: Callable[[Work], T], bulk: int = 0) -> T:
+    async def guarded(self, method: str, use_case: Callable[[Work], T], bulk: int = 0, *, late: bool = False) -> T:
         """Run a writing use case; a write for a stale attempt or another task is audited, and refused.
 
-        `bulk`: about how many bytes it stores, for data that all else goes before.
+        `bulk` and `late` are those of `Database.write`.
         """
         try:
-            return await self._works.write(use_case, bulk=bulk)
+            return await self._works.write(use_case, bulk=bulk, late=late)
         except (StaleAttempt, OtherTask) as error:
             await self._audit(method, error)
             raise

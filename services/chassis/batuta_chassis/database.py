@@ -63,17 +63,18 @@ class Database:
         """The writing engine, for migrations before the service starts."""
         return self._backend.write_engine
 
-    async def write(self, use_case: Callable[[Connection], T], *, bulk: int = 0) -> T:
+    async def write(self, use_case: Callable[[Connection], T], *, bulk: int = 0, late: bool = False) -> T:
         """Run `use_case` in the writer and return its result once it is durable.
 
-        `bulk`: about how many bytes it stores, for logs and other data that may wait; all else goes before it.
+        `bulk`: about how many bytes it stores, for data that may wait; what is not bulk goes before it. `late`: other
+        bulk data goes before it too.
 
         If it raises, only its own changes are undone and the error is raised here. Raises `RateLimited` when too many
         use cases wait already, and `StorageFailed` when the disk is full or fails, or the server is away. Cancelling
         the caller does not undo a use case that has begun. On PostgreSQL `use_case` may run more than once: a run whose
         connection broke before its commit has left nothing behind.
         """
-        return await self._writer.run(use_case, bulk)
+        return await self._writer.run(use_case, bulk, late)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on one snapshot of what is committed, and return its result. It cannot write."""

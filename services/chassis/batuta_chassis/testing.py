@@ -37,7 +37,7 @@ class MemoryTransactor(Generic[S]):
         """The store as it is now."""
         return self._store
 
-    async def write(self, fn: Callable[[S], T], *, bulk: int = 0) -> T:
+    async def write(self, fn: Callable[[S], T], *, bulk: int = 0, late: bool = False) -> T:
         """Run `fn`; if it raises, the store is as it was before."""
         before = copy.deepcopy(self._store)
         try:

@@ -33,8 +33,8 @@ class Transactor(Protocol[S_co]):
 class BulkTransactor(Transactor[S_co], Protocol[S_co]):
     """Runs use cases that store much as well."""
 
-    async def write(self, fn: Callable[[S_co], T], *, bulk: int = 0) -> T:
-        """See `Transactor.write`. `bulk`: about how many bytes it stores, for data that may wait behind all else."""
+    async def write(self, fn: Callable[[S_co], T], *, bulk: int = 0, late: bool = False) -> T:
+        """See `Transactor.write`; `bulk` and `late` are those of `Database.write`."""
         ...
 
 
@@ -45,9 +45,9 @@ class SqlTransactor(Generic[S]):
         self._database = database
         self._make_store = make_store
 
-    async def write(self, fn: Callable[[S], T], *, bulk: int = 0) -> T:
+    async def write(self, fn: Callable[[S], T], *, bulk: int = 0, late: bool = False) -> T:
         """Run `fn` in a transaction of its own and return its result once it is durable; undone if it raises."""
-        return await self._database.write(lambda connection: fn(self._make_store(connection)), bulk=bulk)
+        return await self._database.write(lambda connection: fn(self._make_store(connection)), bulk=bulk, late=late)
 
     async def read(self, fn: Callable[[S], T]) -> T:
         """Run `fn` on one snapshot. It must not change anything."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batuta_chassis.backend import Backend
+from batuta_chassis.lanes import Job, Lanes
 from batuta_chassis.unit import Unit, enter
 from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import within
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_GROUP = 256
-"""Use cases in one commit at most: what waits behind them should not wait long."""
-_BULK_BYTES = 1024 * 1024
-"""Bulk data in one commit, more or less: what comes meanwhile should not wait long."""
-_LEAN = 8
-"""Of so many commits with anything else in them, one takes bulk data along."""
 _BULK_WAITING = 64 * 1024 * 1024
 """Bulk data that may wait."""
 _TRIES = 4
@@ -44,52 +38,8 @@ class _Unknown(Exception):
     """The connection broke while the commit was under way: nobody here knows whether it went through."""
 
 
-class _Job:
-    """One use case on its way through the writer."""
-
-    __slots__ = ("bulk", "error", "future", "loop", "result", "unit", "use_case")
-
-    def __init__(
-        self,
-        use_case: Callable[[Connection], Any],
-        loop: asyncio.AbstractEventLoop,
-        future: asyncio.Future[Any],
-        bulk: int,
-    ) -> None:
-        self.bulk = bulk
-        self.use_case = use_case
-        self.loop = loop
-        self.future = future
-        self.unit: Unit | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def forget(self) -> None:
-        """Be as before the run, which left nothing behind."""
-        self.unit = self.result = self.error = None
-
-    def settle(self) -> None:
-        """Run the hooks and wake the caller. Runs in the caller's event loop."""
-        if self.error is None and self.unit is not None:
-            for hook in self.unit.hooks:
-                try:
-                    hook()
-                except Exception:
-                    _log.exception("a hook that runs after commit failed")
-        if self.future.done():
-            return  # the caller was cancelled while it waited
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
-
-
 class Writer:
-    """Runs use cases one after the other, and commits those that waited together together.
-
-    There are two lanes. Bulk data goes only as fast as the disk takes it, so what is not bulk passes it, and shares its
-    commits with it only now and then, so that bulk data never stands still.
-    """
+    """Runs use cases one after the other, and commits those that waited together together; see `Lanes` for which."""
 
     def __init__(self, database: Database, backend: Backend, limit: int, ids: Ids) -> None:
         self._database = database
@@ -99,16 +49,14 @@ class Writer:
         self._connection: Connection | None = None
         self._waiting = 0
         self._bulk_waiting = 0
-        self._urgent: deque[_Job] = deque()
-        self._bulk: deque[_Job] = deque()
+        self._lanes = Lanes()
         self._ending = False
-        self._lean = 0
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="batuta-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, use_case: Callable[[Connection], T], bulk: int = 0) -> T:
+    async def run(self, use_case: Callable[[Connection], T], bulk: int = 0, late: bool = False) -> T:
         """See `Database.write`."""
         if self._closed:
             raise ShuttingDown("the database is closed: this process is going down")
@@ -122,7 +70,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._count(1, bulk)
-        self._jobs.put(_Job(use_case, loop, future, bulk))
+        self._jobs.put(Job(use_case, loop, future, bulk, late))
         if self._backend.patience is None:
             return await future
         try:
@@ -155,7 +103,7 @@ class Writer:
                 self._discard()
                 return
 
-    def _store(self, group: list[_Job]) -> None:
+    def _store(self, group: list[Job]) -> None:
         """Commit a group; run it again, a few times, where the run before left nothing behind."""
         backoff = Backoff(self._ids, first=0.02, cap=1.0)
         while True:
@@ -170,30 +118,24 @@ class Writer:
                     job.forget()
                 self._database.clock.sleep_blocking(backoff.next())
 
-    def _take(self) -> tuple[list[_Job], bool]:
+    def _take(self) -> tuple[list[Job], bool]:
         """Wait for a job; then those that wait beside it. True when the writer is to end after them."""
-        if not self._urgent and not self._bulk and not self._ending:
+        if not self._lanes and not self._ending:
             self._sort(self._jobs.get())
         while True:
             try:
                 self._sort(self._jobs.get_nowait())
             except Empty:
                 break
-        group = [self._urgent.popleft() for _ in range(min(_GROUP, len(self._urgent)))]
-        self._lean = (self._lean + 1) % _LEAN if group else 0
-        room, weight = 0 if self._lean else _BULK_BYTES, 0
-        while self._bulk and weight < room and len(group) < 2 * _GROUP:
-            group.append(self._bulk.popleft())
-            weight += group[-1].bulk
-        return group, self._ending and not self._urgent and not self._bulk
+        return self._lanes.take(), self._ending and not self._lanes
 
-    def _sort(self, job: _Job | None) -> None:
+    def _sort(self, job: Job | None) -> None:
         if job is None:
             self._ending = True
         else:
-            (self._bulk if job.bulk else self._urgent).append(job)
+            self._lanes.put(job)
 
-    def _commit(self, connection: Connection, group: list[_Job]) -> None:
+    def _commit(self, connection: Connection, group: list[Job]) -> None:
         transaction = connection.begin()
         try:
             if len(group) == 1:
@@ -220,7 +162,7 @@ class Writer:
                 raise _Unknown(str(error)) from error
             raise
 
-    def _run(self, connection: Connection, job: _Job) -> None:
+    def _run(self, connection: Connection, job: Job) -> None:
         """Run one use case. Raises what ends the whole transaction."""
         job.unit = Unit(self._database)
         enter(connection, job.unit)
@@ -257,9 +199,9 @@ class Writer:
             except Exception:
                 _log.exception("closing the writing connection failed")
 
-    def _settle(self, group: list[_Job]) -> None:
+    def _settle(self, group: list[Job]) -> None:
         """Wake every caller in its loop, with one wake-up of each loop."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         for job in group:
             by_loop.setdefault(job.loop, []).append(job)
         for loop, jobs in by_loop.items():
@@ -268,7 +210,7 @@ class Writer:
             except RuntimeError:
                 _log.warning("%d callers of the database are gone with their event loop", len(jobs))
 
-    def _settle_in_loop(self, jobs: list[_Job]) -> None:
+    def _settle_in_loop(self, jobs: list[Job]) -> None:
         for job in jobs:
             self._count(-1, -job.bulk)
             job.settle()

@@ -66,5 +66,5 @@ class Aftermath:
         if entry.not_before_millis > self._clock.unix_millis():
             self._board.mark_at(entry.queue_id, entry.not_before_millis)
         else:
-            self._board.mark(entry.queue_id)
+            self._board.mark(entry.queue_id, entry.not_before_millis)
             self._hub.publish(signals.queue(entry.queue_id))

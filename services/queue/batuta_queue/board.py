@@ -19,15 +19,18 @@ class Board:
         self._waiting: set[str] = set()
         self._marks: dict[str, int] = {}
         self._later: list[tuple[int, str]] = []
+        self._since: dict[str, int] = {}
         # By queue: the sessions with credit, the one that was served longest ago first.
         self._ready: dict[str, dict[str, Session]] = {}
         self._wake = asyncio.Event()
 
     # queues
 
-    def mark(self, queue_id: str) -> None:
-        """An entry may wait in this queue from now on."""
+    def mark(self, queue_id: str, since: int = 0) -> None:
+        """An entry may wait in this queue from now on; `since`: the time (wall clock) that it had to wait for."""
         self._waiting.add(queue_id)
+        if since:
+            self._since[queue_id] = max(since, self._since.get(queue_id, 0))
         self._marks[queue_id] = self._marks.get(queue_id, 0) + 1
         if queue_id in self._ready:
             self._wake.set()
@@ -39,16 +42,23 @@ class Board:
     def due(self, now: int) -> None:
         """Mark the queues whose time has come."""
         while self._later and self._later[0][0] <= now:
-            self.mark(heapq.heappop(self._later)[1])
+            millis, queue_id = heapq.heappop(self._later)
+            self.mark(queue_id, millis)
 
     def marks(self, queue_id: str) -> int:
         """How often the queue was marked so far; see `clear`."""
         return self._marks.get(queue_id, 0)
 
-    def clear(self, queue_id: str, marks: int) -> None:
-        """A look that began when `marks` was read found nothing left. Marks made since then stay."""
-        if self.marks(queue_id) == marks:
-            self._waiting.discard(queue_id)
+    def clear(self, queue_id: str, marks: int, now: int) -> None:
+        """A look that began when `marks` was read, and whose time was `now`, found nothing left. Marks made since then
+        stay."""
+        if self.marks(queue_id) != marks:
+            return
+        self._waiting.discard(queue_id)
+        since = self._since.pop(queue_id, 0)
+        if since > now:
+            # The clock was put back meanwhile: what had come due has to wait again.
+            self.mark_at(queue_id, since)
 
     def may_wait(self, queue_id: str) -> bool:
         """Whether entries may wait in this queue."""

@@ -37,10 +37,11 @@ _PREPARED = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim found: the offers, and the queues in which nothing was left."""
+    """What a claim found: the offers, and the queues in which nothing was left for it at its time."""
 
     offers: Sequence[Offer]
     emptied: frozenset[str]
+    now: int
 
 
 def claim(store: QueueStore, ledger: Ledger, wants: Sequence[tuple[Session, int]], now: int) -> Claim:
@@ -65,7 +66,7 @@ def claim(store: QueueStore, ledger: Ledger, wants: Sequence[tuple[Session, int]
         assert step.attempt is not None
         ledger.record(step)
         offers.append(Offer(session, step.entry, step.attempt, payload))
-    return Claim(offers, lines.emptied)
+    return Claim(offers, lines.emptied, now)
 
 
 class _Lines:
@@ -153,7 +154,7 @@ class Dispatcher:
         try:
             found = await self._transactor.write(lambda store: self._claim(store, wants, prepare))
             for queue_id in found.emptied:
-                self._board.clear(queue_id, marks[queue_id])
+                self._board.clear(queue_id, marks[queue_id], found.now)
         finally:
             for session, count in wants:
                 self._board.release(session, count)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from batuta_queue.model import Attempt, AttemptPhase, Entry, Event
+from batuta_queue.model import Attempt, AttemptPhase, Entry, EntryState, Event
 
 
 def position(entry: Entry, attempt: Attempt | None) -> int:
@@ -15,10 +16,16 @@ def position(entry: Entry, attempt: Attempt | None) -> int:
 def newest(entry: Entry, attempt: Attempt | None, kept: Mapping[int, Event]) -> Event:
     """The event, or one that says the same where the log has forgotten it.
 
-    Old events go while their entry lives on, be it only because a task runs for longer than the log remembers.
+    Old events go while their entry lives on, be it only because a task runs for longer than the log remembers. And that
+    an operator has let an entry go is about no attempt, but names the last one here all the same: who asks for the
+    newest event may not know those before it, and must not take the entry for an older copy that has had no attempt.
     """
     place = position(entry, attempt)
     event = kept.get(place)
+    if event is not None and attempt is not None and not event.attempt and event.entry_state is EntryState.WAITING:
+        holder = attempt.holder
+        about = replace(event, attempt=attempt.ref.attempt, phase=attempt.phase)
+        return replace(about, agent_id=holder.agent_id, host=holder.host)
     if event is not None:
         return event
     return Event(

@@ -50,7 +50,7 @@ class LogServicer(logs.LogServiceServicer):
         caller, chunks, now = current_caller(), chunks_of(stream, group), self._clock.now()
         size = sum(len(chunk.data) for chunk in chunks)
         stored = await self._calls.guarded(
-            "AppendLog", lambda work: appending.append(work, caller, stream, chunks, now), bulk=size
+            "AppendLog", lambda work: appending.append(work, caller, stream, chunks, now), bulk=size, late=True
         )
         if stored.over_quota:
             raise quota.refusal(stream, stored.committed, self._limits.log_bytes_per_attempt)

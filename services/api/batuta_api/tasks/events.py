@@ -82,7 +82,8 @@ def _number_only(task: Task, event: EntryEvent, now: datetime, settles: bool) ->
 
 
 def _waiting(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any]:
-    if not event.attempt:
+    ended_before = event.attempt == status.attempt and event.phase is status.phase and not status.attempt_open
+    if not event.attempt or ended_before:
         return {"reason": "", "message": ""} if status.reason == HELD else {}  # it was let go
     message = ""
     if event.phase is Phase.LOST:
