@@ -330,7 +330,13 @@ class Pool:
     async def taken(self, venv: Venv) -> Spare:
         """Ask for one until there is one; asking begins it."""
         found: list[Spare] = []
-        await until(lambda: found.extend(filter(None, [self.warm.take(venv)])) or found)
+
+        def look_again() -> list[Spare]:
+            spare = self.warm.take(venv)
+            found.extend([] if spare is None else [spare])
+            return found
+
+        await until(look_again)
         return found[0]
 
     def waiting(self) -> dict[str, int]:
