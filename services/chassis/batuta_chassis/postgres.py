@@ -48,8 +48,14 @@ def open_postgres(url: URL, schema: str) -> Backend:
         _engine(wanted, schema, readers=True),
         is_storage,
         may_repeat,
-        PATIENCE,
+        _never,
+        patience=PATIENCE,
     )
+
+
+def _never(_error: BaseException) -> bool:
+    """The disk is the server's, and so is the care for it."""
+    return False
 
 
 def is_storage(error: BaseException) -> bool:
