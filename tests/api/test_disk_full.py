@@ -37,19 +37,6 @@ async def on_small_disk(queue: RunningQueue, disk: Path) -> AsyncIterator[Runnin
         yield process
 
 
-def fill(folder: Path) -> Path:
-    """Leave no byte free."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        for size in (1 << 20, 4096, 1):
-            try:
-                while True:
-                    os.write(file.fileno(), b"x" * size)
-            except OSError:
-                continue
-    return ballast
-
-
 @pytest.fixture
 def roomy_disk(small_disk: Callable[[int], Path]) -> Path:
     """Another one, on which there is room for a reserve."""
@@ -67,7 +54,7 @@ async def _moved(member: Any) -> None:
 
 
 async def test_states_and_signs_of_life_go_on_where_a_full_disk_refuses_uploads(
-    queue: RunningQueue, roomy_disk: Path, make_stubs: Any
+    queue: RunningQueue, roomy_disk: Path, fill_disk: Callable[[Path], Path], make_stubs: Any
 ) -> None:
     clock = SystemClock()
     async with running(build, roomy_disk, service="api", queue_endpoint=queue.endpoint) as process:
@@ -75,7 +62,7 @@ async def test_states_and_signs_of_life_go_on_where_a_full_disk_refuses_uploads(
         loud = await member.started()
         stored = 0
         for _ in range(2):
-            ballast = fill(roomy_disk)
+            ballast = fill_disk(roomy_disk)
             for _ in range(60):
                 await _moved(member)
             for _ in range(3):
@@ -101,12 +88,12 @@ async def _upload(member: Any, task_id: str, block: bytes, offset: int) -> None:
 
 
 async def test_a_full_disk_refuses_uploads_by_name_and_passes_within_seconds_of_room(
-    on_small_disk: Running, disk: Path, make_stubs: Any
+    on_small_disk: Running, disk: Path, fill_disk: Callable[[Path], Path], make_stubs: Any
 ) -> None:
     member = make_stubs(on_small_disk)
     task = await member.started()
     assert await member.write_log(task.id, 1, b"before\n") == 7
-    ballast = fill(disk)
+    ballast = fill_disk(disk)
     block = os.urandom(1 << 20)  # more than what its files have in reserve
     with pytest.raises(StorageFailed):
         await _upload(member, task.id, block, 7)
