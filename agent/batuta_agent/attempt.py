@@ -138,7 +138,15 @@ class Attempt:
 
     async def _work(self) -> Ending:
         self._folder.make()
-        info = layout.RunInfo(self.ref.task_id, self.ref.attempt, self._shop.api, layout.AGENT)
+        limits = self._shop.limits
+        info = layout.RunInfo(
+            self.ref.task_id,
+            self.ref.attempt,
+            self._shop.api,
+            layout.AGENT,
+            spool_bytes=limits.spool_bytes,
+            all_bytes=limits.all_bytes,
+        )
         layout.create(self._folder.spool, info)
         state = read_state(str(self._folder.path))
         if state is None:
@@ -185,7 +193,10 @@ class Attempt:
         return await self._shop.maker.prepare(spec, self._folder, tools)
 
     async def _start(self, prepared: Prepared) -> State:
-        state = await self._shop.shims.take().order(self._order(prepared), self._shop.clock)
+        order = self._order(prepared)
+        state = await self._start_warm(prepared, order)
+        if state is None:
+            state = await self._shop.shims.take().order(order, self._shop.clock)
         if state.phase != CLAIMED:
             return state
         # It found the attempt claimed by a shim that got the same order from an agent before us.
@@ -193,6 +204,17 @@ class Attempt:
         if claimed is None:
             raise ShimFailed(state.message or "the shim did not start anything")
         return claimed
+
+    async def _start_warm(self, prepared: Prepared, order: Order) -> State | None:
+        """In an interpreter that waits already. None where none does, or it has died just now: should it have claimed
+        the attempt before, the next shim will find that."""
+        spare = self._shop.warm.take(prepared.venv)
+        if spare is None:
+            return None
+        try:
+            return await spare.order(order, self._shop.clock)
+        except ShimFailed:
+            return None
 
     def _order(self, prepared: Prepared) -> Order:
         assignment, token = self._assignment, self._assignment.attempt_token
@@ -217,6 +239,8 @@ class Attempt:
             time_limit=limit.seconds + limit.nanos / 1e9,
             stop_at=self._stop_at,
             kill_grace=(grace.seconds + grace.nanos / 1e9) or 30.0,
+            spool_bytes=self._shop.limits.spool_bytes,
+            all_bytes=self._shop.limits.all_bytes,
         )
 
     async def _watch(self, state: State) -> Ending:

@@ -23,7 +23,9 @@ from batuta_agent.printer import printer
 from batuta_agent.reading import ApiTaskReader
 from batuta_agent.shims import ShimPool, end_abandoned_groups
 from batuta_agent.telemetry import Sampler
+from batuta_agent.warm import WarmInterpreters
 from batuta_agent.workshop import Workshop
+from batuta_courier import room
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.auth import AioCredentialTokens
 from batuta_rpc.channel import open_aio
@@ -36,8 +38,12 @@ from batuta_rpc.ids import SystemIds
 async def build(
     arguments: argparse.Namespace, name: str, state: StateFolder, connection: Connection, env: Mapping[str, str]
 ) -> AsyncGenerator[Agent]:
-    """An agent that is ready to run. Raises `RpcError` when the server refuses it or a queue is unknown."""
+    """An agent that is ready to run.
+
+    Raises `RpcError` when the server refuses it or a queue is unknown, and `ConfigError`.
+    """
     clock, ids = SystemClock(), SystemIds()
+    limits = room.limits(env, room.AGENT_LIMITS)
     says = printer(clock, json_lines=arguments.json_logs)
     tokens = AioCredentialTokens(connection.api, connection.access_key, connection.secret_key, clock, joining.CLIENT)
     async with AsyncExitStack() as stack:
@@ -58,6 +64,8 @@ async def build(
         shims = ShimPool(run_environment.machine(env), clock, arguments.slots)
         stack.push_async_callback(shims.close)
         shims.fill()
+        warm = WarmInterpreters(arguments.warm_interpreters, shims, env, says, clock)
+        stack.push_async_callback(warm.close)
         health = Health()
         sampler = Sampler(Gpus(), state.path, clock, health)
         stack.callback(sampler.close)
@@ -69,12 +77,14 @@ async def build(
             env=env,
             journal=journal,
             shims=shims,
+            warm=warm,
             reader=ApiTaskReader(tasks.TaskServiceStub(channel), clock, ids),
             maker=preparer,
             printer=says,
             clock=clock,
             ids=ids,
             health=health,
+            limits=limits,
         )
         assignments = Assignments(state, workshop, arguments.slots)
         identity = Identity(name, queues, dict(arguments.label))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import threading
@@ -20,6 +21,7 @@ from batuta_rpc.version import VERSION
 
 if TYPE_CHECKING:
     from batuta._capture.script import Code
+    from batuta_courier.room import Limits
     from batuta_proto.tasks import v1 as tasks
     from batuta_rpc.config import Connection
 
@@ -82,6 +84,7 @@ def begin(wanted: Wanted) -> Run:
 
 
 def _local(wanted: Wanted, server: Server) -> Run:
+    limits = _limits()
     capturing = _Later(_capture)  # git works while this thread imports grpc, which takes a tenth of a second
     try:
         server.prepare()
@@ -93,7 +96,7 @@ def _local(wanted: Wanted, server: Server) -> Run:
     except Exception as error:
         _explain(error, server.api)
     try:
-        run = _spooled(task.id, task.status.attempt, server)
+        run = _spooled(task.id, task.status.attempt, server, limits)
     except OSError as error:
         server.fail(task.id, task.status.attempt, f"no spool: {error}")
         raise _no_spool(error) from None
@@ -108,11 +111,32 @@ def _local(wanted: Wanted, server: Server) -> Run:
     return run
 
 
-def _spooled(task_id: str, attempt: int, server: Server) -> Run:
+def _limits() -> Limits:
+    """What this machine allows its spools, after making room for one more. Raises ConfigError."""
+    from batuta_courier import leftovers, room
+
+    found = room.limits(os.environ, room.Limits())
+    root = layout.spool_root()
+    held = 0
+    with contextlib.suppress(OSError):  # making the spool will say what is the matter
+        held = leftovers.make_room(root, found.all_bytes)
+    if held >= room.for_logs(found.all_bytes):
+        _runtime.say(
+            f"{root} holds {held} of {found.all_bytes} bytes allowed, so output of this run will be missing: "
+            f"`batuta sync` sends what can be sent, {room.ALL_VARIABLE} allows more"
+        )
+    return found
+
+
+def _info(task_id: str, attempt: int, api: str, mode: str, limits: Limits) -> layout.RunInfo:
+    pid = os.getpid()
+    return layout.RunInfo(task_id, attempt, api, mode, pid, start_time(pid), limits.spool_bytes, limits.all_bytes)
+
+
+def _spooled(task_id: str, attempt: int, server: Server, limits: Limits) -> Run:
     """A local run with its spool and its courier. Raises OSError."""
     spool_dir = layout.spool_root() / f"{task_id}.{attempt}"
-    pid = os.getpid()
-    layout.create(spool_dir, layout.RunInfo(task_id, attempt, server.api, layout.LOCAL, pid, start_time(pid)))
+    layout.create(spool_dir, _info(task_id, attempt, server.api, layout.LOCAL, limits))
     run = Run(task_id, attempt, layout.LOCAL, spool_dir, server)
     run.start_courier()
     os.environ[PARENT] = str(spool_dir)
@@ -128,12 +152,12 @@ def _no_spool(error: OSError) -> RuntimeError:
 
 
 def _offline(wanted: Wanted, why: str) -> Run:
+    limits = _limits()
     process = _runtime.process
     own_id = process.ids.new_id()
     spool_dir = layout.spool_root() / f"offline-{own_id}"
-    pid = os.getpid()
     try:
-        layout.create(spool_dir, layout.RunInfo(f"offline-{own_id}", 1, "", layout.OFFLINE, pid, start_time(pid)))
+        layout.create(spool_dir, _info(f"offline-{own_id}", 1, "", layout.OFFLINE, limits))
     except OSError as error:
         raise _no_spool(error) from None
     code = _capture()

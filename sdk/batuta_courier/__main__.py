@@ -13,7 +13,7 @@ from pathlib import Path
 from batuta_courier import layout
 from batuta_courier.connect import NoWay, open_channel
 from batuta_courier.courier import Courier, Stubs
-from batuta_courier.leftovers import leftovers, prune
+from batuta_courier.leftovers import leftovers, make_room, prune
 from batuta_courier.lock import Locked, hold
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
@@ -36,6 +36,8 @@ def main() -> int:
     except (OSError, ValueError) as error:
         print(f"not a spool: {spool_dir}: {error}", file=sys.stderr)
         return 2
+    if run.mode == layout.LOCAL:
+        make_room(spool_dir.parent, run.all_bytes)
     code = ship(spool_dir, run, clock, ids)
     if code == 0 and run.mode == layout.LOCAL:
         prune(spool_dir.parent, clock)

@@ -28,6 +28,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from batuta_courier.room import Limits
+
 T = TypeVar("T")
 
 CONSOLE = "console"
@@ -35,8 +37,6 @@ CONSOLE = "console"
 TEXT_SUFFIX = ".text"
 """Added to a process's producer name: the log of its report_text."""
 LOCAL, AGENT, OFFLINE = "local", "agent", "offline"
-DEFAULT_LIMIT_BYTES = 2 * 1024**3
-"""How large one spool may grow while no server takes anything off it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class RunInfo:
     """Whose run a spool is.
 
     `api` is the server's address. `mode` is `local`, `agent` or `offline`. `script_pid` and `script_start_time` (clock
-    ticks since boot, from /proc; 0 where not known) name the process of a local run.
+    ticks since boot, from /proc; 0 where not known) name the process of a local run. `spool_bytes` and `all_bytes` are
+    the run's `room.Limits`.
     """
 
     task_id: str
@@ -53,6 +54,8 @@ class RunInfo:
     mode: str
     script_pid: int = 0
     script_start_time: int = 0
+    spool_bytes: int = Limits().spool_bytes
+    all_bytes: int = Limits().all_bytes
 
 
 @dataclass(frozen=True)
@@ -172,17 +175,6 @@ def logs(spool_dir: Path) -> Iterator[tuple[str, Path]]:
         text = folder / "text.log"
         if text.exists():
             yield folder.name + TEXT_SUFFIX, text
-
-
-def size_bytes(spool_dir: Path) -> int:
-    """What all files of the spool take, in bytes."""
-    total = 0
-    for folder in (spool_dir, *producers(spool_dir)):
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(folder):
-                with contextlib.suppress(FileNotFoundError):
-                    total += entry.stat(follow_symlinks=False).st_size
-    return total
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

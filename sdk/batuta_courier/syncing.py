@@ -15,6 +15,7 @@ from batuta_courier.connect import NoWay, open_channel
 from batuta_courier.courier import Courier, Stubs
 from batuta_courier.finish import STOPPED
 from batuta_courier.lock import Locked, hold
+from batuta_courier.room import size_bytes
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.tasks import v1 as tasks
@@ -65,7 +66,7 @@ def _look(folder: Path) -> Held:
         else:
             points += max(0, tail.end - acks.scalars(tail.producer))
     state, why = _state(folder, run, acks, log_bytes + points)
-    return Held(folder, run, state, why, layout.size_bytes(folder), log_bytes, points)
+    return Held(folder, run, state, why, size_bytes(folder), log_bytes, points)
 
 
 def _state(folder: Path, run: layout.RunInfo, acks: layout.Acks, unsent: int) -> tuple[str, str]:

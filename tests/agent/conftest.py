@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,13 @@ class AgentProcess:
         credentials: bool = True,
         program: tuple[str, ...] = ("-m", "batuta_agent"),
         unnamed: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         named = ("--name", "tester", "--data", str(self.state))
         login = self.folder / "agent.conf"
         save_connection(login, Connection(self._api, "key", "secret"))
         env = {name: value for name, value in os.environ.items() if not name.startswith("BATUTA_")}
-        env["HOME"] = str(self.folder)
+        env.update(settings or {}, HOME=str(self.folder))
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, *program, "start", "--json-logs", "--cache", str(self.folder / "cache")),
             *(() if unnamed else named),

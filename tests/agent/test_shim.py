@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import sys
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,9 @@ from batuta_agent.shim.processes import descendants, look
 from batuta_agent.shim.state import CANCELLED, ENDED, LEASE_LOST, TERMINATED, TIME_LIMIT, Order, State
 from batuta_agent.shims import RunningShim, ShimPool, Spare, end_abandoned_groups, end_stray_processes
 from batuta_agent.testing import until
+from batuta_courier import layout
+from batuta_courier.room import size_bytes
+from batuta_courier.tails import tails
 from batuta_rpc.clock import SystemClock
 from batuta_rpc.testing import FakeClock
 
@@ -250,11 +254,53 @@ async def test_the_caches_of_a_run_are_locked_as_long_as_it_lives(bench: Bench) 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-async def test_output_beyond_the_limit_is_counted_and_noted_where_it_is_missing(bench: Bench) -> None:
-    ended = await bench.run("print('x' * 999); print('y' * 5000)", console_limit=1000)
+FLOOD = """
+import os
+from pathlib import Path
+from batuta_courier.producer import ProducerSpool
+from batuta_rpc.clock import SystemClock
+producer = ProducerSpool(Path(os.environ["BATUTA_SPOOL_DIR"]), SystemClock(), "x", notify=print, records=1024)
+line = b"x" * 999 + b"\\n"
+for at in range(20_000):
+    os.write(1, line)
+    if at % 4 == 0:
+        producer.scalars.report("loss", "train", 1.0, at)
+producer.close()
+os._exit(3 if producer.scalars.dropped else 0)
+"""
+
+
+async def flood(bench: Bench, **limits: int) -> None:
+    """20 MB of output cost no scalar, and what is missing of them stands where it is missing."""
+    layout.create(bench.spool, layout.RunInfo("t", 1, "api", layout.AGENT, **limits))
+    ended = await bench.run(FLOOD, **limits)
     assert ended.exit_code == 0
-    assert ended.dropped_bytes == 5001
-    assert bench.console.startswith("x" * 999 + "\n\nbatuta: 5001 bytes of output are missing here")
+    assert ended.dropped_bytes > 0
+    assert bench.console.count("x" * 999 + "\n") == 20_000 - ended.dropped_bytes // 1000
+    assert re.findall(r"batuta: (\d+) bytes of output are missing here", bench.console) == [str(ended.dropped_bytes)]
+    ends = {tail.kind: tail.end for tail in tails(bench.spool)}
+    assert ends["scalars"] == 5_000
+
+
+async def test_a_flood_of_output_that_fills_the_spool_costs_no_scalar(bench: Bench) -> None:
+    await flood(bench, spool_bytes=8 << 20)
+    assert size_bytes(bench.spool) < 8 << 20
+
+
+async def test_a_flood_of_output_that_fills_the_disk_costs_no_scalar(small_disk: Callable[[int], Path]) -> None:
+    disk = small_disk(8)
+    await flood(Bench(disk))
+    end_everything_below(disk)
+
+
+async def test_what_other_attempts_keep_counts_against_the_limit_of_all(bench: Bench, tmp_path: Path) -> None:
+    other = tmp_path / "attempts" / "other.1" / "spool"
+    other.mkdir(parents=True)
+    (other / "console.log").write_bytes(bytes(12 << 20))
+    mine = tmp_path / "attempts" / "t.1"
+    mine.mkdir()
+    await flood(Bench(mine), all_bytes=20 << 20)
+    assert size_bytes(mine / "spool") < 8 << 20
 
 
 async def test_a_process_that_closes_its_output_runs_on(bench: Bench) -> None:

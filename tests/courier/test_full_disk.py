@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from batuta_courier import layout
-from batuta_courier.producer import LogWriter, ProducerSpool, Wakener
+from batuta_courier.producer import ProducerSpool
+from batuta_courier.writing import LogWriter, Wakener
 from batuta_rpc.clock import SystemClock
 
 LINE = b"x" * 999 + b"\n"

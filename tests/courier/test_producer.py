@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import select
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from batuta_courier.ledger import Ledger
 from batuta_courier.leftovers import KEEP_SECONDS, leftovers, prune
 from batuta_courier.process import alive, start_time
 from batuta_courier.producer import ProducerSpool
+from batuta_courier.room import size_bytes
 from batuta_courier.tails import tails
 from batuta_rpc.clock import SystemClock
 from batuta_rpc.testing import FakeClock
@@ -55,7 +57,8 @@ def test_a_writer_wakes_a_listening_courier_and_is_not_held_up_by_a_deaf_one(spo
 
 
 def test_a_full_spool_drops_output_and_says_so_where_the_gap_is(spool: Path) -> None:
-    producer = ProducerSpool(spool, SystemClock(), "x", limit_bytes=3_000_000)
+    layout.create(spool, replace(RUN, spool_bytes=3_000_000))
+    producer = ProducerSpool(spool, SystemClock(), "x")
     line = b"x" * 999 + b"\n"
     for _ in range(10_000):
         producer.console.write(line)
@@ -77,10 +80,11 @@ def test_text_whose_folder_cannot_be_made_is_counted_and_the_gap_is_noted(spool:
 
 def test_scalars_stop_at_the_limit_of_the_spool(spool: Path) -> None:
     said: list[str] = []
-    producer = ProducerSpool(spool, SystemClock(), "x", limit_bytes=2_000_000, notify=said.append)
+    layout.create(spool, replace(RUN, spool_bytes=2_000_000))
+    producer = ProducerSpool(spool, SystemClock(), "x", notify=said.append)
     for at in range(200_000):
         producer.scalars.report("a", "b", 1.0, at)
-    assert layout.size_bytes(spool) < 4_000_000
+    assert size_bytes(spool) < 4_000_000
     assert producer.scalars.dropped > 0
     assert len(said) == 1
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batuta_courier import layout
+from batuta_courier.room import size_bytes
 from batuta_courier.scalars_reader import ScalarReader
 
 if TYPE_CHECKING:
@@ -76,3 +77,21 @@ def test_names_and_tags_of_the_wrong_kind_are_named(scripts: Scripts) -> None:
     out = scripts.run(code, env={"BATUTA_OFFLINE_MODE": "1"})
     for words in ("project_name=3): it is text", "task_name=b'x'): it is text", "tags=[1]): it", "tags='one'): it"):
         assert words in out
+
+
+def test_the_environment_bounds_a_runs_spool_and_all_of_them(scripts: Scripts) -> None:
+    env = {"BATUTA_OFFLINE_MODE": "1", "BATUTA_SPOOL_BYTES": "2000000", "BATUTA_SPOOL_LIMIT_BYTES": "5000000"}
+    flood = "from batuta import Task\nTask.init('p', 'n')\nfor at in range(4000): print('x' * 999)\n"
+    scripts.run(flood, env=env)
+    spool = only_spool(scripts.home)
+    assert size_bytes(spool) < 3_000_000
+    assert b"bytes of output are missing here (the spool or its disk is full)" in (spool / "console.log").read_bytes()
+    (spool.parent / "other").mkdir()
+    (spool.parent / "other" / "console.log").write_bytes(bytes(5_000_000))
+    out = scripts.run("from batuta import Task\nTask.init('p', 'n')\n", env=env)
+    assert "so output of this run will be missing: `batuta sync` sends what can be sent" in out
+
+
+def test_a_limit_that_is_no_number_is_an_error_that_names_it(scripts: Scripts) -> None:
+    out = scripts.run(SCRIPT, code=1, env={"BATUTA_OFFLINE_MODE": "1", "BATUTA_SPOOL_BYTES": "lots"})
+    assert "BATUTA_SPOOL_BYTES is 'lots': give a whole number of bytes" in out

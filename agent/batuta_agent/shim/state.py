@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+from batuta_courier.room import AGENT_LIMITS
+
 STATE = "state.json"
 CANCEL = "cancel.json"
 LEASE = "lease.json"
@@ -41,8 +43,9 @@ class Order(NamedTuple):
     """Second of CLOCK_BOOTTIME at which the lease is over, unless `lease.json` says later; 0 is never."""
     kill_grace: float = 30.0
     """Seconds from SIGINT to SIGKILL when a time limit or a lease ends the process."""
-    console_limit: int = 8 << 30
-    """Bytes of `console.log` after which output is counted and dropped."""
+    spool_bytes: int = AGENT_LIMITS.spool_bytes
+    all_bytes: int = AGENT_LIMITS.all_bytes
+    """Limits of this spool and of all attempts' spools, in bytes: what is printed beyond is counted and dropped."""
 
 
 class State(NamedTuple):

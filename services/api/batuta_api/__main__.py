@@ -101,6 +101,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
         schema=settings.service,
         ids=ids,
         times=limits,
+        reserve=settings.disk_reserve,
     )
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")

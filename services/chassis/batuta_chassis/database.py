@@ -50,9 +50,11 @@ class Database:
         schema: str = "batuta",
         ids: Ids | None = None,
         times: DatabaseTimes | None = None,
+        reserve: int = 0,
     ) -> None:
         """`url` is `sqlite:///path` or `postgresql://user:password@host/database`; on PostgreSQL all tables stand in
-        `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader.
+        `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader. `reserve`
+        bytes of an SQLite file's disk are kept for what is not bulk, for when the disk is full.
 
         Raises `SettingsError` for another kind of URL.
         """
@@ -60,7 +62,7 @@ class Database:
         self.process = ""
         """The id of this process among those that share the database; empty for one that is alone."""
         self.clock = clock
-        self._backend = _open(url, schema, times or DatabaseTimes())
+        self._backend = _open(url, schema, times or DatabaseTimes(), reserve)
         self._writer = Writer(self, self._backend, limit, ids or SystemIds())
         self._readers = Readers(self._backend, READERS, limit, clock)
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
@@ -77,9 +79,9 @@ class Database:
         bulk data goes before it too.
 
         If it raises, only its own changes are undone and the error is raised here. Raises `RateLimited` when too many
-        use cases wait already, and `StorageFailed` when the disk is full or fails, or the server is away. Cancelling
-        the caller does not undo a use case that has begun. On PostgreSQL `use_case` may run more than once: a run whose
-        connection broke before its commit has left nothing behind.
+        use cases wait already, and `StorageFailed` when the disk is full (and, for what is not bulk, its reserve used
+        up) or fails, or the server is away. Cancelling the caller does not undo a use case that has begun. `use_case`
+        may run more than once: a run that a broken connection or a full disk ended has left nothing behind.
         """
         return await self._writer.run(use_case, bulk, late)
 
@@ -120,14 +122,14 @@ class Database:
         self._backend.dispose()
 
 
-def _open(url: str, schema: str, times: DatabaseTimes) -> Backend:
+def _open(url: str, schema: str, times: DatabaseTimes, reserve: int) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise SettingsError("a database URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE") from None
     kind = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
     if kind == "sqlite":
-        return open_sqlite(parsed)
+        return open_sqlite(parsed, reserve)
     if kind == "postgresql":
         if find_spec("psycopg") is None:
             raise SettingsError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")

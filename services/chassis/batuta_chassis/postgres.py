@@ -38,11 +38,17 @@ def open_postgres(url: URL, schema: str, times: DatabaseTimes) -> Backend:
         _engine(wanted, schema, times, links, readers=False),
         _engine(wanted, schema, times, links, readers=True),
         is_storage,
-        lambda error: not links.is_cut and may_repeat(error),
-        times.database_patience,
-        times.database_close_within,
-        links.cut,
+        may_repeat,
+        _never,
+        patience=times.database_patience,
+        close_within=times.database_close_within,
+        cut=links.cut,
     )
+
+
+def _never(_error: BaseException) -> bool:
+    """The disk is the server's, and so is the care for it."""
+    return False
 
 
 def is_storage(error: BaseException) -> bool:

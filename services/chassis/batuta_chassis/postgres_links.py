@@ -18,25 +18,25 @@ class Links:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: WeakSet[psycopg.Connection[object]] = WeakSet()
-        self.is_cut = False
+        self._is_cut = False
 
     def add(self, raw: psycopg.Connection[object]) -> None:
         """A connection was made."""
         with self._lock:
             self._open.add(raw)
-            if self.is_cut:
+            if self._is_cut:
                 _shut(raw)
 
     def refuse(self, *_connecting: object) -> interfaces.DBAPIConnection | None:
         """Before a connection is made. Raises `psycopg.OperationalError` once all are cut."""
-        if self.is_cut:
+        if self._is_cut:
             raise psycopg.OperationalError("this process is going down and makes no more connections")
         return None
 
     def cut(self) -> None:
         """End all, and refuse new ones. Whoever waits for an answer hears that the connection is lost."""
         with self._lock:
-            self.is_cut = True
+            self._is_cut = True
             for raw in list(self._open):
                 _shut(raw)
 

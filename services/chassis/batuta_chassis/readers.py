@@ -61,7 +61,7 @@ class Readers:
                 return self._read_once(query)
             except Exception as error:
                 # A pooled connection that the server has dropped says so only when it is used.
-                if tries and self._backend.may_repeat(error):
+                if tries and not self._closed and self._backend.may_repeat(error):
                     continue
                 if self._backend.patience is not None and self._backend.is_storage(error):
                     raise StorageFailed("the service cannot read from its database now; try again") from error

@@ -47,7 +47,15 @@ async def build(
     """
     numbers = numbers or read_limits(Numbers, settings.limits)
     sole = None if bus is not None else SoleProcess(settings)
-    database = Database(settings.database_url, metadata, clock, schema=settings.service, ids=ids, times=numbers)
+    database = Database(
+        settings.database_url,
+        metadata,
+        clock,
+        schema=settings.service,
+        ids=ids,
+        times=numbers,
+        reserve=settings.disk_reserve,
+    )
     try:
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
