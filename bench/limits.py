@@ -104,3 +104,33 @@ def interpreter_start(python: str, script: Path, count: int, seed: int, gap: tup
         times.append(stamp - start)
         cpu += used
     return measure.sample(times, cpu / 1e9)
+
+
+_FORKS = """\
+import os, sys
+script = compile(open(sys.argv[1]).read(), sys.argv[1], "exec")
+for _ in sys.stdin:
+    if os.fork() == 0:
+        exec(script, {"__name__": "__main__"})
+        os._exit(0)
+    os.wait()
+"""
+
+
+def fork_start(python: str, script: Path, count: int, seed: int, gap: tuple[float, float]) -> Sample:
+    """`count` times: tell a Python that waits to fork, until `script`, compiled before, stamps its first line in the
+    fork. CPU is the fork's, what it spends on being a copy included."""
+    times: list[int] = []
+    cpu = 0
+    forking = [python, "-c", _FORKS, str(script)]
+    with subprocess.Popen(forking, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        told, said = process.stdin, process.stdout
+        assert told is not None
+        assert said is not None
+        for _ in measure.gaps(count, seed, gap):
+            start = measure.now_ns()
+            told.write("\n")
+            stamp, *_, used = map(int, said.readline().split())
+            times.append(stamp - start)
+            cpu += used
+    return measure.sample(times, cpu / 1e9)

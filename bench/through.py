@@ -56,11 +56,11 @@ class Through:
 
 
 @contextlib.contextmanager
-def through(folder: Path) -> Generator[Through]:
-    """A deployment in `folder` whose agent has built the (empty) environment."""
+def through(folder: Path, *options: str) -> Generator[Through]:
+    """A deployment in `folder` whose agent has built the (empty) environment. `options` are the agent's."""
     with Stack(folder) as stack, open_sync(stack.api_endpoint, admin(stack), "bench") as channel:
         service = open_sync(stack.queue_endpoint, StaticToken(stack.token("service:bench", "service")), "bench")
-        with service, EventLog(service) as events, agent(stack, folder) as running:
+        with service, EventLog(service) as events, agent(stack, folder, *options) as running:
             made = Through(stack, running, tasks.TaskServiceStub(channel), events)
             first = made.draft("pass", "warm")
             made.enqueue(first)
@@ -74,8 +74,9 @@ def admin(stack: Stack) -> CredentialTokens:
     return CredentialTokens(credential.api, credential.access_key, credential.secret_key, SystemClock())
 
 
-def agent(stack: Stack, folder: Path) -> Child:
+def agent(stack: Stack, folder: Path, *options: str) -> Child:
     """An agent for the queue `default`."""
     arguments = ["start", "--queue", "default", "--credentials", str(stack.agent_credentials())]
     arguments += ["--data", str(folder / "agent"), "--cache", str(folder / "cache"), "--stop-tasks-on-exit"]
+    arguments += options
     return Child("batuta_agent", arguments, stack.log("agent"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -59,3 +60,19 @@ def small_disk() -> Generator[Callable[[int], Path]]:
     for folder in mounted:
         subprocess.run(["umount", "-l", str(folder)], check=True)
         folder.rmdir()
+
+
+@pytest.fixture
+def fill_disk() -> Callable[[Path], Path]:
+    """Leaves no byte free on the file system of a folder, by a file whose path it gives."""
+
+    def fill(folder: Path) -> Path:
+        ballast = folder / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            for size in (1 << 20, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        os.write(file.fileno(), b"x" * size)
+        return ballast
+
+    return fill

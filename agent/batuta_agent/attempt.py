@@ -193,7 +193,10 @@ class Attempt:
         return await self._shop.maker.prepare(spec, self._folder, tools)
 
     async def _start(self, prepared: Prepared) -> State:
-        state = await self._shop.shims.take().order(self._order(prepared), self._shop.clock)
+        order = self._order(prepared)
+        state = await self._start_warm(prepared, order)
+        if state is None:
+            state = await self._shop.shims.take().order(order, self._shop.clock)
         if state.phase != CLAIMED:
             return state
         # It found the attempt claimed by a shim that got the same order from an agent before us.
@@ -201,6 +204,17 @@ class Attempt:
         if claimed is None:
             raise ShimFailed(state.message or "the shim did not start anything")
         return claimed
+
+    async def _start_warm(self, prepared: Prepared, order: Order) -> State | None:
+        """In an interpreter that waits already. None where none does, or it has died just now: should it have claimed
+        the attempt before, the next shim will find that."""
+        spare = self._shop.warm.take(prepared.venv)
+        if spare is None:
+            return None
+        try:
+            return await spare.order(order, self._shop.clock)
+        except ShimFailed:
+            return None
 
     def _order(self, prepared: Prepared) -> Order:
         assignment, token = self._assignment, self._assignment.attempt_token

@@ -24,6 +24,9 @@ Example:
   batuta agent start --queue default
   batuta agent start --queue gpu --queue default --slots 2"""
 
+_MOST_WARM = 64
+"""Each takes up to 64 MiB."""
+
 
 def start(subparsers: Any) -> None:
     """Add `start` to the subcommands of `batuta agent`."""
@@ -58,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, metavar="DIR", help="folder of this agent's state (default: ~/.batuta/agents/<name>)")
     add("--cache", type=Path, metavar="DIR", help="folder of environments and repositories (default: ~/.batuta/cache)")
     add("--python", action="append", default=[], metavar="PATH", help="an interpreter for tasks; repeat for more")
+    add(
+        "--warm-interpreters",
+        type=_few,
+        default=0,
+        metavar="N",
+        help="keep an interpreter started in each of the N environments used last; tasks begin sooner (default: 0)",
+    )
     add("--label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="label of this agent")
     add("--allow-local-git", action="store_true", help="take repositories by path too")
     add("--stop-tasks-on-exit", action="store_true", help="stop running tasks when the agent is stopped")
@@ -183,6 +193,12 @@ def _with_api(connection: Connection, api: str | None) -> Connection:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def _few(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MOST_WARM:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {_MOST_WARM}, not {text!r}")
     return int(text)
 
 

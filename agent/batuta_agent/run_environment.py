@@ -20,20 +20,27 @@ def courier(env: Mapping[str, str], token: str) -> dict[str, str]:
     return {**machine(env), "BATUTA_ATTEMPT_TOKEN": token}
 
 
+def interpreter(env: Mapping[str, str], venv: Path) -> dict[str, str]:
+    """What is the same for every run in an environment: in it an interpreter can start before there is a task."""
+    return {
+        **machine(env),
+        "PYTHONUNBUFFERED": "1",
+        "VIRTUAL_ENV": str(venv),
+        "PATH": f"{venv / 'bin'}:{env.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
+    }
+
+
 def run(
     env: Mapping[str, str], ref: Ref, api: str, token: str, spool: Path, venv: Path, gpus: Sequence[str]
 ) -> dict[str, str]:
     """For the user's process. It holds the attempt's token and never the agent's key."""
     found = {
-        **machine(env),
+        **interpreter(env, venv),
         "BATUTA_TASK_ID": ref.task_id,
         "BATUTA_ATTEMPT": str(ref.attempt),
         "BATUTA_API": api,
         "BATUTA_ATTEMPT_TOKEN": token,
         "BATUTA_SPOOL_DIR": str(spool),
-        "PYTHONUNBUFFERED": "1",
-        "VIRTUAL_ENV": str(venv),
-        "PATH": f"{venv / 'bin'}:{env.get('PATH', '/usr/local/bin:/usr/bin:/bin')}",
     }
     if gpus:
         found["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)

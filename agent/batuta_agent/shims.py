@@ -17,10 +17,12 @@ import batuta_courier
 import batuta_rpc
 from batuta_agent.shim import processes
 from batuta_agent.shim.cgroup import Group, abandoned
+from batuta_agent.shim.launch import warm_mark
 from batuta_agent.shim.state import CANCEL, ENDED, LEASE, Order, State, encode, read_record, read_state, replace
 from batuta_agent.waiting import process_end, start
 from batuta_rpc.clock import Clock, SystemClock, within
 
+READY = "ready"
 _ANSWER_LIMIT = 30.0
 _REFILL_DELAY = 0.1
 """Seconds before a spare is replaced: the run that took it starts an interpreter just now, and goes first."""
@@ -44,11 +46,12 @@ def _argv() -> list[str]:
 class Spare:
     """A shim that waits for its order. It ends by itself when the agent does."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        """Start it. Raises `ShimFailed`."""
+    def __init__(self, env: Mapping[str, str], python: str = "") -> None:
+        """Start it. With `python` it keeps an interpreter of that in `env` warm. Raises `ShimFailed`."""
         ours, theirs = socket.socketpair()
+        warm = [python] if python else []
         try:
-            self.process = start(_argv(), env, Path("/"), stdin=theirs.fileno())
+            self.process = start([*_argv(), *warm], env, Path("/"), stdin=theirs.fileno())
         except OSError as error:
             ours.close()
             raise ShimFailed(f"cannot start a shim: {error}") from error
@@ -56,6 +59,16 @@ class Spare:
             theirs.close()
         ours.setblocking(False)
         self._socket = ours
+
+    async def ready(self, clock: Clock) -> str:
+        """What its warm interpreter says once it has started: `READY`, or why it does not serve.
+
+        Raises `ShimFailed` when nothing is said.
+        """
+        try:
+            return (await within(clock, _ANSWER_LIMIT, self._line())).decode(errors="replace").strip()
+        except (OSError, ValueError, asyncio.TimeoutError) as error:
+            raise ShimFailed(f"the interpreter does not answer: {error or type(error).__name__}") from error
 
     async def order(self, order: Order, clock: Clock) -> State:
         """Give it its order. Returns the state once the user's process runs, or could not be started.
@@ -71,8 +84,11 @@ class Spare:
             self._socket.close()
 
     async def _exchange(self, line: bytes) -> bytes:
+        await asyncio.get_running_loop().sock_sendall(self._socket, line)
+        return await self._line()
+
+    async def _line(self) -> bytes:
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._socket, line)
         answer = b""
         while not answer.endswith(b"\n"):
             part = await loop.sock_recv(self._socket, 1 << 16)
@@ -108,12 +124,16 @@ class ShimPool:
         return len(self._spares) < self._size
 
     def _add(self) -> None:
-        spare = Spare(self._env)
-        self._spares.append(spare)
+        self._spares.append(self.start(self._env))
+
+    def start(self, env: Mapping[str, str], python: str = "") -> Spare:
+        """A shim beside those that are kept, for who lets it go himself. Raises `ShimFailed`."""
+        spare = Spare(env, python)
         # Reaps it: a child that nobody waits for stays a zombie.
         reaper = asyncio.ensure_future(spare.process.end(self._clock))
         self._used.add(reaper)
         reaper.add_done_callback(self._used.discard)
+        return spare
 
     def take(self) -> Spare:
         """A shim that waits for its order; the next one is started a moment later. Raises `ShimFailed`."""
@@ -220,9 +240,12 @@ def end_abandoned_groups(limit: float = _STRAY_LIMIT) -> int:
 
 
 def _strays(directory: Path) -> list[int]:
-    mark = f"BATUTA_SPOOL_DIR={directory / 'spool'}".encode()
+    marks = {f"BATUTA_SPOOL_DIR={directory / 'spool'}".encode()}
+    state = read_state(str(directory))
+    if state is not None:
+        marks.add(warm_mark(state.shim_pid, state.shim_start).encode())
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
-    marked = [pid for pid in pids if pid != os.getpid() and (_has_mark(pid, mark) or _works_in(pid, directory))]
+    marked = [pid for pid in pids if pid != os.getpid() and (_is_marked(pid, marks) or _works_in(pid, directory))]
     found = {child for pid in marked for child in processes.descendants(pid)} | set(marked)
     return [pid for pid in found if (process := processes.look(pid)) is not None and not process.gone]
 
@@ -234,9 +257,9 @@ def _works_in(pid: int, directory: Path) -> bool:
         return False
 
 
-def _has_mark(pid: int, mark: bytes) -> bool:
+def _is_marked(pid: int, marks: set[bytes]) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
+            return not marks.isdisjoint(file.read().split(b"\0"))
     except OSError:
         return False

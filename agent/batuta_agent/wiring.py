@@ -23,6 +23,7 @@ from batuta_agent.printer import printer
 from batuta_agent.reading import ApiTaskReader
 from batuta_agent.shims import ShimPool, end_abandoned_groups
 from batuta_agent.telemetry import Sampler
+from batuta_agent.warm import WarmInterpreters
 from batuta_agent.workshop import Workshop
 from batuta_courier import room
 from batuta_proto.tasks import v1 as tasks
@@ -63,6 +64,8 @@ async def build(
         shims = ShimPool(run_environment.machine(env), clock, arguments.slots)
         stack.push_async_callback(shims.close)
         shims.fill()
+        warm = WarmInterpreters(arguments.warm_interpreters, shims, env, says, clock)
+        stack.push_async_callback(warm.close)
         health = Health()
         sampler = Sampler(Gpus(), state.path, clock, health)
         stack.callback(sampler.close)
@@ -74,6 +77,7 @@ async def build(
             env=env,
             journal=journal,
             shims=shims,
+            warm=warm,
             reader=ApiTaskReader(tasks.TaskServiceStub(channel), clock, ids),
             maker=preparer,
             printer=says,

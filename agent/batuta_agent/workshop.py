@@ -13,6 +13,7 @@ from batuta_agent.health import Health
 from batuta_agent.journal import Journal
 from batuta_agent.printer import Printer
 from batuta_agent.shims import ShimPool
+from batuta_agent.warm import WarmInterpreters
 from batuta_courier.room import AGENT_LIMITS, Limits
 from batuta_proto.agents import v1 as agents
 from batuta_proto.tasks import v1 as tasks
@@ -47,6 +48,7 @@ class Workshop:
     """The agent's own environment."""
     journal: Journal
     shims: ShimPool
+    warm: WarmInterpreters
     reader: TaskReader
     maker: EnvironmentMaker
     printer: Printer

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from bench.plan import Plan
 from bench.report import Line
-from bench.rows import row01, row02, row04, row05, row06, row07, row08, row13
+from bench.rows import row01, row02, row03, row04, row05, row06, row07, row08, row13
 
 ROWS: dict[int, Callable[[Plan], list[Line]]] = {
     1: row01.run,
     2: row02.run,
+    3: row03.run,
     4: row04.run,
     5: row05.run,
     6: row06.run,

@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def add_services(server: grpc.Server, state: FakeState) -> None:
     """Register every service of the fake. What a fake leaves out answers UNIMPLEMENTED."""
-    tasks.add_TaskServiceServicer_to_server(FakeTasks(state), server)
+    tasks.add_TaskServiceServicer_to_server(cast("Any", FakeTasks)(state), server)
     metrics.add_MetricServiceServicer_to_server(cast("Any", FakeMetrics)(state), server)
     logs.add_LogServiceServicer_to_server(cast("Any", FakeLogs)(state), server)
     users.add_UserServiceServicer_to_server(cast("Any", FakeUsers)(), server)

@@ -55,6 +55,15 @@ def test_a_number_of_slots_below_one_is_refused() -> None:
         parser.parse_args(["--queue", "q", "--slots", "0"])
 
 
+def test_warm_interpreters_are_off_unless_asked_for_and_bounded() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert parser.parse_args(["--queue", "q"]).warm_interpreters == 0
+    assert parser.parse_args(["--queue", "q", "--warm-interpreters", "64"]).warm_interpreters == 64
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--queue", "q", "--warm-interpreters", "65"])
+
+
 @pytest.mark.e2e
 async def test_a_join_token_becomes_a_private_credential_that_is_used_again(
     broker: ScriptedBroker, tmp_path: Path

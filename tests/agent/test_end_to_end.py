@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -375,3 +376,33 @@ async def test_a_package_that_does_not_exist_is_named_in_one_clear_message(
     assert reason(report) == "ENVIRONMENT"
     assert "package no-such-package-of-batuta==1.0 cannot be installed" in report.reason.message
     assert "no-such-package-of-batuta" in broker.console("task", 1)
+
+
+async def test_an_agent_that_keeps_warm_interpreters_runs_the_next_task_in_one_and_they_end_with_it(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    await agent.start("--queue", "default", "--warm-interpreters", "1")
+    session = await broker.welcomed()
+    pids: list[int] = []
+    for number in (1, 2, 3):
+        pids = sorted(warm_interpreters(agent.folder))
+        broker.tasks["task"] = script_task("import os; print(os.getpid(), os.environ['BATUTA_ATTEMPT'])")
+        session.send(assignment=assignment(attempt=number))
+        assert (await session.take_report(Phase.SUCCEEDED)).exit_code == 0
+        pid, attempt = broker.console("task", number).split()[-2:]
+        assert (pids in ([], [int(pid)]), int(attempt)) == (True, number)
+        await until(lambda: set(warm_interpreters(agent.folder)) - set(pids))  # noqa: B023 - called right here
+    assert len(pids) == 1
+    await agent.kill()
+    await until(lambda: not warm_interpreters(agent.folder))
+
+
+def warm_interpreters(folder: Path) -> list[int]:
+    """Those of an agent that wait."""
+    found: list[int] = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{name}/cmdline").read_bytes()
+            if command.startswith(os.fsencode(f"{folder}/")) and b"warm_importlib_bootstrap" in command:
+                found.append(int(name))
+    return found

@@ -28,6 +28,7 @@ from batuta_agent.model import Phase
 from batuta_agent.session import Session
 from batuta_agent.shims import ShimPool
 from batuta_agent.testing import Dialogue, ScriptedBroker, until
+from batuta_agent.warm import WarmInterpreters
 from batuta_agent.workshop import Workshop
 from batuta_proto.agents import v1 as agents
 from batuta_proto.tasks import v1 as tasks
@@ -107,6 +108,7 @@ class Bench:
             os.environ,
             self.journal,
             self.shims,
+            WarmInterpreters(0, self.shims, os.environ, self.printer, CLOCK),
             Reader(),
             self.maker,
             self.printer,

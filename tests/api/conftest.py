@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
+from batuta_api import __main__ as main
 from batuta_api.__main__ import build
 from batuta_api.audit.sql import SqlAuditStore
 from batuta_api.audit.store import Refused
-from batuta_api.testing import RunningQueue
-from batuta_api.wiring import METADATA
+from batuta_api.testing import RunningQueue, memory_work
+from batuta_api.wiring import METADATA, sql_work
+from batuta_api.work import Work, Works
 from batuta_chassis.database import Database, sqlite_url
-from batuta_chassis.testing import Running, running
+from batuta_chassis.hub import Hub
+from batuta_chassis.migrations import migrate
+from batuta_chassis.testing import MemoryTransactor, Running, running
+from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -23,6 +28,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import SystemClock, within
+from batuta_rpc.testing import FakeClock
 
 
 @dataclass
@@ -185,3 +191,18 @@ async def collect(stream: Any) -> list[Any]:
         return [answer async for answer in stream]
 
     return await soon(read())
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def works(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Works]:
+    """Works of each kind; those on a database have the schema that the migrations make."""
+    if request.param == "memory":
+        yield MemoryTransactor(memory_work)
+        return
+    clock = FakeClock()
+    on_file = request.param == "sqlite"
+    url = sqlite_url(tmp_path / "api.db") if on_file else request.getfixturevalue("new_database")()
+    database = Database(url, METADATA, clock)
+    migrate(database.engine, Path(main.__file__).parent / "migrations")
+    yield SqlTransactor[Work](database, sql_work(Hub(clock), clock))
+    await database.close()

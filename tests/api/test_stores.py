@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batuta_api import __main__ as main
 from batuta_api.audit.store import Refused
 from batuta_api.logs.model import Chunk, StoredChunk, Stream
 from batuta_api.metrics.model import Column, Producer
@@ -31,37 +28,15 @@ from batuta_api.tasks.model import (
     TaskState,
     TaskStatus,
 )
-from batuta_api.tasks.store import Cursor, Place, TaskFilter
+from batuta_api.tasks.store import Cursor
 from batuta_api.tasks.testing import NOON, a_task
-from batuta_api.testing import memory_work
+from batuta_api.tasks.wanted import Place, TaskFilter
 from batuta_api.users.model import Credential, JoinToken
 from batuta_api.users.store import Place as KeyPlace
-from batuta_api.wiring import METADATA, sql_work
 from batuta_api.work import Work, Works
-from batuta_chassis.database import Database, sqlite_url
-from batuta_chassis.hub import Hub
-from batuta_chassis.migrations import migrate
-from batuta_chassis.testing import MemoryTransactor
-from batuta_chassis.transactions import SqlTransactor
-from batuta_rpc.testing import FakeClock
 
 MINUTE = timedelta(minutes=1)
 LOG = TailKind.LOG
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-async def works(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Works]:
-    """Works of each kind; those on a database have the schema that the migrations make."""
-    if request.param == "memory":
-        yield MemoryTransactor(memory_work)
-        return
-    clock = FakeClock()
-    on_file = request.param == "sqlite"
-    url = sqlite_url(tmp_path / "api.db") if on_file else request.getfixturevalue("new_database")()
-    database = Database(url, METADATA, clock)
-    migrate(database.engine, Path(main.__file__).parent / "migrations")
-    yield SqlTransactor[Work](database, sql_work(Hub(clock), clock))
-    await database.close()
 
 
 async def test_a_task_comes_back_as_it_was_kept(works: Works) -> None:
@@ -182,7 +157,7 @@ async def test_tasks_are_listed_newest_first_by_filter_and_place(works: Works) -
 
     async def listed(wanted: TaskFilter, after: Place | None = None, limit: int = 9) -> str:
         found = await works.read(lambda work: work.tasks.page(wanted, after, limit))
-        return " ".join(task.id for task in found)
+        return " ".join(each.task.id for each in found)
 
     assert await listed(TaskFilter()) == "t5 t4 t3 t2 t1 t0"
     assert await listed(TaskFilter(), limit=2) == "t5 t4"

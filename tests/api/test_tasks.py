@@ -114,7 +114,8 @@ async def test_paths_that_are_not_the_users_are_refused(member: Any, path: str) 
 async def test_only_a_draft_is_edited_or_a_run_by_itself(api: Any, member: Any) -> None:
     started = await member.started()
     with pytest.raises(TaskNotDraft):
-        await update(member, started.id, ["spec.comment"])
+        await update(member, started.id, ["spec.comment", "spec.environment"])
+    assert (await update(member, started.id, ["spec.comment"], spec={"comment": "y"})).spec.comment == "y"
     assert (await update(member, started.id, ["spec.comment"], 1, spec={"comment": "x"})).spec.comment == "x"
     with pytest.raises(StaleAttempt):
         await update(member, started.id, ["spec.comment"], 2)

@@ -122,12 +122,12 @@ class Deployment:
         found = await self.stub(self.brokers[0]).GetQueue(queues.GetQueueRequest(display_name="default"))
         return str(found.queue.id)
 
-    async def start_workers(self, count: int) -> None:
-        """Workers that have been welcomed."""
+    async def start_workers(self, count: int, slots: int = 1) -> None:
+        """Workers that have been welcomed; each takes `slots` tasks at once."""
         queue_id = await self.queue_id()
         addresses = [each.address for each in self.brokers]
         for number in range(count):
-            worker = Worker(f"worker-{number}", addresses, Fresh(self.tokens, "agent"), queue_id)
+            worker = Worker(f"worker-{number}", addresses, Fresh(self.tokens, "agent"), queue_id, slots)
             self.workers.append(worker)
             running = asyncio.create_task(worker.run())
             self.stack.push_async_callback(_cancel, running)

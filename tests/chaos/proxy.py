@@ -19,6 +19,7 @@ class Proxy:
         self._target = target
         self._up = self._down = True
         self._refuse = False
+        self._break: tuple[bytes, bool] | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -34,6 +35,15 @@ class Proxy:
     def silence(self, *, up: bool = False, down: bool = False) -> None:
         """Swallow what goes up (to the server) or down; connections stay open, as behind a bad router."""
         self._up, self._down = not up, not down
+
+    def break_at(self, word: bytes, *, arrives: bool) -> None:
+        """End the next connection that sends `word` up; whether or not the word `arrives`, no answer comes back."""
+        self._break = word, arrives
+
+    @property
+    def broke(self) -> bool:
+        """Whether what `break_at` asked for has come."""
+        return self._break is None
 
     def heal(self) -> None:
         """Let everything pass. What was swallowed is gone, so connections that missed something are ended."""
@@ -63,7 +73,8 @@ class Proxy:
             writer.close()
             return
         self._writers |= {writer, ahead}
-        ways = [self._pass(reader, ahead, up=True), self._pass(behind, writer, up=False)]
+        mute = asyncio.Event()
+        ways = [self._pass(reader, ahead, mute, up=True), self._pass(behind, writer, mute, up=False)]
         tasks = [asyncio.ensure_future(way) for way in ways]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
@@ -72,9 +83,18 @@ class Proxy:
             self._writers.discard(each)
             each.close()
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, mute: asyncio.Event, *, up: bool
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
+                if mute.is_set():
+                    return  # the answer to the word: it has done what it does
+                if up and self._break is not None and self._break[0] in data:
+                    arrives, self._break = self._break[1], None
+                    if not arrives:
+                        return
+                    mute.set()
                 if self._up if up else self._down:
                     writer.write(data)
                     await writer.drain()

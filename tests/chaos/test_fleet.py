@@ -70,3 +70,45 @@ async def test_without_redis_work_goes_on_a_little_later(deployment: Deployment,
     await deployment.submit(20, deployment.stub(one), queue_id)
     await deployment.all_done(20)
     assert [len(worker.welcomes) for worker in deployment.workers] == [1] * 4
+
+
+SUBMITTERS = 8
+WAITING = 100
+WINDOW = 8.0
+
+
+async def _throughput(deployment: Deployment, queue_id: str) -> float:
+    """Tasks a second that are submitted to any broker, run and reported, while there are always some that wait."""
+    end, ran = CLOCK.monotonic() + WINDOW, deployment.ran.total()
+
+    async def submit(number: int) -> None:
+        stub = deployment.stub(deployment.brokers[number % len(deployment.brokers)])
+        while CLOCK.monotonic() < end:
+            if len(deployment.submitted) - deployment.ran.total() < WAITING:
+                await deployment.submit(1, stub, queue_id)
+            else:
+                await CLOCK.sleep(0.02)
+
+    await asyncio.gather(*(submit(number) for number in range(SUBMITTERS)))
+    rate = (deployment.ran.total() - ran) / WINDOW
+    await deployment.all_done()
+    return rate
+
+
+@pytest.mark.nightly
+async def test_f15_without_redis_about_as_much_is_done(deployment: Deployment, redis: RedisServer) -> None:
+    for _ in range(2):
+        await deployment.start_broker()
+    await deployment.start_workers(4, slots=4)
+    queue_id = await deployment.queue_id()
+    await _throughput(deployment, queue_id)  # until everything is warm
+    with_redis, without = list[float](), list[float]()
+    for _ in range(2):
+        with_redis.append(await _throughput(deployment, queue_id))
+        redis.stop()
+        without.append(await _throughput(deployment, queue_id))
+        redis.start()
+        await CLOCK.sleep(3)  # the brokers find it again
+    ratio = sum(without) / sum(with_redis)
+    print(f"\nwith Redis {with_redis}, without {without} tasks/s: {ratio:.0%}")
+    assert ratio >= 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,26 @@ def test_f9_a_postgresql_that_is_frozen_costs_calls_but_no_lease(
     assert [task.status.attempt for task in ended.values()] == [1, 1]
     assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
     tally.judge("frozen PostgreSQL", world.judged())
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_services_end_when_they_are_told_to_though_postgresql_is_frozen(open_world: Open, server: Postgres) -> None:
+    world = open_world(server.database())
+    remote = world.remote()
+    world.keep_agent("a")
+    identity = world.submit(remote, "task", "time.sleep(60)\n")
+    poll("it runs", 60, lambda: remote.get(identity).status.state == tasks.TASK_STATE_RUNNING)
+    server.pause()
+    try:
+        with pytest.raises((Unavailable, DeadlineExceeded)):
+            remote.create("pass", "while it is frozen")  # a thread waits for that one
+        for process in (world.api_process, world.queue_process):
+            process.send(signal.SIGTERM)
+        for process in (world.api_process, world.queue_process):
+            assert process.wait(60) == 0
+    finally:
+        server.resume()
 
 
 @pytest.mark.timeout(300)

@@ -40,6 +40,8 @@ class Worker:
         self._held: dict[Ref, types.AttemptPhase] = {}
         self._unsaid: list[agents.AssignmentReport] = []
         self._number = 0
+        # A stream of gRPC takes one message at a time, and of two that are written at once one is never sent.
+        self._writing = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -89,13 +91,14 @@ class Worker:
         number = 0
         while True:
             number += 1
-            running = sum(1 for phase in self._held.values() if phase < types.ATTEMPT_PHASE_SUCCEEDED)
-            held = [
-                agents.HeldAssignment(ref=agents.AssignmentRef(task_id=task_id, attempt=attempt), phase=phase)
-                for (task_id, attempt), phase in self._held.items()
-            ]
-            beat = agents.Heartbeat(heartbeat_number=number, held=held, free_assignments=self._slots - running)
-            await agent.send(agents.SessionRequest(heartbeat=beat))
+            async with self._writing:  # what is held, as of the reports before it
+                running = sum(1 for phase in self._held.values() if phase < types.ATTEMPT_PHASE_SUCCEEDED)
+                held = [
+                    agents.HeldAssignment(ref=agents.AssignmentRef(task_id=task_id, attempt=attempt), phase=phase)
+                    for (task_id, attempt), phase in self._held.items()
+                ]
+                beat = agents.Heartbeat(heartbeat_number=number, held=held, free_assignments=self._slots - running)
+                await agent.send(agents.SessionRequest(heartbeat=beat))
             await self._clock.sleep(_BEAT)
 
     async def _obey(self, agent: FakeAgent, message: agents.SessionResponse) -> None:
@@ -139,7 +142,8 @@ class Worker:
             report_number=self._number, ref=agents.AssignmentRef(task_id=ref[0], attempt=ref[1]), phase=phase
         )
         self._unsaid.append(told)
-        await agent.send(agents.SessionRequest(report=told))
+        async with self._writing:
+            await agent.send(agents.SessionRequest(report=told))
 
 
 def _ref(ref: Any) -> Ref:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batuta_chassis.members import MemoryMembers
+from batuta_chassis.members import Member, MemoryMembers
 from batuta_chassis.membership import FencedTransactor, Membership, Pace
 from batuta_chassis.testing import MemoryTransactor
 from batuta_rpc.errors import ShuttingDown
@@ -41,6 +41,16 @@ async def test_a_process_that_is_silent_for_ten_looks_is_taken_out_and_may_store
     assert two.id != before
     await fenced.write(lambda members: None)
     assert {row.id for row in store.store.all()} == {one.id, two.id}
+
+
+async def test_one_whose_entry_is_stored_though_nobody_told_it_enters_all_the_same(
+    store: Transactor, clock: FakeClock
+) -> None:
+    one = _member(store, clock, 1)
+    await store.write(lambda members: members.add(Member(one.id, "127.0.0.1:1", 0)))
+    assert await one.look()
+    assert one.confirmed
+    assert len(store.store.all()) == 1
 
 
 async def test_a_watcher_that_stood_still_has_seen_no_silence(store: Transactor, clock: FakeClock) -> None:

@@ -13,10 +13,14 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.exc import IntegrityError
 
 from batuta_chassis.database import Database
+from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.migrations import migrate
+from batuta_chassis.outbox import Outbox, OutboxRow
+from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.settings import SettingsError
 from batuta_rpc.errors import StorageFailed
-from batuta_rpc.testing import FakeClock, until
+from batuta_rpc.testing import FakeClock, SeededIds, until
+from tests.chaos.proxy import Proxy
 from tools.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -128,6 +132,67 @@ async def test_a_server_that_does_not_answer_is_told_as_such_by_a_deadline(
             server.resume()
         assert "before" in await database.read(lambda c: notes(c).all())
         await database.close()
+
+
+async def test_closing_ends_the_threads_that_wait_for_a_server_which_is_frozen(notes: type[Notes]) -> None:
+    with Postgres() as server:
+        from batuta_rpc.clock import SystemClock
+        from tests.chassis.conftest import METADATA
+
+        times = DatabaseTimes(database_close_within=0.2)
+        database = Database(server.database(), METADATA, SystemClock(), times=times)
+        database.create_all()
+        await database.write(lambda c: notes(c).add("before"))
+        await asyncio.gather(*(database.read(lambda c: notes(c).all()) for _ in range(4)))
+        before = set(threading.enumerate())
+        server.pause()
+        try:
+            # One more than there are connections: it is never begun.
+            stuck = [asyncio.create_task(database.read(lambda c: notes(c).all())) for _ in range(5)]
+            stuck += [asyncio.create_task(database.write(lambda c: notes(c).all())) for _ in range(2)]
+            await asyncio.sleep(0)
+            await database.close()
+            ended = await asyncio.gather(*stuck, return_exceptions=True)
+            ours = [each for each in before if each.name.startswith("batuta-")]
+            await until(lambda: not any(each.is_alive() for each in ours))
+        finally:
+            server.resume()
+        told = (StorageFailed, asyncio.CancelledError)
+        assert all(isinstance(each, told) for each in ended), ended
+
+
+@pytest.mark.parametrize("arrives", [True, False], ids=["stored", "not stored"])
+async def test_a_message_whose_commit_is_in_doubt_is_delivered_if_it_was_stored(
+    postgres_server: Postgres, arrives: bool
+) -> None:
+    from batuta_rpc.clock import SystemClock
+    from tests.chassis.conftest import METADATA
+
+    proxy, got = Proxy(postgres_server.port), list[bytes]()
+    name = postgres_server.database().rpartition("/")[2]
+    database = Database(f"postgresql://postgres@127.0.0.1:{proxy.port}/{name}", METADATA, SystemClock())
+    database.create_all()
+
+    async def deliver(row: OutboxRow) -> None:
+        got.append(row.payload)
+
+    # Before it begins, so that it reads once and then only listens.
+    await database.write(lambda c: Outbox.add(c, "topic", "one", b"first"))
+    # A clock that stands still: what was delivered is not deleted, in a commit of its own, meanwhile.
+    sending = asyncio.create_task(OutboxSender(database, deliver, FakeClock(), SeededIds()).run())
+    try:
+        await until(lambda: got == [b"first"])
+        proxy.break_at(b"COMMIT\0", arrives=arrives)
+        with pytest.raises(StorageFailed, match="not known"):
+            await database.write(lambda c: Outbox.add(c, "topic", "two", b"in doubt"))
+        await database.write(lambda c: Outbox.add(c, "topic", "three", b"last"))
+        stored = [b"in doubt"] if arrives else []
+        await until(lambda: sorted(got) == sorted([b"first", *stored, b"last"]))
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await database.close()
+        proxy.close()
 
 
 async def test_a_server_that_was_killed_and_is_back_lost_nothing_acknowledged(notes: type[Notes]) -> None:

@@ -127,7 +127,7 @@ class Tasks(tasks.TaskServiceServicer):
     def UpdateTask(self, request: tasks.UpdateTaskRequest, context: grpc.ServicerContext) -> tasks.UpdateTaskResponse:
         self._state.asked.append(request)
         task = self._state.task(request.task.id, context)
-        task.spec.retry.CopyFrom(request.task.spec.retry)
+        request.update_mask.MergeMessage(request.task, task, replace_message_field=True, replace_repeated_field=True)
         return tasks.UpdateTaskResponse(task=task)
 
     def AbortTask(self, request: tasks.AbortTaskRequest, context: grpc.ServicerContext) -> tasks.AbortTaskResponse:
@@ -146,6 +146,50 @@ class Tasks(tasks.TaskServiceServicer):
         self._state.tasks[copy.id] = copy
         copy.display_name = request.display_name or copy.display_name
         return tasks.CloneTaskResponse(task=copy)
+
+    def BatchGetTasks(
+        self, request: tasks.BatchGetTasksRequest, context: grpc.ServicerContext
+    ) -> tasks.BatchGetTasksResponse:
+        return tasks.BatchGetTasksResponse(
+            results=[tasks.TaskResult(task=self._state.task(each, context)) for each in request.task_ids]
+        )
+
+    def BatchChangeTasks(
+        self, request: tasks.BatchChangeTasksRequest, context: grpc.ServicerContext
+    ) -> tasks.BatchChangeTasksResponse:
+        self._state.asked.append(request)
+        answer = tasks.BatchChangeTasksResponse()
+        for change in request.changes:
+            task_id = getattr(change, str(change.WhichOneof("change"))).task_id
+            if task_id in self._state.tasks:
+                answer.results.add(task=self._state.tasks[task_id])
+            else:
+                missing = errors.TaskNotFound(f"there is no task {task_id!r}.", task_id=task_id)
+                answer.results.add(status=errors.to_status(missing))
+        return answer
+
+    def DeleteTask(self, request: tasks.DeleteTaskRequest, context: grpc.ServicerContext) -> tasks.DeleteTaskResponse:
+        self._state.asked.append(request)
+        task = self._state.task(request.task_id, context)
+        task.delete_time.FromSeconds(1_770_000_000)
+        return tasks.DeleteTaskResponse(task=task)
+
+    def TagTask(self, request: tasks.TagTaskRequest, context: grpc.ServicerContext) -> tasks.TagTaskResponse:
+        self._state.asked.append(request)
+        task = self._state.task(request.task_id, context)
+        task.tags[:] = request.add
+        return tasks.TagTaskResponse(task=task)
+
+    def WatchTasks(
+        self, request: tasks.WatchTasksRequest, context: grpc.ServicerContext
+    ) -> Iterator[tasks.WatchTasksResponse]:
+        self._state.asked.append(tasks.WatchTasksRequest.FromString(request.SerializeToString()))
+        if not request.resume_token:
+            for task in self._state.tasks.values():
+                yield tasks.WatchTasksResponse(task=task)
+            yield tasks.WatchTasksResponse(synced=True, resume_token="r1")
+            fail(context, errors.ShuttingDown("this process is going down."))
+        yield tasks.WatchTasksResponse(gone_task_id="gone", resume_token="r2")
 
 
 class Logs(logs.LogServiceServicer):

@@ -18,7 +18,7 @@ from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.broker import Broker
 from batuta_queue.dispatch import Claim, claim
-from batuta_queue.leases import NO_ANSWER
+from batuta_queue.leases import NO_ANSWER, VANISHED, Leases
 from batuta_queue.ledger import Ledger
 from batuta_queue.model import AttemptPhase, Entry, EntryState, Ref, Report
 from batuta_queue.numbers import Numbers
@@ -110,8 +110,6 @@ async def _history(actions: Any):
     transactor = MemoryTransactor()
     await fill(transactor)
     reports = Reports(transactor, lambda _steps: None, clock, ids)
-    from batuta_queue.leases import Leases
-
     leases = Leases(transactor, lambda _steps: None, clock, ids)
     submitted = 0
     numbers: dict[str, int] = {}
@@ -195,6 +193,20 @@ async def test_what_had_come_due_waits_again_when_the_clock_was_put_back_before_
     board.clear("default", board.marks("default"), 500)
     board.due(10_000)
     assert not board.may_wait("default")
+
+
+async def test_only_attempts_that_are_lost_are_said_to_be(caplog: pytest.LogCaptureFixture) -> None:
+    transactor, clock, ids = MemoryTransactor(), FakeClock(), SeededIds()
+    await fill(transactor, make_entry("e1"), make_entry("e2"))
+    first, second = [each.attempt for each in (await take(transactor, (session(places=2), 2))).offers]
+    reports = Reports(transactor, lambda _steps: None, clock, ids)
+    journal = first.holder.journal_id
+    await reports.take(journal, [Report(1, first.ref, AttemptPhase.SUCCEEDED, 1_000)])
+    leases = Leases(transactor, lambda _steps: None, clock, ids)
+    await leases.lose([first.ref], VANISHED)
+    assert caplog.messages == []
+    await leases.lose([first.ref, second.ref], VANISHED)
+    assert caplog.messages == ["1 attempts are lost: ATTEMPT_VANISHED"]
 
 
 async def test_a_broker_starts_on_any_store(tmp_path: Path) -> None:

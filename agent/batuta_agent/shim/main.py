@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import sys
 
 from batuta_agent.shim import processes
 from batuta_agent.shim.cgroup import Group
@@ -305,32 +306,54 @@ def _say(agent: socket.socket, state: State) -> None:
         return  # the agent is gone; it will read the record
 
 
-def run_shim(agent: socket.socket) -> None:
-    """Wait for an order on `agent` and carry it out. Returns at once when the agent ends without giving one."""
+def run_shim(agent: socket.socket, python: str = "") -> None:
+    """Wait for an order on `agent` and carry it out. Returns at once when the agent ends without giving one.
+
+    With `python`, an interpreter of it is started meanwhile, and what it says of itself is passed on to the agent.
+    """
     processes.adopt_orphans()
-    launcher = Launcher(agent.fileno())
+    launcher = Launcher(agent.fileno(), python)
     # Here, while nobody waits: taking a process into a group may cost the kernel milliseconds.
     group = make_group()
     if group is not None and not group.add(launcher.pid):
         group.remove()
         group = None
     shim = Shim(SystemClock(), launcher, group)
+    line = _wait_for_order(agent, launcher.said)
+    if line:
+        shim.run(line, agent)
+        return
+    launcher.close()
+    if group is not None:
+        group.remove()
+
+
+def _wait_for_order(agent: socket.socket, said: int) -> bytes:
+    """The order; empty when the agent ends, or what was to be the user's process does (the kernel wants memory)."""
+    poll = select.poll()
+    poll.register(agent, select.POLLIN)
+    poll.register(said, select.POLLIN)
     line = b""
     while not line.endswith(b"\n"):
-        part = agent.recv(1 << 16)
-        if not part:
-            launcher.close()
-            if group is not None:
-                group.remove()
-            return
-        line += part
-    shim.run(line, agent)
+        handles = [handle for handle, _event in poll.poll()]
+        if said in handles:
+            word = os.read(said, 1 << 12)
+            with contextlib.suppress(OSError):
+                agent.sendall(word)
+            if not word:
+                return b""
+        if agent.fileno() in handles:
+            part = agent.recv(1 << 16)
+            if not part:
+                return b""
+            line += part
+    return line
 
 
 def main() -> None:
-    """Run as a program; the agent's socket is standard input."""
+    """Run as a program; the agent's socket is standard input, the interpreter to warm up the only argument."""
     with socket.socket(fileno=os.dup(0)) as agent:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.close(null)
-        run_shim(agent)
+        run_shim(agent, *sys.argv[1:])

@@ -63,3 +63,11 @@ def uuid7_hex(unix_nanos: int, chance: int) -> str:
     fraction = (rest << 12) // 1_000_000
     value = ((millis & (1 << 48) - 1) << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | (chance & (1 << 62) - 1)
     return f"{value:032x}"
+
+
+def request_id_of_part(request_id: str, index: int) -> str:
+    """The request id of one part of a request of many: always the same for the same request and place.
+
+    Raises `ValueError` when `request_id` is no UUID.
+    """
+    return str(uuid.uuid5(uuid.UUID(request_id), str(index)))

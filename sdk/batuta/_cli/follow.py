@@ -22,21 +22,27 @@ class Positioned(Protocol):
         ...
 
 
+T = TypeVar("T")
 R = TypeVar("R", bound=Positioned)
 
 
 def read(context: Context, open_stream: Callable[[int], Iterable[R]], *, again: bool) -> Iterator[R]:
-    """Yield the responses of `open_stream(position)`.
+    """Yield the responses of `open_stream(position)`; with `again` as `lasting` does, from the last position."""
+    at = [0]
+    for response in lasting(context, lambda: open_stream(at[0]), again=again):
+        at[0] = max(at[0], response.position)
+        yield response
 
-    With `again`, open it anew at the last position when the connection is lost. Raises the last `RpcError`
-    when trying does not help.
+
+def lasting(context: Context, open_stream: Callable[[], Iterable[T]], *, again: bool = True) -> Iterator[T]:
+    """Yield the responses of a stream. With `again`, open it anew when the connection is lost.
+
+    Raises the last `RpcError` when trying does not help.
     """
-    position = 0
     backoff = Backoff(context.ids, limit=_TRIES)
     while True:
         try:
-            for response in open_stream(position):
-                position = max(position, response.position)
+            for response in open_stream():
                 backoff.reset()
                 yield response
             return

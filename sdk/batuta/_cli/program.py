@@ -14,8 +14,11 @@ from batuta._cli import (
     queues,
     sync,
     task_attempts,
+    task_changes,
+    task_edit,
     task_logs,
     task_metrics,
+    task_watch,
     tasks,
 )
 from batuta._cli.arguments import SubParsers, command, verbs
@@ -45,9 +48,12 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     tree: dict[tuple[str, ...], SubParsers] = {(): root}
     tree["task",] = noun(root, "task", "tasks: list, follow, enqueue, stop", "batuta task list --state running")
     tasks.add(tree["task",], context)
+    task_edit.add(tree["task",], context)
+    task_changes.add(tree["task",], context)
     task_attempts.add(tree["task",], context)
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
+    task_watch.add(tree["task",], context)
     tree["queue",] = noun(root, "queue", "queues: make, list, look into, release", "batuta queue list")
     queues.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)

@@ -87,6 +87,9 @@ def _times(task: tasks.Task) -> list[tuple[str, object]]:
         ("started", render.moment(status.start_time)),
         ("ended", render.moment(status.end_time)),
         ("last sign of life", render.moment(status.last_proof_time)),
+        ("archived", render.moment(task.archive_time)),
+        ("deleted", render.moment(task.delete_time)),
+        ("goes for good", render.moment(task.purge_time)),
     ]
 
 
@@ -104,7 +107,15 @@ def _source(source: tasks.Source) -> list[tuple[str, object]]:
 
 
 def _environment(environment: tasks.Environment) -> list[tuple[str, object]]:
-    return [("python", environment.python_version), ("requirements", ", ".join(environment.requirements))]
+    container = environment.container
+    script = container.setup_script
+    return [
+        ("python", environment.python_version),
+        ("requirements", ", ".join(environment.requirements)),
+        ("image", container.image),
+        ("container arguments", " ".join(container.arguments)),
+        ("set-up script", f"{len(script)} characters" if script else ""),
+    ]
 
 
 def _resources(resources: types.Resources) -> list[tuple[str, object]]:

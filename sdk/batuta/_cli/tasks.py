@@ -1,20 +1,20 @@
-"""`batuta task list|show|enqueue|abort|clone`."""
+"""`batuta task list|show|enqueue|clone`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from batuta._cli.arguments import SubParsers, add_json, command, positive, whole_number
 from batuta._cli.context import Context
 from batuta._cli.retry_flags import add_retry
+from batuta._cli.task_filter import add_filter, add_order, filter_of, order_of
 
 if TYPE_CHECKING:
     from batuta._cli.client import Client
     from batuta_proto.tasks import v1 as tasks
-
-STATES = ("draft", "queued", "running", "stopping", "completed", "failed", "aborted", "published")
 
 
 def add(parent: SubParsers, context: Context) -> None:
@@ -22,28 +22,29 @@ def add(parent: SubParsers, context: Context) -> None:
     _add_list(parent, context)
     _add_show(parent, context)
     _add_enqueue(parent, context)
-    _add_abort(parent, context)
     _add_clone(parent, context)
 
 
 def _add_list(parent: SubParsers, context: Context) -> None:
     parser = command(
-        parent, "list", "list tasks, newest first", "batuta task list --project examples --state running --state queued"
+        parent,
+        "list",
+        "list tasks, newest first",
+        "batuta task list --project examples --state running --state queued",
+        "batuta task list --metric 'accuracy/test>=0.9' --sort metric:accuracy/test",
     )
-    parser.add_argument("--project", default="", metavar="NAME", help="only of this project (exact name)")
-    parser.add_argument("--name", default="", help="only tasks of exactly this name")
-    parser.add_argument(
-        "--state", action="append", default=[], choices=STATES, help="only in this state; may be repeated"
-    )
-    parser.add_argument("--tag", action="append", default=[], help="only with this tag; may be repeated")
     parser.add_argument("--limit", type=positive, default=50, metavar="N", help="at most so many (50)")
+    add_order(parser)
     add_json(parser)
+    add_filter(parser)
     parser.set_defaults(run=partial(list_tasks, context))
 
 
 def _add_show(parent: SubParsers, context: Context) -> None:
-    parser = command(parent, "show", "show one task", "batuta task show 01987e0c5b7a7f10a3d2c4e5f6a7b8c9")
-    add_task(parser)
+    parser = command(
+        parent, "show", "show a task, or several in a table", "batuta task show 01987e0c5b7a7f10a3d2c4e5f6a7b8c9"
+    )
+    parser.add_argument("tasks", metavar="ID", nargs="+", help="ids of the tasks, whole")
     add_json(parser)
     parser.set_defaults(run=partial(show_task, context))
 
@@ -70,19 +71,6 @@ def _add_enqueue(parent: SubParsers, context: Context) -> None:
     parser.set_defaults(run=partial(enqueue_task, context))
 
 
-def _add_abort(parent: SubParsers, context: Context) -> None:
-    parser = command(
-        parent,
-        "abort",
-        "stop a task wherever it is",
-        "batuta task abort 01987e0c5b7a7f10a3d2c4e5f6a7b8c9 --message 'wrong data'",
-    )
-    add_task(parser)
-    parser.add_argument("--message", default="", help="why; becomes the task's message")
-    add_json(parser)
-    parser.set_defaults(run=partial(abort_task, context))
-
-
 def _add_clone(parent: SubParsers, context: Context) -> None:
     parser = command(
         parent,
@@ -105,21 +93,24 @@ def add_task(parser: argparse.ArgumentParser) -> None:
 
 def list_tasks(context: Context, args: argparse.Namespace) -> None:
     """Print tasks that match all that was asked."""
-    from batuta._cli import pages, render, tables
+    from batuta._cli import pages
     from batuta_proto.tasks import v1 as tasks
 
-    states = [f"TASK_STATE_{name.upper()}" for name in args.state]
-    wanted = tasks.ListTasksRequest.Filter(
-        project_name=args.project, display_name=args.name, states=states, tags=args.tag
-    )
+    wanted, order = filter_of(args, context.clock), order_of(args)
     with context.connect() as client:
 
         def fetch(page_size: int, page_token: str) -> tuple[list[tasks.Task], str]:
-            request = tasks.ListTasksRequest(filter=wanted, page_size=page_size, page_token=page_token)
+            request = tasks.ListTasksRequest(filter=wanted, page_size=page_size, page_token=page_token, order_by=order)
             answer = client.tasks.ListTasks(request)
             return list(answer.tasks), answer.next_page_token
 
         found = pages.gather(fetch, args.limit)
+    _print_list(context, args, found)
+
+
+def _print_list(context: Context, args: argparse.Namespace, found: Sequence[tasks.Task]) -> None:
+    from batuta._cli import render, tables
+
     if args.json:
         context.print(render.listed("tasks", found))
         return
@@ -147,14 +138,30 @@ def state(task: tasks.Task) -> str:
 
 
 def show_task(context: Context, args: argparse.Namespace) -> None:
-    """Print everything about one task."""
+    """Print everything about one task, or a line about each of several."""
     from batuta._cli import render, task_page
     from batuta_proto.tasks import v1 as tasks
 
+    if len(args.tasks) > 1:
+        _show_several(context, args)
+        return
+    task_id = args.tasks[0]
     with context.connect() as client:
-        task = client.tasks.GetTask(tasks.GetTaskRequest(task_id=args.task)).task
-        attempts = [] if args.json or task.status.attempt < 2 else _newest_attempts(client, args.task)
+        task = client.tasks.GetTask(tasks.GetTaskRequest(task_id=task_id)).task
+        attempts = [] if args.json or task.status.attempt < 2 else _newest_attempts(client, task_id)
     context.print(render.as_json(render.as_dict(task)) if args.json else task_page.page(task, attempts))
+
+
+def _show_several(context: Context, args: argparse.Namespace) -> None:
+    from batuta._cli.failures import CliError
+    from batuta_proto.tasks import v1 as tasks
+
+    with context.connect() as client:
+        results = client.tasks.BatchGetTasks(tasks.BatchGetTasksRequest(task_ids=args.tasks)).results
+    for each in results:
+        if each.status.code:
+            raise CliError(each.status.message)
+    _print_list(context, args, [each.task for each in results])
 
 
 def _newest_attempts(client: Client, task_id: str) -> list[tasks.Attempt]:
@@ -191,16 +198,6 @@ def enqueue_task(context: Context, args: argparse.Namespace) -> None:
         except QueueNotFound as error:
             raise CliError(sentences(error.message, "With --create-queue it is made")) from None
     _say(context, args, answer.task, f"is in the queue {answer.task.status.queue_name!r}")
-
-
-def abort_task(context: Context, args: argparse.Namespace) -> None:
-    """Stop a task."""
-    from batuta_proto.tasks import v1 as tasks
-
-    request = tasks.AbortTaskRequest(task_id=args.task, message=args.message)
-    with context.connect() as client:
-        task = client.tasks.AbortTask(request).task
-    _say(context, args, task, f"is {state(task)}")
 
 
 def clone_task(context: Context, args: argparse.Namespace) -> None:

@@ -94,7 +94,14 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     sole = SoleProcess(settings)
     bus = open_bus(settings, clock, ids)
     database = Database(
-        settings.database_url, METADATA, clock, limit=limits.waiting_changes, schema=settings.service, ids=ids
+        settings.database_url,
+        METADATA,
+        clock,
+        limit=limits.waiting_changes,
+        schema=settings.service,
+        ids=ids,
+        times=limits,
+        reserve=settings.disk_reserve,
     )
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")

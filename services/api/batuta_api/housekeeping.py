@@ -1,10 +1,10 @@
-"""What is done now and then: runs that were asked to stop and never answered, and old refusals."""
+"""What is done now and then: runs that were asked to stop and never answered, deleted tasks, and old refusals."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from batuta_api.tasks import runs
+from batuta_api.tasks import runs, upkeep
 from batuta_api.work import Works
 from batuta_rpc.clock import Clock
 
@@ -30,5 +30,7 @@ class Housekeeping:
     async def _go_round(self, now: datetime, thorough: bool) -> None:
         if await self._works.read(lambda work: bool(work.tasks.stopping_locally(now - runs.GIVE_UP_AFTER, 1))):
             await self._works.write(lambda work: runs.give_up(work, now))
+        while await self._works.read(lambda work: bool(work.tasks.due_for_purge(now, 1))):
+            await self._works.write(lambda work: upkeep.purge(work, now), bulk=1)
         if thorough:
             await self._works.write(lambda work: work.audit.purge(now - AUDIT_KEPT, work.limits.refusals))

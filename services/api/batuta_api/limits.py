@@ -8,12 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.limits import limit
 from batuta_rpc.errors import RateLimited
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(DatabaseTimes):
     """All of them, with their defaults."""
 
     log_bytes_per_attempt: int = limit(8 << 30, "log that one attempt may write, in bytes")
@@ -22,9 +23,10 @@ class Limits:
     )
     log_writers: int = limit(10_000, "AppendLog streams at once")
     log_readers: int = limit(5_000, "ReadLog streams at once")
-    task_watchers: int = limit(10_000, "WatchTask streams at once")
+    task_watchers: int = limit(10_000, "WatchTask and WatchTasks streams at once")
     series_per_task: int = limit(50_000, "series of scalars that one task may have")
     attempts_per_task: int = limit(1_000, "attempts kept in the history of one task")
+    deleted_days: int = limit(30, "days for which a deleted task can be undeleted")
     refusals: int = limit(1_000_000, "refused calls kept for those who ask")
     request_hours: int = limit(24, "hours for which the answer to a request_id is kept")
     waiting_changes: int = limit(10_000, "changes that wait for the database at once")

@@ -69,12 +69,13 @@ def _nobody_listens(_topic: str) -> None:
 
 def memory_work() -> Work:
     """The work of a service that keeps everything in memory; for `MemoryTransactor`."""
+    scalars = MemoryScalarStore()
     return Work(
         projects=MemoryProjectStore(),
-        tasks=MemoryTaskStore(),
+        tasks=MemoryTaskStore(scalars),
         attempts=MemoryAttemptStore(),
         cursor=MemoryCursorStore(),
-        scalars=MemoryScalarStore(),
+        scalars=scalars,
         logs=MemoryLogStore(),
         users=MemoryUserStore(),
         audit=MemoryAuditStore(),

@@ -10,9 +10,19 @@ WITHDRAW = "entries.withdraw"
 """Outbox: a serialized WithdrawEntryRequest."""
 
 
+TASKS = "tasks"
+"""Some task changed, whichever."""
+_TASK = "task:"
+
+
+def of_tasks(topic: str) -> bool:
+    """Whether a topic is that of one task's status."""
+    return topic.startswith(_TASK)
+
+
 def task(task_id: str) -> str:
     """The task's status changed."""
-    return f"task:{task_id}"
+    return f"{_TASK}{task_id}"
 
 
 def log(task_id: str) -> str:

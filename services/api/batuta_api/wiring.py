@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
+from batuta_api import topics
 from batuta_api.audit.sql import SqlAuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.sql import SqlLogStore
@@ -46,6 +47,12 @@ class _SqlOutbox:
         return Outbox.pending(self._connection, keys)
 
 
+def _publish(hub: Hub, topic: str) -> None:
+    hub.publish(topic)
+    if topics.of_tasks(topic):
+        hub.publish(topics.TASKS)
+
+
 def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Connection], Work]:
     """What makes the work of one transaction."""
 
@@ -61,7 +68,7 @@ def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Con
             audit=SqlAuditStore(connection),
             outbox=_SqlOutbox(connection),
             requests=SqlRequests(connection, clock),
-            announce=lambda topic: after_commit(connection, lambda: hub.publish(topic)),
+            announce=lambda topic: after_commit(connection, lambda: _publish(hub, topic)),
             limits=limits,
         )
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from batuta_chassis.reserve import Reserve
+
 READERS = 4
 """Connections that read; one more writes."""
 
@@ -23,8 +25,15 @@ class Backend:
     """Whether the fault is the system's (disk full, server away) and not that of the statement."""
     may_repeat: Callable[[BaseException], bool]
     """Whether nothing was stored and the same transaction may go through when it is run again now."""
+    is_full: Callable[[BaseException], bool]
+    """Whether there was no room on a disk for which `reserve` keeps some."""
+    reserve: Reserve | None = None
     patience: float | None = None
     """Seconds after which a caller hears that the system does not answer; None waits, for a file always answers."""
+    close_within: float | None = None
+    """Seconds that the end waits for what is under way, before `cut`."""
+    cut: Callable[[], None] = lambda: None
+    """End all connections as if the system had, also those that threads wait on; there are no new ones after that."""
 
     def dispose(self) -> None:
         """Close all connections."""

@@ -7,6 +7,7 @@ of its own inside one transaction, and commits once. Nobody hears of success bef
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -15,16 +16,21 @@ from sqlalchemy import Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import ArgumentError
 
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.readers import Readers
 from batuta_chassis.settings import SettingsError
 from batuta_chassis.sqlite import open_sqlite, sqlite_url
-from batuta_chassis.writer import Writer
+from batuta_chassis.writer import DOUBT, Writer
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids, SystemIds
 
-__all__ = ["Database", "sqlite_url"]
+__all__ = ["DOUBT", "Database", "sqlite_url"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_CUT_SECONDS = 10.0
+"""For threads whose connections were cut: nothing can keep them but a connection that is being made."""
 
 
 class Database:
@@ -43,9 +49,12 @@ class Database:
         limit: int = 10_000,
         schema: str = "batuta",
         ids: Ids | None = None,
+        times: DatabaseTimes | None = None,
+        reserve: int = 0,
     ) -> None:
         """`url` is `sqlite:///path` or `postgresql://user:password@host/database`; on PostgreSQL all tables stand in
-        `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader.
+        `schema`. `limit` bounds the use cases that wait for the writer, and the reads that wait for a reader. `reserve`
+        bytes of an SQLite file's disk are kept for what is not bulk, for when the disk is full.
 
         Raises `SettingsError` for another kind of URL.
         """
@@ -53,7 +62,7 @@ class Database:
         self.process = ""
         """The id of this process among those that share the database; empty for one that is alone."""
         self.clock = clock
-        self._backend = _open(url, schema)
+        self._backend = _open(url, schema, times or DatabaseTimes(), reserve)
         self._writer = Writer(self, self._backend, limit, ids or SystemIds())
         self._readers = Readers(self._backend, READERS, limit, clock)
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
@@ -70,9 +79,9 @@ class Database:
         bulk data goes before it too.
 
         If it raises, only its own changes are undone and the error is raised here. Raises `RateLimited` when too many
-        use cases wait already, and `StorageFailed` when the disk is full or fails, or the server is away. Cancelling
-        the caller does not undo a use case that has begun. On PostgreSQL `use_case` may run more than once: a run whose
-        connection broke before its commit has left nothing behind.
+        use cases wait already, and `StorageFailed` when the disk is full (and, for what is not bulk, its reserve used
+        up) or fails, or the server is away. Cancelling the caller does not undo a use case that has begun. `use_case`
+        may run more than once: a run that a broken connection or a full disk ended has left nothing behind.
         """
         return await self._writer.run(use_case, bulk, late)
 
@@ -97,24 +106,34 @@ class Database:
             self.metadata.create_all(connection)
 
     async def close(self) -> None:
-        """Finish what waits, then close all connections."""
-        await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
-        await asyncio.get_running_loop().run_in_executor(None, self._readers.close)
+        """Finish what waits, then close all connections; cut them where a server does not answer in time."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _close(self) -> None:
+        self._writer.end()
+        self._readers.end()
+        limit = self._backend.close_within
+        ended = self._writer.join(limit)
+        if not (self._readers.join(limit) and ended):
+            _log.warning("the database does not answer: its connections are cut")
+            self._backend.cut()
+            for each in (self._writer, self._readers):
+                each.join(_CUT_SECONDS)
         self._backend.dispose()
 
 
-def _open(url: str, schema: str) -> Backend:
+def _open(url: str, schema: str, times: DatabaseTimes, reserve: int) -> Backend:
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise SettingsError("a database URL is sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE") from None
     kind = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
     if kind == "sqlite":
-        return open_sqlite(parsed)
+        return open_sqlite(parsed, reserve)
     if kind == "postgresql":
         if find_spec("psycopg") is None:
             raise SettingsError("PostgreSQL needs its driver: pip install 'batuta[postgres]'")
         from batuta_chassis.postgres import open_postgres  # here: the driver is an extra
 
-        return open_postgres(parsed, schema)
+        return open_postgres(parsed, schema, times)
     raise SettingsError(f"Batuta stores in SQLite or PostgreSQL; {kind!r} is neither")

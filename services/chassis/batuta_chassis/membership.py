@@ -23,6 +23,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LIMIT = 15.0
 """Seconds to wait for the database in one look."""
+_LEAVE_LIMIT = 5.0
+"""The same at the end: what does not leave is taken for dead a little later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,14 @@ class Membership(Generic[S]):
         """Become a member."""
         asked = self._clock.boottime()
         member = Member(self.id, self._address, 0)
-        await self._transactor.write(lambda store: self._members(store).add(member))
+        await self._transactor.write(lambda store: self._enter(store, member))
         self._entered = True
         self._sure_until = asked + self._pace.sure
 
     async def leave(self) -> None:
         """Take the own row out, so that the others need not wait for this process to be dead."""
         me, self._entered = self.id, False
-        await self._transactor.write(lambda store: self._remove_own(store, me))
+        await within(self._clock, _LEAVE_LIMIT, self._transactor.write(lambda store: self._remove_own(store, me)))
 
     async def look(self) -> bool:
         """One beat, and one look at the others. Whether some member is gone, or this one begins anew."""
@@ -158,6 +160,12 @@ class Membership(Generic[S]):
         for hook in self._anew:
             hook()
         await self.enter()
+
+    def _enter(self, store: S, member: Member) -> None:
+        members = self._members(store)
+        # It is there when the answer to the commit before this one was lost.
+        if not members.present(member.id):
+            members.add(member)
 
     def _remove_own(self, store: S, me: str) -> None:
         members = self._members(store)

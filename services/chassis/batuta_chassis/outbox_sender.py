@@ -11,7 +11,7 @@ from functools import partial
 import grpc
 from sqlalchemy import Connection, delete, update
 
-from batuta_chassis.database import Database
+from batuta_chassis.database import DOUBT, Database
 from batuta_chassis.outbox import OUTBOX, OutboxRow, behind, rows_after, take_over
 from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
@@ -70,26 +70,29 @@ class OutboxSender:
         self._taken = 0
         self._live = False
         self._missed = False
+        self._doubtful = False
         self._delivered: list[int] = []
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Deliver until cancelled. Messages on their way are then tried again by the next run."""
         self._begin()
-        unlisten = self._database.listen("outbox", self._hear)
-        sweeper = asyncio.create_task(self._sweep())
+        unlisten = self._database.listen("outbox", self._hear), self._database.listen(DOUBT, self._doubt)
+        others = asyncio.create_task(self._sweep()), asyncio.create_task(self._settle_doubts())
         try:
             while True:
                 await self._load()
                 await self._until(lambda: not self._live and self._waiting < _IN_MEMORY // 2)
         finally:
-            unlisten()
-            for task in (*self._tasks, sweeper):
+            for each in unlisten:
+                each()
+            for task in (*self._tasks, *others):
                 task.cancel()
-            await asyncio.gather(*self._tasks, sweeper, return_exceptions=True)
+            await asyncio.gather(*self._tasks, *others, return_exceptions=True)
 
     async def take_over(self) -> None:
-        """Deliver what processes left that are gone. For one process of several."""
+        """Deliver what processes left that are gone, and what is ours and was never heard of. For one process of
+        several."""
         process = self._database.process
         rows = await self._database.write(partial(take_over, process=process))
         known = {row.id for lane in self._lanes.values() for row in lane} | set(self._delivered)
@@ -113,6 +116,22 @@ class OutboxSender:
         elif row.id > self._taken:
             self._push(row)
             self._pump()
+
+    def _doubt(self, _none: object) -> None:
+        """A commit may have gone through of which nobody has heard, and a message with it."""
+        self._doubtful = True
+        self._changed.set()
+
+    async def _settle_doubts(self) -> None:
+        while True:
+            await self._until(lambda: self._doubtful)
+            self._doubtful = False
+            try:
+                await self.take_over()
+            except Exception:
+                _log.exception("looking for messages of a commit in doubt failed; trying again")
+                self._doubtful = True
+                await self._clock.sleep(1.0)
 
     async def _load(self) -> None:
         """Take from the table what is there, then listen. Between the last look and listening nothing is awaited."""

@@ -2,7 +2,7 @@
 
 Every writing transaction of a service begins with one lock, as SQLite's BEGIN IMMEDIATE does. So use cases mean the
 same on both, nobody waits for a deadlock to be found, and positions of a log are given in the order of commits. A
-process that freezes with the lock in its hands loses its connection, and the lock, after `_IDLE_MILLIS`.
+process that freezes with the lock in its hands loses its connection, and the lock, after `database_idle_within`.
 """
 
 from __future__ import annotations
@@ -18,19 +18,9 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from batuta_chassis import postgres_text
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.database_times import DatabaseTimes
+from batuta_chassis.postgres_links import Links
 
-PATIENCE = 15.0
-"""Seconds that a caller waits for a server that does not answer."""
-_CONNECT_SECONDS = 5
-_STATEMENT_MILLIS = 30_000
-_LOCK_MILLIS = 12_000
-_IDLE_MILLIS = 10_000
-_OPTIONS = (
-    ("statement_timeout", str(_STATEMENT_MILLIS)),
-    ("lock_timeout", str(_LOCK_MILLIS)),
-    ("idle_in_transaction_session_timeout", str(_IDLE_MILLIS)),
-    ("client_encoding", "UTF8"),
-)
 _AGAIN = frozenset({"40001", "40P01"})
 """Serialization failure, deadlock: the server undid the transaction and asks for another try."""
 _LOST = ("08", "57P", "25P03")
@@ -40,16 +30,25 @@ _SERVERS = (*_LOST, "53", "57", "58", "55P03", "XX")
 _LINK = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
-def open_postgres(url: URL, schema: str) -> Backend:
+def open_postgres(url: URL, schema: str, times: DatabaseTimes) -> Backend:
     """The database that `url` names; the service's tables stand in a schema of its own, which is made if missing."""
     wanted = url.set(drivername="postgresql+psycopg")
+    links = Links()
     return Backend(
-        _engine(wanted, schema, readers=False),
-        _engine(wanted, schema, readers=True),
+        _engine(wanted, schema, times, links, readers=False),
+        _engine(wanted, schema, times, links, readers=True),
         is_storage,
         may_repeat,
-        PATIENCE,
+        _never,
+        patience=times.database_patience,
+        close_within=times.database_close_within,
+        cut=links.cut,
     )
+
+
+def _never(_error: BaseException) -> bool:
+    """The disk is the server's, and so is the care for it."""
+    return False
 
 
 def is_storage(error: BaseException) -> bool:
@@ -77,12 +76,18 @@ def _raised(error: BaseException) -> psycopg.Error | None:
     return raised if isinstance(raised, psycopg.Error) else None
 
 
-def _engine(url: URL, schema: str, *, readers: bool) -> Engine:
-    settings = [*_OPTIONS, ("search_path", schema)]
+def _engine(url: URL, schema: str, times: DatabaseTimes, links: Links, *, readers: bool) -> Engine:
+    settings = [
+        ("statement_timeout", _millis(times.database_statement_within)),
+        ("lock_timeout", _millis(times.database_lock_within)),
+        ("idle_in_transaction_session_timeout", _millis(times.database_idle_within)),
+        ("client_encoding", "UTF8"),
+        ("search_path", schema),
+    ]
     if readers:
         settings.append(("default_transaction_read_only", "on"))
     arguments: dict[str, object] = {
-        "connect_timeout": _CONNECT_SECONDS,
+        "connect_timeout": times.database_connect_within,
         "application_name": f"batuta-{schema}",
         "options": " ".join(f"-c {name}={value}" for name, value in settings),
         "keepalives_idle": 10,
@@ -100,7 +105,7 @@ def _engine(url: URL, schema: str, *, readers: bool) -> Engine:
             isolation_level="REPEATABLE READ",
             connect_args=arguments,
         )
-        event.listen(engine, "connect", _on_connect)
+        _watch(engine, links)
         return engine
     engine = create_engine(
         url, hide_parameters=True, poolclass=NullPool, isolation_level="READ COMMITTED", connect_args=arguments
@@ -115,14 +120,24 @@ def _engine(url: URL, schema: str, *, readers: bool) -> Engine:
         cursor.execute(f"SELECT pg_advisory_xact_lock({lock})")
         cursor.close()
 
-    event.listen(engine, "connect", _on_connect)
+    _watch(engine, links)
     event.listen(engine, "connect", make_schema)
     event.listen(engine, "begin", on_begin)
     return engine
 
 
-def _on_connect(raw: interfaces.DBAPIConnection, _record: object) -> None:
-    postgres_text.install(cast("psycopg.Connection[object]", raw))
+def _watch(engine: Engine, links: Links) -> None:
+    def on_connect(raw: interfaces.DBAPIConnection, _record: object) -> None:
+        made = cast("psycopg.Connection[object]", raw)
+        links.add(made)
+        postgres_text.install(made)
+
+    event.listen(engine, "do_connect", links.refuse)
+    event.listen(engine, "connect", on_connect)
+
+
+def _millis(seconds: float) -> str:
+    return str(round(seconds * 1000))
 
 
 def _make_schema(raw: interfaces.DBAPIConnection, schema: str, lock: int) -> None:

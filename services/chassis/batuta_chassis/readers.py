@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -28,6 +28,7 @@ class Readers:
         self._clock = clock
         self._waiting = 0
         self._closed = False
+        self._running: set[Future[Any]] = set()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="batuta-reader")
 
     async def run(self, query: Callable[[Connection], T]) -> T:
@@ -39,7 +40,10 @@ class Readers:
                 f"{self._waiting} queries wait for the database already; try again", waiting=self._waiting
             )
         self._waiting += 1
-        reading = asyncio.get_running_loop().run_in_executor(self._pool, self._read, query)
+        running = self._pool.submit(self._read, query)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        reading = asyncio.wrap_future(running)
         try:
             if self._backend.patience is None:
                 return await reading
@@ -57,7 +61,7 @@ class Readers:
                 return self._read_once(query)
             except Exception as error:
                 # A pooled connection that the server has dropped says so only when it is used.
-                if tries and self._backend.may_repeat(error):
+                if tries and not self._closed and self._backend.may_repeat(error):
                     continue
                 if self._backend.patience is not None and self._backend.is_storage(error):
                     raise StorageFailed("the service cannot read from its database now; try again") from error
@@ -73,7 +77,11 @@ class Readers:
                     connection.invalidate()
                 raise
 
-    def close(self) -> None:
-        """Finish what waits and end the threads. Blocks, but not for a server that does not answer."""
+    def end(self) -> None:
+        """Take no more. Where a server answers, what has not begun is left: nobody waits for it any more."""
         self._closed = True
-        self._pool.shutdown(wait=self._backend.patience is None, cancel_futures=self._backend.patience is not None)
+        self._pool.shutdown(wait=False, cancel_futures=self._backend.patience is not None)
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait until the threads have ended, after `end`; False: some have not."""
+        return not wait(tuple(self._running), timeout).not_done

@@ -49,6 +49,10 @@ class Settings:
         default="",
         metadata={"help": "Redis for wake-ups between several processes on one PostgreSQL: redis://host:port"},
     )
+    disk_reserve: int = field(
+        default=8 << 20,
+        metadata={"help": "bytes of an SQLite file's disk kept for changes of state when the disk is full; 0: none"},
+    )
     grace_seconds: float = field(default=10.0, metadata={"help": "how long calls may go on after SIGTERM"})
     log_level: str = field(default="INFO", metadata={"help": "DEBUG, INFO, WARNING or ERROR"})
     limits: Mapping[str, str] = field(default_factory=dict[str, str])

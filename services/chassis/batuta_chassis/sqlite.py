@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.reserve import Reserve
 from batuta_chassis.settings import SettingsError
 
 _BUSY_MILLIS = 10_000
@@ -32,16 +33,33 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
-def open_sqlite(url: URL) -> Backend:
-    """The file that `url` names, made if it is missing. Raises `SettingsError` for a database in memory."""
-    _create_private(url)
-    return Backend(_engine(url, readers=False), _engine(url, readers=True), is_about_the_disk, _never)
+_NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""The second, because what SQLite maps into memory tells of a full disk only as a fault."""
+
+
+def open_sqlite(url: URL, reserve: int = 0) -> Backend:
+    """The file that `url` names, made if it is missing, with so many bytes beside it that are kept for a full disk.
+
+    Raises `SettingsError` for a database in memory.
+    """
+    path = _create_private(url)
+    kept = Reserve(path.with_name(f"{path.name}-reserve"), reserve) if reserve else None
+    return Backend(_engine(url, readers=False), _engine(url, readers=True), is_about_the_disk, _never, is_full, kept)
 
 
 def is_about_the_disk(error: BaseException) -> bool:
     """Whether the fault is the disk's, and not that of the statement."""
+    return _code(error) in _OF_THE_DISK
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether there was no room for it."""
+    return _code(error) in _NO_ROOM
+
+
+def _code(error: BaseException) -> int:
     raised = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(raised, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK
+    return int(getattr(raised, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _never(_error: BaseException) -> bool:
@@ -49,11 +67,12 @@ def _never(_error: BaseException) -> bool:
     return False
 
 
-def _create_private(url: URL) -> None:
+def _create_private(url: URL) -> Path:
     """Make the file before SQLite does, so that nobody else may read it; its side files take the same mode."""
     if not url.database or url.database == ":memory:":
         raise SettingsError("the database must be a file: an SQLite database in memory has one connection only")
     os.close(os.open(url.database, os.O_CREAT | os.O_RDWR, 0o600))
+    return Path(url.database)
 
 
 def _engine(url: URL, *, readers: bool) -> Engine:

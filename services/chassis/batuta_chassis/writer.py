@@ -30,8 +30,10 @@ _BULK_WAITING = 64 * 1024 * 1024
 """Bulk data that may wait."""
 _TRIES = 4
 """Runs of one group, where what went wrong left nothing behind and may not happen again."""
-_CLOSE_SECONDS = 20.0
-"""How long the end of a process waits for a server that does not answer."""
+DOUBT = "database-doubt"
+"""Announced when nobody knows whether a commit went through: what memory has of the rows must be looked at anew, in a
+use case, which runs only when that commit is over. Its item is None."""
+_FULL = "the service cannot write to its disk now, which may be full; nothing was changed. Try again"
 
 
 class _Unknown(Exception):
@@ -80,25 +82,31 @@ class Writer:
                 "the database does not answer now; whether the change was stored is not known. Repeat the call"
             ) from None
 
-    def close(self) -> None:
-        """Finish what waits and end the thread. Blocks, but for ever only on a file."""
+    def end(self) -> None:
+        """Take no more, and end the thread once what waits is done."""
         if not self._closed:
             self._closed = True
             self._jobs.put(None)
-        self._thread.join(None if self._backend.patience is None else _CLOSE_SECONDS)
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait until the thread has ended, after `end`; False: it has not."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
             group, last = self._take()
             if group:
+                doubt = False
                 try:
                     self._store(group)
                 except BaseException as error:
+                    doubt = isinstance(error, _Unknown)
                     # The transaction itself failed (disk full, server away): nobody's change is known to be durable.
                     _log.error("%d changes could not be stored: %s", len(group), error)
                     for job in group:
                         job.error = job.error or self._told(error)
-                self._settle(group)
+                self._settle(group, doubt)
             if last:
                 self._discard()
                 return
@@ -106,17 +114,35 @@ class Writer:
     def _store(self, group: list[Job]) -> None:
         """Commit a group; run it again, a few times, where the run before left nothing behind."""
         backoff = Backoff(self._ids, first=0.02, cap=1.0)
-        while True:
+        reserve = self._backend.reserve
+        if reserve is not None and not reserve.take():
+            group = _without_bulk(group, StorageFailed(_FULL))
+        while group:
             try:
                 self._connection = self._connection or self._backend.write_engine.connect()
-                return self._commit(self._connection, group)
+                self._commit(self._connection, group)
+                return
             except BaseException as error:
                 self._discard()
-                if backoff.tries + 1 >= _TRIES or not self._backend.may_repeat(error):
-                    raise
+                lighter = self._lighter(group, error)
+                if lighter is None:
+                    if self._closed or backoff.tries + 1 >= _TRIES or not self._backend.may_repeat(error):
+                        raise
+                    self._database.clock.sleep_blocking(backoff.next())
+                group = group if lighter is None else lighter
                 for job in group:
                     job.forget()
-                self._database.clock.sleep_blocking(backoff.next())
+
+    def _lighter(self, group: list[Job], error: BaseException) -> list[Job] | None:
+        """What may still be stored where a full disk took nothing; None where there is nothing to be done about it."""
+        if not self._backend.is_full(error):
+            return None
+        lighter = _without_bulk(group, self._told(error))
+        if len(lighter) < len(group):
+            _log.error("%d changes with bulk data could not be stored: %s", len(group) - len(lighter), error)
+            return lighter
+        reserve = self._backend.reserve
+        return group if reserve is not None and reserve.give_up() else None
 
     def _take(self) -> tuple[list[Job], bool]:
         """Wait for a job; then those that wait beside it. True when the writer is to end after them."""
@@ -169,7 +195,7 @@ class Writer:
         try:
             job.result = job.use_case(connection)
         except Exception as error:
-            if self._backend.may_repeat(error):
+            if self._backend.may_repeat(error) or self._backend.is_full(error):
                 raise
             job.error = self._told(error) if self._backend.is_storage(error) else error
         except BaseException as error:
@@ -184,7 +210,7 @@ class Writer:
                 "the database went away during the commit; whether the change was stored is not known. Repeat the call"
             )
         elif isinstance(error, DBAPIError) or self._backend.is_storage(error):
-            text = "the service cannot write to its disk now, which may be full; nothing was changed. Try again"
+            text = _FULL
         else:
             return error
         failed = StorageFailed(text)
@@ -199,18 +225,20 @@ class Writer:
             except Exception:
                 _log.exception("closing the writing connection failed")
 
-    def _settle(self, group: list[Job]) -> None:
+    def _settle(self, group: list[Job], doubt: bool) -> None:
         """Wake every caller in its loop, with one wake-up of each loop."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         for job in group:
             by_loop.setdefault(job.loop, []).append(job)
         for loop, jobs in by_loop.items():
             try:
-                loop.call_soon_threadsafe(self._settle_in_loop, jobs)
+                loop.call_soon_threadsafe(self._settle_in_loop, jobs, doubt)
             except RuntimeError:
                 _log.warning("%d callers of the database are gone with their event loop", len(jobs))
 
-    def _settle_in_loop(self, jobs: list[Job]) -> None:
+    def _settle_in_loop(self, jobs: list[Job], doubt: bool) -> None:
+        if doubt:
+            self._database.announce(DOUBT, None)
         for job in jobs:
             self._count(-1, -job.bulk)
             job.settle()
@@ -220,3 +248,11 @@ class Writer:
             self._bulk_waiting += bulk
         else:
             self._waiting += jobs
+
+
+def _without_bulk(group: list[Job], error: BaseException) -> list[Job]:
+    """The others of a group, once bulk data has been refused."""
+    for job in group:
+        if job.bulk:
+            job.error = error
+    return [job for job in group if not job.bulk]

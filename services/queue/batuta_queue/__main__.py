@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batuta_chassis.bus import Bus, open_bus
-from batuta_chassis.database import Database
+from batuta_chassis.database import DOUBT, Database
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.requests import purge
@@ -47,7 +47,15 @@ async def build(
     """
     numbers = numbers or read_limits(Numbers, settings.limits)
     sole = None if bus is not None else SoleProcess(settings)
-    database = Database(settings.database_url, metadata, clock, schema=settings.service, ids=ids)
+    database = Database(
+        settings.database_url,
+        metadata,
+        clock,
+        schema=settings.service,
+        ids=ids,
+        times=numbers,
+        reserve=settings.disk_reserve,
+    )
     try:
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
@@ -58,6 +66,7 @@ async def build(
         if among is not None:
             numbers = replace(numbers, touch_period=min(numbers.touch_period, _SHOWN_WITHIN))
         broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings), among)
+        database.listen(DOUBT, lambda _none: broker.doubt())
         await broker.start()
     except BaseException:
         await database.close()

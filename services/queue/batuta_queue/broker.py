@@ -116,6 +116,11 @@ class Broker:
         own = (self.dispatcher.run, self.sweeper.run, self.sweeper.touch, self.sweeper.purge, self._keep_noting)
         return (*own, *self._beside_others())
 
+    def doubt(self) -> None:
+        """A commit may have gone through of which memory has not heard. Only a database that is a server leaves one."""
+        if self._part is not None:
+            self._part.doubt()
+
     async def drain(self) -> None:
         """Offer nothing more and send agents and readers away."""
         self.dispatcher.stop()

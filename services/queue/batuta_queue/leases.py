@@ -56,9 +56,9 @@ class Leases:
 
     async def lose(self, refs: Sequence[Ref], loss: Loss) -> None:
         """End accepted attempts as lost; their entries are tried again, held or done, by policy and budget."""
-        if refs:
-            _log.warning("%d attempts are lost: %s", len(refs), loss.reason.name)
-            await self._transactor.write(lambda store: self._lose(store, refs, loss))
+        lost = await self._transactor.write(lambda store: self._lose(store, refs, loss)) if refs else 0
+        if lost:  # a lease may outlive its attempt for a moment, and that is nothing to tell of
+            _log.warning("%d attempts are lost: %s", lost, loss.reason.name)
 
     async def note_left(self, agent_id: str) -> None:
         """An agent says goodbye: it is not one of those that vanished."""
@@ -73,13 +73,14 @@ class Leases:
                 ledger.record(give_back(entry, attempt, reason, now))
         ledger.write()
 
-    def _lose(self, store: QueueStore, refs: Sequence[Ref], loss: Loss) -> None:
+    def _lose(self, store: QueueStore, refs: Sequence[Ref], loss: Loss) -> int:
         ledger = Ledger(store, self._aftermath)
         now = self._clock.unix_millis()
-        for entry, attempt in self._ours(store, refs):
-            if not attempt.phase.ended:
-                ledger.record(lose(entry, attempt, loss, now, self._ids.uniform(0, 1)))
+        alive = [each for each in self._ours(store, refs) if not each[1].phase.ended]
+        for entry, attempt in alive:
+            ledger.record(lose(entry, attempt, loss, now, self._ids.uniform(0, 1)))
         ledger.write()
+        return len(alive)
 
     def _ours(self, store: QueueStore, refs: Sequence[Ref]) -> list[tuple[Entry, Attempt]]:
         """The attempts, but for those whose agents another broker answers for by now. In one order everywhere, or two

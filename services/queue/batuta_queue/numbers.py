@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.limits import limit
 from batuta_queue.model import LeasePolicy
 
@@ -30,7 +31,7 @@ LEASE_TERMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(DatabaseTimes):
     """All limits and periods of one broker. Raises `ValueError` for periods that a lease would not survive."""
 
     heartbeat_period: float = limit(5.0, "seconds between two heartbeats of an agent", low=0.1)
@@ -80,6 +81,7 @@ class Numbers:
 
     def __post_init__(self) -> None:
         """Refuse periods that do not go together."""
+        DatabaseTimes.__post_init__(self)
         longest = max(self.heartbeat_period, self.longest_heartbeat_period) * (1 + self.heartbeat_jitter)
         shortest = min(terms.stop_after for terms in LEASE_TERMS.values() if terms.kill_when_lost)
         if 2 * longest > shortest:

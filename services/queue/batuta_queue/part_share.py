@@ -19,7 +19,7 @@ from batuta_queue import signals
 from batuta_queue.board import Board
 from batuta_queue.book import LeaseBook
 from batuta_queue.convert_session import cancel_message
-from batuta_queue.leases import BROKER_DIED, Leases
+from batuta_queue.leases import BROKER_DIED, NOT_SENT, Leases
 from batuta_queue.model import Agent, Attempt, AttemptPhase, Entry, Ref
 from batuta_queue.sessions import Session, SessionRegistry, name_taken, superseded
 from batuta_queue.share import online_in
@@ -57,6 +57,7 @@ class PartShare:
         self._clock = clock
         self._hinted = asyncio.Event()
         self._orphans = True
+        self._doubt: frozenset[Ref] | None = None
         self._elsewhere: Mapping[str, Sequence[str]] = {}
         self._drains: Callable[[Placement], None] | None = None
         bus.listen(self._hear)
@@ -122,6 +123,12 @@ class PartShare:
         self._orphans = True
         self.hint()
 
+    def doubt(self) -> None:
+        """A commit may have gone through of which memory has not heard."""
+        if self._doubt is None:
+            self._doubt = frozenset(self._book.refs())
+        self.hint()
+
     async def run(self) -> None:
         """Look for ever: at once after a hint, else every second."""
         while True:
@@ -140,8 +147,9 @@ class PartShare:
     async def look(self) -> None:
         """Make memory what the rows say. Changes nothing for a process that was taken for dead meanwhile."""
         if self._orphans:
-            self._orphans = False
             await self._adopt()
+        if self._doubt is not None:
+            await self._settle_doubt(self._doubt)
         me, known, sessions = self._membership.id, self._book.refs(), self._registry.all()
         idle = self._board.idle_queues()
         now = self._clock.unix_millis()
@@ -177,11 +185,39 @@ class PartShare:
             ]
             return taken, offers
 
-        taken, offers = await self._transactor.write(take)
+        self._orphans = False
+        try:
+            taken, offers = await self._transactor.write(take)
+        except BaseException:
+            self._orphans = True
+            raise
         if taken:
             _log.warning("answering for %d agents whose broker is gone; their leases begin anew", len(taken))
         # Their streams are gone, so nobody can answer these any more.
         await self._leases.give_back(offers, BROKER_DIED)
+
+    async def _settle_doubt(self, before: Collection[Ref]) -> None:
+        """Compare memory with the rows in a transaction of its own: it comes after the doubtful one, and its hook after
+        those of all that came before, so that what differs is what was never heard of. `before` was in memory."""
+        me = self._membership.id
+
+        def use_case(store: QueueStore) -> None:
+            rows = store.attempts_of(me)
+            store.after_commit(lambda: self._compare(rows, before, unsent))
+
+        unsent: list[Ref] = []
+        await self._transactor.write(use_case)
+        self._doubt = None
+        # Their agents have never seen these.
+        await self._leases.give_back(unsent, NOT_SENT)
+
+    def _compare(self, rows: Sequence[tuple[Entry, Attempt]], before: Collection[Ref], unsent: list[Ref]) -> None:
+        for _, attempt in rows:
+            if attempt.phase is AttemptPhase.OFFERED and attempt.ref not in before:
+                session = self._registry.of_journal(attempt.holder.journal_id)
+                if session is None or attempt.ref not in session.offers:
+                    unsent.append(attempt.ref)
+        self._follow_attempts(self._book.refs(), rows)
 
     def _follow_attempts(self, known: Collection[Ref], rows: Sequence[tuple[Entry, Attempt]]) -> None:
         """`known` was in memory before the rows were read: what is not among them has ended or gone elsewhere."""

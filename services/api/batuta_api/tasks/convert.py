@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from batuta_api.moments import stamp
 from batuta_api.tasks.model import (
+    Container,
     Definition,
     Environment,
     Parameter,
@@ -62,6 +63,9 @@ def render(task: Task, definition: Definition | None = None) -> tasks.Task:
         create_time=stamp(task.create_time),
         update_time=stamp(task.update_time),
         owner=task.owner,
+        archive_time=stamp(task.archive_time),
+        delete_time=stamp(task.delete_time),
+        purge_time=stamp(task.purge_time),
     )
 
 
@@ -77,6 +81,11 @@ def _spec(task: Task, definition: Definition | None) -> tasks.TaskSpec:
         ),
         resources=resources(task.resources),
     )
+    container = task.environment.container
+    if container != Container():
+        spec.environment.container.CopyFrom(
+            tasks.Container(image=container.image, arguments=container.arguments, setup_script=container.setup_script)
+        )
     if task.retry != Retry():
         spec.retry.CopyFrom(retry(task.retry))
     if definition is not None:
@@ -184,7 +193,12 @@ def _take(edit: Edit, task: tasks.Task, path: str) -> None:
         edit.fields["comment"] = spec.comment
     elif path == "spec.environment":
         given = spec.environment
-        edit.fields["environment"] = Environment(given.python_version, tuple(given.requirements))
+        container = given.container
+        edit.fields["environment"] = Environment(
+            given.python_version,
+            tuple(given.requirements),
+            Container(container.image, tuple(container.arguments), container.setup_script),
+        )
     elif path == "spec.resources":
         edit.fields["resources"] = Resources(spec.resources.cpus, spec.resources.memory_bytes, spec.resources.gpus)
     elif path == "spec.retry":

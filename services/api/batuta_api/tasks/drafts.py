@@ -7,13 +7,16 @@ from datetime import datetime
 
 from batuta_api import topics
 from batuta_api.projects import naming
-from batuta_api.tasks import admission
+from batuta_api.tasks import admission, lifecycle
 from batuta_api.tasks.convert import Edit
 from batuta_api.tasks.model import Definition, NotDraft, Task, TaskState
 from batuta_api.tasks.refusals import check_etag, told
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_rpc.ids import Ids
+
+_FOR_PEOPLE = frozenset({"display_name", "tags", "comment"})
+"""What may be changed in any state: nothing is run by it."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,25 @@ def create(
     )
     definition = parts.on(Definition())
     work.tasks.add(task, definition)
+    work.announce(topics.task(task.id))
     return task, definition
 
 
 def update(
     work: Work, caller: Caller, task_id: str, etag: str, attempt: int, parts: Edit, now: datetime
 ) -> tuple[Task, Definition]:
-    """Change parts of a draft, or of a run by that run itself.
+    """Change parts of a draft, what is for people of any task, or a run by that run itself.
 
-    Raises `OtherTask`, `TaskNotFound`, `TaskNotDraft`, `StaleAttempt`, `EtagMismatch`.
+    Raises `OtherTask`, `TaskNotFound`, `TaskNotDraft`, `IllegalTransition`, `StaleAttempt`, `EtagMismatch`.
     """
     if attempt or caller.is_attempt:
         task = admission.find_run(work, caller, task_id, attempt or caller.attempt or 0, now)
     else:
         task = admission.find(work, caller, task_id)
-        if task.status.state is not TaskState.DRAFT:
-            with told(task):
+        with told(task):
+            if task.status.state is not TaskState.DRAFT and (parts.definition or parts.fields.keys() - _FOR_PEOPLE):
                 raise NotDraft(task)
+            lifecycle.edit(task, now)
     check_etag(task, etag)
     changed = task.edited(now, **parts.fields)
     definition = parts.on(work.tasks.definition(task_id))
@@ -90,4 +95,5 @@ def clone(work: Work, caller: Caller, copy: Copy, now: datetime, ids: Ids) -> tu
     )
     definition = work.tasks.definition(original.id)
     work.tasks.add(made, definition)
+    work.announce(topics.task(made.id))
     return made, definition

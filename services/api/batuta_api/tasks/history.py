@@ -83,7 +83,7 @@ class Query:
 def query(request: tasks.ListAttemptsRequest) -> Query:
     """What a request asks for. Raises `FieldViolation` for a page token that is not this list's."""
     place = pages.unseal(request.page_token, _LIST, _of(request.task_id), 1)
-    return Query(request.task_id, 0 if place is None else int(place[0]), pages.size(request.page_size))
+    return Query(request.task_id, 0 if place is None else pages.number(place[0]), pages.size(request.page_size))
 
 
 def page(work: Work, caller: Caller, asked: Query) -> tasks.ListAttemptsResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from batuta_api.tasks.model import AttemptOver, IllegalMove, NotLocal, NotSettled, Phase, Task, TaskState
@@ -34,6 +34,7 @@ class Place:
 
 def start(task: Task, host: str, now: datetime) -> Task:
     """Begin a local run of a draft. Raises `IllegalMove`."""
+    _check_shown(task, "RUNNING")
     if task.status.state is not TaskState.DRAFT:
         raise IllegalMove(task, "RUNNING", "only a draft can be started: reset the task, or clone it")
     return task.moved(
@@ -82,6 +83,7 @@ def enqueue(task: Task, place: Place, local_attempt: int, now: datetime) -> Task
 
     Raises `IllegalMove`, `AttemptOver` when `local_attempt` is not the run under way, `NotSettled`.
     """
+    _check_shown(task, "QUEUED")
     _leave(task, "QUEUED", local_attempt)
     return task.moved(
         now,
@@ -99,11 +101,79 @@ def enqueue(task: Task, place: Place, local_attempt: int, now: datetime) -> Task
 
 def reset(task: Task, keep_results: bool, local_attempt: int, now: datetime) -> Task:
     """Make an ended task, or the caller's own local run, a draft again. Raises as `enqueue` does."""
+    _check_there(task, "DRAFT")
     if task.status.state is TaskState.DRAFT:
         raise IllegalMove(task, "DRAFT", "it is one already")
     _leave(task, "DRAFT", local_attempt)
     last = task.status.last_iteration if keep_results else None
     return task.moved(now, **_fresh(state=TaskState.DRAFT, attempt_open=False, last_iteration=last))
+
+
+def dequeue(task: Task, now: datetime) -> Task:
+    """Make a queued task a draft again; its entry is to be withdrawn. Raises `IllegalMove`."""
+    if task.status.state is not TaskState.QUEUED:
+        raise IllegalMove(task, "DRAFT", "only a queued task can be taken out of its queue")
+    gone = {"state": TaskState.DRAFT, "attempt_open": False, "settled": False, "entry_id": task.status.entry_id}
+    return task.moved(now, **_fresh(**gone))
+
+
+def publish(task: Task, now: datetime) -> Task:
+    """Seal a completed or aborted task; a published one comes back unchanged. Raises `IllegalMove`."""
+    _check_there(task, "PUBLISHED")
+    if task.status.state is TaskState.PUBLISHED:
+        return task
+    if task.status.state not in (TaskState.COMPLETED, TaskState.ABORTED):
+        raise IllegalMove(task, "PUBLISHED", "only a completed or aborted task can be published")
+    return task.moved(now, state=TaskState.PUBLISHED)
+
+
+def archive(task: Task, now: datetime) -> Task:
+    """Hide a task; an archived one comes back unchanged. Raises `IllegalMove`."""
+    _check_there(task, "ARCHIVED")
+    _check_idle(task, "ARCHIVED")
+    return task if task.archive_time is not None else task.edited(now, archive_time=now)
+
+
+def unarchive(task: Task, now: datetime) -> Task:
+    """Show a task again; one that is not archived comes back unchanged."""
+    return task if task.archive_time is None else task.edited(now, archive_time=None)
+
+
+def delete(task: Task, force: bool, kept: timedelta, now: datetime) -> Task:
+    """Mark a task as deleted, to go for good after `kept`; a deleted one comes back unchanged. Raises `IllegalMove`."""
+    if task.delete_time is not None:
+        return task
+    _check_idle(task, "DELETED")
+    if task.status.state is TaskState.PUBLISHED and not force:
+        raise IllegalMove(task, "DELETED", "it is sealed: say `force` to delete it all the same")
+    return task.edited(now, delete_time=now, purge_time=now + kept)
+
+
+def undelete(task: Task, now: datetime) -> Task:
+    """Take a deletion back; a task that is not deleted comes back unchanged."""
+    return task if task.delete_time is None else task.edited(now, delete_time=None, purge_time=None)
+
+
+def edit(task: Task, now: datetime, **fields: Any) -> Task:
+    """Change what people call a task, where it stands or what it asks for. Raises `IllegalMove`."""
+    _check_there(task, "edited")
+    return task if all(getattr(task, name) == value for name, value in fields.items()) else task.edited(now, **fields)
+
+
+def _check_there(task: Task, wanted: str) -> None:
+    if task.delete_time is not None:
+        raise IllegalMove(task, wanted, "undelete it first")
+
+
+def _check_shown(task: Task, wanted: str) -> None:
+    _check_there(task, wanted)
+    if task.archive_time is not None:
+        raise IllegalMove(task, wanted, "it is archived: unarchive it first")
+
+
+def _check_idle(task: Task, wanted: str) -> None:
+    if task.status.state in (TaskState.QUEUED, TaskState.RUNNING, TaskState.STOPPING):
+        raise IllegalMove(task, wanted, _ADVICE_WHILE_BUSY[task.status.state])
 
 
 def abort(task: Task, message: str, now: datetime) -> Task:
@@ -198,8 +268,14 @@ def _fresh(**status: Any) -> dict[str, Any]:
     return {**_FRESH_RUN, **status}
 
 
+_ADVICE_WHILE_BUSY = {
+    TaskState.QUEUED: "it waits in a queue: dequeue it first",
+    TaskState.RUNNING: "it runs: abort it first",
+    TaskState.STOPPING: "wait until it has stopped",
+}
+
 _ADVICE = {
-    TaskState.QUEUED: "it waits in a queue: abort it first",
+    TaskState.QUEUED: "it waits in a queue: dequeue it first",
     TaskState.RUNNING: "it runs on an agent: abort it first",
     TaskState.STOPPING: "wait until it has stopped",
     TaskState.PUBLISHED: "it is sealed: clone it",

@@ -88,11 +88,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Container:
+    """The container a run wants, where its agent runs containers."""
+
+    image: str = ""
+    arguments: tuple[str, ...] = ()
+    setup_script: str = ""
+
+
+@dataclass(frozen=True)
 class Environment:
     """What the code needs around it."""
 
     python_version: str = ""
     requirements: tuple[str, ...] = ()
+    container: Container = Container()
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,9 @@ class Task:
     resources: Resources = Resources()
     retry: Retry = Retry()
     status: TaskStatus = field(default_factory=TaskStatus)
+    archive_time: datetime | None = None
+    delete_time: datetime | None = None
+    purge_time: datetime | None = None
 
     @property
     def etag(self) -> str:
@@ -212,7 +225,7 @@ class IllegalMove(Refusal):
     """There is no way from the state the task is in to the one asked for."""
 
     def __init__(self, task: Task, wanted: str, advice: str = "") -> None:
-        self.state = task.status.state.name
+        self.state = task.status.state.name if task.delete_time is None else "DELETED"
         self.wanted = wanted
         text = f"task {task.id} is {self.state} and cannot become {wanted}"
         super().__init__(f"{text}; {advice}" if advice else text)
@@ -246,9 +259,10 @@ class NotSettled(Refusal):
 
 
 class NotDraft(Refusal):
-    """Only a draft may be edited, or a running task by its own run."""
+    """What is to be run may be edited of a draft only, or of a running task by its own run."""
 
     def __init__(self, task: Task) -> None:
         super().__init__(
-            f"task {task.id} is {task.status.state.name}, and only a draft may be edited; clone it, or reset it first"
+            f"task {task.id} is {task.status.state.name}, and only of a draft more than name, tags and comment may be "
+            "edited; clone it, or reset it first"
         )

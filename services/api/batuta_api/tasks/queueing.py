@@ -63,6 +63,18 @@ def reset(work: Work, caller: Caller, leaving: Leaving, keep_results: bool, now:
     return draft
 
 
+def dequeue(work: Work, caller: Caller, task_id: str, etag: str, now: datetime) -> Task:
+    """Take a task out of its queue. Raises `TaskNotFound`, `EtagMismatch`, `IllegalTransition`."""
+    task = admission.find(work, caller, task_id)
+    check_etag(task, etag)
+    with told(task):
+        draft = lifecycle.dequeue(task, now)
+    work.tasks.put_status(draft)
+    work.outbox.add(topics.WITHDRAW, task_id, entries.withdrawal(task.status.entry_id))
+    work.announce(topics.task(task_id))
+    return draft
+
+
 def abort(work: Work, caller: Caller, task_id: str, etag: str, message: str, now: datetime) -> Task:
     """Stop a task. Raises `TaskNotFound`, `EtagMismatch`, `IllegalTransition`."""
     task = admission.find(work, caller, task_id)

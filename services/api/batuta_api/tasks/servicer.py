@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from batuta_api.calls import Calls, Context
 from batuta_api.closing import Closing
 from batuta_api.limits import Places
-from batuta_api.tasks import drafts, history, listing, queueing, runs, watching
+from batuta_api.tasks import drafts, history, listing, queueing, runs, verbs, watching
 from batuta_api.tasks.convert import edited, new_parts, render, tails
 from batuta_api.tasks.lifecycle import End, Place
 from batuta_api.tasks.model import Task, TaskState
@@ -22,6 +25,7 @@ from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 
 SERVICE = "batuta.tasks.v1.TaskService"
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,11 @@ class TaskServicer(tasks.TaskServiceServicer):
         """One task, whole."""
         found = await self._calls.ask("GetTask", lambda work, caller: listing.whole(work, caller, request.task_id))
         return tasks.GetTaskResponse(task=render(*found))
+
+    async def BatchGetTasks(self, request: tasks.BatchGetTasksRequest, context: Context) -> tasks.BatchGetTasksResponse:
+        """Some tasks by their ids."""
+        found = await self._calls.ask("BatchGetTasks", lambda work, _: listing.some(work, request.task_ids))
+        return tasks.BatchGetTasksResponse(results=found)
 
     async def ListTasks(self, request: tasks.ListTasksRequest, context: Context) -> tasks.ListTasksResponse:
         """One page of tasks."""
@@ -112,7 +121,7 @@ class TaskServicer(tasks.TaskServiceServicer):
     async def EnqueueTask(self, request: tasks.EnqueueTaskRequest, context: Context) -> tasks.EnqueueTaskResponse:
         """Put a task into a queue."""
         queue = await self._around.names.find(request.queue_id, request.queue_name, request.create_queue)
-        place, leaving = Place(self._ids.new_id(), queue.id, queue.name, request.priority), _leaving(request)
+        place, leaving = Place(self._ids.new_id(), queue.id, queue.name, request.priority), verbs.leaving(request)
 
         def enqueue(work: Work, caller: Caller) -> tasks.EnqueueTaskResponse:
             _, shown = queueing.enqueue(work, caller, leaving, place, self._now())
@@ -120,24 +129,59 @@ class TaskServicer(tasks.TaskServiceServicer):
 
         return await self._calls.change("EnqueueTask", request, enqueue)
 
+    async def DequeueTask(self, request: tasks.DequeueTaskRequest, context: Context) -> tasks.DequeueTaskResponse:
+        """Take a task out of its queue."""
+        return await self._do("DequeueTask", request, tasks.DequeueTaskResponse)
+
     async def ResetTask(self, request: tasks.ResetTaskRequest, context: Context) -> tasks.ResetTaskResponse:
         """Make a task a draft again."""
-        leaving = _leaving(request)
-
-        def reset(work: Work, caller: Caller) -> tasks.ResetTaskResponse:
-            draft = queueing.reset(work, caller, leaving, request.keep_results, self._now())
-            return tasks.ResetTaskResponse(task=_whole(work, draft))
-
-        return await self._calls.change("ResetTask", request, reset)
+        return await self._do("ResetTask", request, tasks.ResetTaskResponse)
 
     async def AbortTask(self, request: tasks.AbortTaskRequest, context: Context) -> tasks.AbortTaskResponse:
         """Stop a task."""
+        return await self._do("AbortTask", request, tasks.AbortTaskResponse)
 
-        def abort(work: Work, caller: Caller) -> tasks.AbortTaskResponse:
-            stopped = queueing.abort(work, caller, request.task_id, request.etag, request.message, self._now())
-            return tasks.AbortTaskResponse(task=_whole(work, stopped))
+    async def PublishTask(self, request: tasks.PublishTaskRequest, context: Context) -> tasks.PublishTaskResponse:
+        """Seal a task."""
+        return await self._do("PublishTask", request, tasks.PublishTaskResponse)
 
-        return await self._calls.change("AbortTask", request, abort)
+    async def ArchiveTask(self, request: tasks.ArchiveTaskRequest, context: Context) -> tasks.ArchiveTaskResponse:
+        """Hide a task."""
+        return await self._do("ArchiveTask", request, tasks.ArchiveTaskResponse)
+
+    async def UnarchiveTask(self, request: tasks.UnarchiveTaskRequest, context: Context) -> tasks.UnarchiveTaskResponse:
+        """Show a task again."""
+        return await self._do("UnarchiveTask", request, tasks.UnarchiveTaskResponse)
+
+    async def DeleteTask(self, request: tasks.DeleteTaskRequest, context: Context) -> tasks.DeleteTaskResponse:
+        """Delete a task."""
+        return await self._do("DeleteTask", request, tasks.DeleteTaskResponse)
+
+    async def UndeleteTask(self, request: tasks.UndeleteTaskRequest, context: Context) -> tasks.UndeleteTaskResponse:
+        """Take a deletion back."""
+        return await self._do("UndeleteTask", request, tasks.UndeleteTaskResponse)
+
+    async def MoveTask(self, request: tasks.MoveTaskRequest, context: Context) -> tasks.MoveTaskResponse:
+        """Put a task into another project."""
+        return await self._do("MoveTask", request, tasks.MoveTaskResponse)
+
+    async def TagTask(self, request: tasks.TagTaskRequest, context: Context) -> tasks.TagTaskResponse:
+        """Add tags and take tags away."""
+        return await self._do("TagTask", request, tasks.TagTaskResponse)
+
+    async def _do(self, method: str, request: Message, response: Callable[..., M]) -> M:
+        """Run a verb that answers with the task."""
+        use_case = verbs.use_case(request, self._around.clock, self._ids)
+        return await self._calls.change(
+            method, request, lambda work, caller: response(task=_whole(work, use_case(work, caller)))
+        )
+
+    async def BatchChangeTasks(
+        self, request: tasks.BatchChangeTasksRequest, context: Context
+    ) -> tasks.BatchChangeTasksResponse:
+        """Change many tasks: each as the call of its name does."""
+        results = await verbs.each(request, lambda method, asked: getattr(self, method)(asked, context))
+        return tasks.BatchChangeTasksResponse(results=results)
 
     async def ListAttempts(self, request: tasks.ListAttemptsRequest, context: Context) -> tasks.ListAttemptsResponse:
         """One page of a task's attempts."""
@@ -153,13 +197,19 @@ class TaskServicer(tasks.TaskServiceServicer):
             async for task in watching.watch(self._calls, around.hub, around.closing, request.task_id):
                 yield tasks.WatchTaskResponse(task=render(task))
 
+    async def WatchTasks(
+        self, request: tasks.WatchTasksRequest, context: Context
+    ) -> AsyncIterator[tasks.WatchTasksResponse]:
+        """Follow all tasks that fit a filter."""
+        around = self._around
+        watching_all = watching.Watching.of(request, self._calls, around.hub, around.closing, around.clock)
+        with self._watchers.one():
+            async for step in watching_all.steps(request.resume_token):
+                yield step
+
 
 def _whole(work: Work, task: Task) -> tasks.Task:
     return render(task, work.tasks.definition(task.id))
-
-
-def _leaving(request: tasks.EnqueueTaskRequest | tasks.ResetTaskRequest) -> queueing.Leaving:
-    return queueing.Leaving(request.task_id, request.etag, request.local_attempt, tails(request.tails))
 
 
 def _end(request: tasks.FinishTaskRequest) -> End:

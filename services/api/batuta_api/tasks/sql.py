@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
+from dataclasses import asdict, astuple
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
 
 from batuta_api.schema import Moment, shown, stored, values
+from batuta_api.tasks import sort_keys, sql_wanted
 from batuta_api.tasks.model import (
+    Container,
     Definition,
     Environment,
     Parameter,
@@ -25,18 +27,25 @@ from batuta_api.tasks.model import (
     TaskState,
     TaskStatus,
 )
-from batuta_api.tasks.store import Place, TaskFilter
-from batuta_api.tasks.tables import attempt_tails, task_definitions, task_tags, tasks
+from batuta_api.tasks.store import Changed, Listed
+from batuta_api.tasks.tables import attempt_tails, task_definitions, task_parameters, task_tags, tasks
+from batuta_api.tasks.wanted import NEWEST_FIRST, Order, Place, TaskFilter
 from batuta_chassis.prepared import Prepared
 
 _STATUS = (
     "state reason message attempt attempt_open phase local entry_id settled queue_id queue_name agent_id host "
     "exit_code signal last_iteration enqueue_time start_time end_time last_proof_time priority"
 ).split()
-_COLUMNS = [column.name for column in tasks.c]
+_MODEL = [column for column in tasks.c if column.name != "revision"]
+_COLUMNS = [column.name for column in _MODEL]
+_newest = tasks.alias("newest")
+_NEXT_REVISION = select(
+    func.coalesce(func.max(_newest.c.revision), literal_column("0")) + literal_column("1")
+).scalar_subquery()
+"""Writing transactions exclude each other, so the number after the greatest is free."""
 _MOMENTS = frozenset(column.name for column in tasks.c if isinstance(column.type, Moment))
-_BY_ID = Prepared(select(tasks).where(tasks.c.id == bindparam("task_id")))
-_UPDATE = update(tasks).where(tasks.c.id == bindparam("task_id"))
+_BY_ID = Prepared(select(*_MODEL).where(tasks.c.id == bindparam("task_id")))
+_UPDATE = update(tasks).where(tasks.c.id == bindparam("task_id")).values(revision=_NEXT_REVISION)
 _PUT_STATUS = Prepared(_UPDATE, ["generation", "update_time", *_STATUS])
 _DEFINITION = Prepared(select(task_definitions).where(task_definitions.c.task_id == bindparam("task")))
 _DEFINITION_COLUMNS = [column.name for column in task_definitions.c]
@@ -58,9 +67,11 @@ class SqlTaskStore:
 
     def add(self, task: Task, definition: Definition) -> None:
         """Keep a new task."""
-        self._connection.execute(insert(tasks), {"id": task.id, **_head(task), **_status(task)})
+        row = {"id": task.id, **_head(task), **_status(task)}
+        self._connection.execute(insert(tasks).values(**row, revision=_NEXT_REVISION))
         self._connection.execute(insert(task_definitions), {"task_id": task.id, **_definition(definition)})
         self._put_tags(task)
+        self._put_parameters(task.id, definition)
 
     def get(self, task_id: str) -> Task | None:
         """The task, or None."""
@@ -97,29 +108,75 @@ class SqlTaskStore:
         if definition is not None:
             changed = update(task_definitions).where(task_definitions.c.task_id == task.id)
             self._connection.execute(changed.values(**_definition(definition)))
+            self._connection.execute(delete(task_parameters).where(task_parameters.c.task_id == task.id))
+            self._put_parameters(task.id, definition)
+
+    def remove(self, task_id: str) -> None:
+        """Forget a task and all that is kept here of it but its attempts."""
+        for table in (attempt_tails, task_parameters, task_tags, task_definitions):
+            self._connection.execute(delete(table).where(table.c.task_id == task_id))
+        self._connection.execute(delete(tasks).where(tasks.c.id == task_id))
 
     def _put_tags(self, task: Task) -> None:
         rows = [{"tag": tag, "task_id": task.id} for tag in task.tags]
         if rows:
             self._connection.execute(insert(task_tags), rows)
 
-    def page(self, wanted: TaskFilter, after: Place | None, limit: int) -> list[Task]:
-        """The next tasks after a place, newest first."""
-        query = select(tasks).order_by(tasks.c.create_time.desc(), tasks.c.id.desc()).limit(limit)
-        if wanted.project_name:
-            query = query.where(tasks.c.project_name == wanted.project_name)
-        if wanted.display_name:
-            query = query.where(tasks.c.display_name == wanted.display_name)
-        if wanted.states:
-            query = query.where(tasks.c.state.in_(sorted(int(state) for state in wanted.states)))
-        for tag in sorted(wanted.tags):
-            tagged = select(task_tags.c.task_id).where(task_tags.c.tag == tag, task_tags.c.task_id == tasks.c.id)
-            query = query.where(tagged.exists())
-        if after is not None:
-            query = query.where(
-                tuple_(tasks.c.create_time, tasks.c.id) < tuple_(literal(after.create_time, Moment), after.task_id)
-            )
+    def _put_parameters(self, task_id: str, definition: Definition) -> None:
+        rows = [
+            {
+                "task_id": task_id,
+                "section": each.section,
+                "name": each.name,
+                "value": each.value[: sort_keys.KEPT],
+                "key": sort_keys.of_value(each.value),
+            }
+            for each in definition.parameters
+        ]
+        if rows:
+            self._connection.execute(insert(task_parameters), rows)
+
+    def many(self, task_ids: Sequence[str]) -> list[Task]:
+        """Those of the tasks that there are, in any order."""
+        query = select(*_MODEL).where(tasks.c.id.in_(task_ids))
         return [_task(values(row)) for row in self._connection.execute(query).mappings()]
+
+    def page(self, wanted: TaskFilter, after: Place | None, limit: int, order: Order = NEWEST_FIRST) -> list[Listed]:
+        """The next tasks after a place, in that order."""
+        query = sql_wanted.page(wanted, order, after)
+        if not wanted.name_regex:
+            query = query.limit(limit)
+        found: dict[str, Any] = {}
+        for task_id, name, value in self._connection.execute(query):
+            if wanted.named(name):
+                found[task_id] = value
+            if len(found) == limit:
+                break
+        # Whole rows for those of the page alone: what is sorted stays small.
+        whole = {task.id: task for task in self.many(list(found))}
+        return [Listed(whole[task_id], value) for task_id, value in found.items()]
+
+    def revision(self) -> int:
+        """The number of the newest change of any task; 0 before the first."""
+        return int(self._connection.execute(select(func.coalesce(func.max(tasks.c.revision), 0))).scalar_one())
+
+    def changed(self, after: int, wanted: TaskFilter, limit: int) -> list[Changed]:
+        """The next tasks whose newest change came after a number, by number."""
+        query = (
+            select(tasks.c.revision, tasks.c.id).where(tasks.c.revision > after).order_by(tasks.c.revision).limit(limit)
+        )
+        moved = [(int(revision), str(task_id)) for revision, task_id in self._connection.execute(query)]
+        ids = [task_id for _, task_id in moved]
+        fitting = select(*_MODEL).where(tasks.c.id.in_(ids), *sql_wanted.conditions(wanted))
+        whole = {row["id"]: _task(values(row)) for row in self._connection.execute(fitting).mappings()}
+        fit = {task_id: task for task_id, task in whole.items() if wanted.named(task.display_name)}
+        return [Changed(revision, task_id, fit.get(task_id)) for revision, task_id in moved]
+
+    def due_for_purge(self, now: datetime, limit: int) -> list[str]:
+        """Ids of deleted tasks whose time is over. Never that of the newest change: its number must not come again."""
+        newest = select(func.max(_newest.c.revision)).scalar_subquery()
+        query = select(tasks.c.id).where(tasks.c.purge_time <= now, tasks.c.revision < newest).limit(limit)
+        return [str(task_id) for task_id in self._connection.execute(query).scalars()]
 
     def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
         """Note a sign of life, and a greatest iteration if it is a new one."""
@@ -131,7 +188,7 @@ class SqlTaskStore:
     def stopping_locally(self, before: datetime, limit: int) -> list[Task]:
         """Local runs that have been STOPPING, without a change or a sign of life, since before that time."""
         query = (
-            select(tasks)
+            select(*_MODEL)
             .where(tasks.c.state == int(TaskState.STOPPING), tasks.c.local, tasks.c.update_time < before)
             .where((tasks.c.last_proof_time.is_(None)) | (tasks.c.last_proof_time < before))
             .limit(limit)
@@ -142,7 +199,7 @@ class SqlTaskStore:
         """The next live tasks after an id that have an entry at the queue service, by id."""
         live = [int(TaskState.QUEUED), int(TaskState.RUNNING), int(TaskState.STOPPING)]
         query = (
-            select(tasks)
+            select(*_MODEL)
             .where(tasks.c.state.in_(live), tasks.c.entry_id != "", tasks.c.id > after)
             .order_by(tasks.c.id)
             .limit(limit)
@@ -216,9 +273,21 @@ def _head(task: Task) -> dict[str, Any]:
         "max_losses": task.retry.max_losses,
         "max_failures": task.retry.max_failures,
         "time_limit_millis": _millis(task.retry.time_limit),
+        "container": _container(task.environment.container),
+        "archive_time": task.archive_time,
+        "delete_time": task.delete_time,
+        "purge_time": task.purge_time,
         "create_time": task.create_time,
         "update_time": task.update_time,
     }
+
+
+def _container(container: Container) -> str:
+    return json.dumps(asdict(container)) if container != Container() else "{}"
+
+
+def _kept_container(kept: dict[str, Any]) -> Container:
+    return Container(kept["image"], tuple(kept["arguments"]), kept["setup_script"]) if kept else Container()
 
 
 def _millis(length: timedelta | None) -> int | None:
@@ -240,6 +309,7 @@ def _task(fields: dict[str, Any]) -> Task:
     status = {name: fields.pop(name) for name in _STATUS}
     status["state"], status["phase"] = TaskState(status["state"]), Phase(status["phase"])
     requirements = tuple(json.loads(fields.pop("requirements")))
+    container = _kept_container(json.loads(fields.pop("container")))
     resources = Resources(fields.pop("cpus"), fields.pop("memory_bytes"), fields.pop("gpus"))
     limit = fields.pop("time_limit_millis")
     retry = Retry(
@@ -249,7 +319,7 @@ def _task(fields: dict[str, Any]) -> Task:
         None if limit is None else limit * _MILLISECOND,
     )
     return Task(
-        environment=Environment(fields.pop("python_version"), requirements),
+        environment=Environment(fields.pop("python_version"), requirements, container),
         resources=resources,
         retry=retry,
         tags=tuple(json.loads(fields.pop("tags"))),

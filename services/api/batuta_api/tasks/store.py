@@ -8,25 +8,25 @@ from datetime import datetime
 from typing import Protocol
 
 from batuta_api.tasks.attempts import Attempt
-from batuta_api.tasks.model import Definition, Tail, TailKind, Task, TaskState
+from batuta_api.tasks.model import Definition, Tail, TailKind, Task
+from batuta_api.tasks.wanted import NEWEST_FIRST, Order, Place, TaskFilter, Value
 
 
 @dataclass(frozen=True)
-class TaskFilter:
-    """Which tasks; all parts must hold, and an empty part always does. `tags` must all be there."""
+class Listed:
+    """A task of a page, and the value that the page is ordered by."""
 
-    project_name: str = ""
-    display_name: str = ""
-    states: frozenset[TaskState] = frozenset()
-    tags: frozenset[str] = frozenset()
+    task: Task
+    value: Value = None
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a page of tasks ended: the last one's time of creation and id."""
+class Changed:
+    """A task that changed, and the number of that change; None: it does not, or no longer, fit."""
 
-    create_time: datetime
+    revision: int
     task_id: str
+    task: Task | None
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,28 @@ class TaskStore(Protocol):
         """Keep everything of a task that exists; None leaves the definition as it is."""
         ...
 
-    def page(self, wanted: TaskFilter, after: Place | None, limit: int) -> list[Task]:
-        """The next tasks after a place, newest first."""
+    def remove(self, task_id: str) -> None:
+        """Forget a task and all that is kept here of it but its attempts."""
+        ...
+
+    def many(self, task_ids: Sequence[str]) -> list[Task]:
+        """Those of the tasks that there are, in any order."""
+        ...
+
+    def page(self, wanted: TaskFilter, after: Place | None, limit: int, order: Order = NEWEST_FIRST) -> list[Listed]:
+        """The next tasks after a place, in that order."""
+        ...
+
+    def revision(self) -> int:
+        """The number of the newest change of any task; 0 before the first."""
+        ...
+
+    def changed(self, after: int, wanted: TaskFilter, limit: int) -> list[Changed]:
+        """The next tasks whose newest change came after a number, by number."""
+        ...
+
+    def due_for_purge(self, now: datetime, limit: int) -> list[str]:
+        """Ids of deleted tasks whose time is over. Never that of the newest change: its number must not come again."""
         ...
 
     def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:

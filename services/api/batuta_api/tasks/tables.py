@@ -51,6 +51,14 @@ tasks = Table(
     Column("end_time", Moment),
     Column("last_proof_time", Moment),
     Column("priority", Integer, nullable=False, server_default="0"),
+    Column("container", Text, nullable=False, server_default="{}"),  # JSON of Container
+    Column("archive_time", Moment),
+    Column("delete_time", Moment),
+    Column("purge_time", Moment),
+    # Counts the changes of all tasks; each task bears the number of its newest one.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Index("ix_tasks_revision", "revision"),
+    Index("ix_tasks_purge", "purge_time"),
     Index("ix_tasks_newest", "create_time", "id"),
     Index("ix_tasks_project_newest", "project_name", "create_time", "id"),
     Index("ix_tasks_name_newest", "display_name", "create_time", "id"),
@@ -69,6 +77,21 @@ task_definitions = Table(
     Column("working_directory", Text, nullable=False),
     Column("script", Text, nullable=False),
     Column("parameters", Text, nullable=False),  # JSON list of [section, name, value, type, description]
+)
+
+# Bytes decide what comes first, as they do in Python and SQLite.
+_Key = Text().with_variant(Text(collation="C"), "postgresql")
+
+# Values again, for lists that filter by them or are ordered by them; as long as `sort_keys` says.
+task_parameters = Table(
+    "task_parameters",
+    metadata,
+    Column("task_id", String(64), ForeignKey("tasks.id"), primary_key=True),
+    Column("section", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("key", _Key, nullable=False),
+    Index("ix_task_parameters_key", "section", "name", "key"),
 )
 
 task_tags = Table(

@@ -7,9 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from batuta_api.metrics.testing import MemoryScalarStore
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import Definition, Phase, Tail, TailKind, Task, TaskState, TaskStatus
-from batuta_api.tasks.store import Cursor, Place, TaskFilter
+from batuta_api.tasks.store import Changed, Cursor, Listed
+from batuta_api.tasks.testing_wanted import fits, place_of, value_of
+from batuta_api.tasks.wanted import NEWEST_FIRST, Order, Place, TaskFilter
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -33,8 +36,11 @@ def a_task(task_id: str = "t1", **fields: Any) -> Task:
 class MemoryTaskStore:
     """`TaskStore` in dictionaries."""
 
-    def __init__(self) -> None:
+    def __init__(self, scalars: MemoryScalarStore | None = None) -> None:
+        """`scalars`: what filters and orders by metrics look into."""
+        self._scalars = scalars or MemoryScalarStore()
         self._tasks: dict[str, Task] = {}
+        self._revisions: dict[str, int] = {}
         self._definitions: dict[str, Definition] = {}
         self._tails: dict[tuple[str, int, str, TailKind], int] = {}
 
@@ -42,8 +48,12 @@ class MemoryTaskStore:
         """Keep a new task."""
         if task.id in self._tasks:
             raise ValueError(f"task {task.id} exists")
-        self._tasks[task.id] = task
         self._definitions[task.id] = definition
+        self._keep(task)
+
+    def _keep(self, task: Task) -> None:
+        self._tasks[task.id] = task
+        self._revisions[task.id] = self.revision() + 1
 
     def get(self, task_id: str) -> Task | None:
         """The task, or None."""
@@ -56,30 +66,63 @@ class MemoryTaskStore:
     def put_status(self, task: Task) -> None:
         """Keep a changed status and generation of a task that exists."""
         known = self._tasks[task.id]
-        self._tasks[task.id] = replace(
-            known, status=task.status, generation=task.generation, update_time=task.update_time
-        )
+        self._keep(replace(known, status=task.status, generation=task.generation, update_time=task.update_time))
 
     def put(self, task: Task, definition: Definition | None) -> None:
         """Keep everything of a task that exists."""
-        self._tasks[task.id] = task
+        self._keep(task)
         if definition is not None:
             self._definitions[task.id] = definition
 
-    def page(self, wanted: TaskFilter, after: Place | None, limit: int) -> list[Task]:
-        """The next tasks after a place, newest first."""
-        found = [task for task in self._tasks.values() if _fits(task, wanted)]
+    def remove(self, task_id: str) -> None:
+        """Forget a task and all that is kept here of it but its attempts."""
+        del self._tasks[task_id], self._definitions[task_id], self._revisions[task_id]
+        self.drop_tails(task_id)
+
+    def many(self, task_ids: Sequence[str]) -> list[Task]:
+        """Those of the tasks that there are, in any order."""
+        return [self._tasks[task_id] for task_id in task_ids if task_id in self._tasks]
+
+    def page(self, wanted: TaskFilter, after: Place | None, limit: int, order: Order = NEWEST_FIRST) -> list[Listed]:
+        """The next tasks after a place, in that order."""
+        found = [
+            Listed(task, value_of(task, self._definitions[task.id], self._scalars, order))
+            for task in self._tasks.values()
+            if self._fits(task, wanted)
+        ]
+        found.sort(key=lambda each: place_of(each, order))
         if after is not None:
-            place = (after.create_time, after.task_id)
-            found = [task for task in found if (task.create_time, task.id) < place]
-        return sorted(found, key=lambda task: (task.create_time, task.id), reverse=True)[:limit]
+            here = place_of(after, order)
+            found = [each for each in found if place_of(each, order) > here]
+        return found[:limit]
+
+    def _fits(self, task: Task, wanted: TaskFilter) -> bool:
+        return fits(task, self._definitions[task.id], self._scalars, wanted)
+
+    def revision(self) -> int:
+        """The number of the newest change of any task; 0 before the first."""
+        return max(self._revisions.values(), default=0)
+
+    def changed(self, after: int, wanted: TaskFilter, limit: int) -> list[Changed]:
+        """The next tasks whose newest change came after a number, by number."""
+        moved = sorted((number, task_id) for task_id, number in self._revisions.items() if number > after)[:limit]
+        return [
+            Changed(number, task_id, task if self._fits(task, wanted) else None)
+            for number, task_id in moved
+            for task in (self._tasks[task_id],)
+        ]
+
+    def due_for_purge(self, now: datetime, limit: int) -> list[str]:
+        """Ids of deleted tasks whose time is over. Never that of the newest change: its number must not come again."""
+        due = [task.id for task in self._tasks.values() if task.purge_time is not None and task.purge_time <= now]
+        return [task_id for task_id in due if self._revisions[task_id] < self.revision()][:limit]
 
     def touch(self, task_id: str, proof_time: datetime, last_iteration: int | None) -> None:
         """Note a sign of life, and a greatest iteration if it is a new one."""
         task = self._tasks[task_id]
         kept = task.status.last_iteration if last_iteration is None else last_iteration
         status = replace(task.status, last_proof_time=proof_time, last_iteration=kept)
-        self._tasks[task_id] = replace(task, status=status)
+        self._keep(replace(task, status=status))
 
     def stopping_locally(self, before: datetime, limit: int) -> list[Task]:
         """Local runs that have been STOPPING without a change or a sign of life since before that time."""
@@ -164,12 +207,3 @@ class MemoryCursorStore:
             return False
         self._place = to
         return True
-
-
-def _fits(task: Task, wanted: TaskFilter) -> bool:
-    return (
-        wanted.project_name in ("", task.project_name)
-        and wanted.display_name in ("", task.display_name)
-        and (not wanted.states or task.status.state in wanted.states)
-        and wanted.tags <= set(task.tags)
-    )

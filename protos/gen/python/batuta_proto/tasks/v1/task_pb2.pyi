@@ -60,7 +60,7 @@ TASK_TYPE_QC: TaskType
 TASK_TYPE_CUSTOM: TaskType
 
 class Task(_message.Message):
-    __slots__ = ("id", "etag", "display_name", "tags", "spec", "status", "create_time", "update_time", "owner")
+    __slots__ = ("id", "etag", "display_name", "tags", "spec", "status", "create_time", "update_time", "owner", "archive_time", "delete_time", "purge_time")
     ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +70,9 @@ class Task(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DELETE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PURGE_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     etag: str
     display_name: str
@@ -79,7 +82,10 @@ class Task(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     owner: str
-    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ...) -> None: ...
+    archive_time: _timestamp_pb2.Timestamp
+    delete_time: _timestamp_pb2.Timestamp
+    purge_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., owner: _Optional[str] = ..., archive_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., delete_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., purge_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
     __slots__ = ("project_id", "project_name", "type", "comment", "parent_task_id", "source", "environment", "parameters", "resources", "retry")
@@ -124,12 +130,24 @@ class Source(_message.Message):
     def __init__(self, repository_url: _Optional[str] = ..., branch: _Optional[str] = ..., commit: _Optional[str] = ..., diff: _Optional[str] = ..., entry_point: _Optional[str] = ..., working_directory: _Optional[str] = ..., script: _Optional[str] = ...) -> None: ...
 
 class Environment(_message.Message):
-    __slots__ = ("python_version", "requirements")
+    __slots__ = ("python_version", "requirements", "container")
     PYTHON_VERSION_FIELD_NUMBER: _ClassVar[int]
     REQUIREMENTS_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     python_version: str
     requirements: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, python_version: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ...) -> None: ...
+    container: Container
+    def __init__(self, python_version: _Optional[str] = ..., requirements: _Optional[_Iterable[str]] = ..., container: _Optional[_Union[Container, _Mapping]] = ...) -> None: ...
+
+class Container(_message.Message):
+    __slots__ = ("image", "arguments", "setup_script")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SETUP_SCRIPT_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    arguments: _containers.RepeatedScalarFieldContainer[str]
+    setup_script: str
+    def __init__(self, image: _Optional[str] = ..., arguments: _Optional[_Iterable[str]] = ..., setup_script: _Optional[str] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
     __slots__ = ("state", "reason", "message", "attempt", "attempt_open", "phase", "local", "queue_id", "queue_name", "agent_id", "host", "exit_code", "signal", "last_iteration", "enqueue_time", "start_time", "end_time", "last_proof_time")

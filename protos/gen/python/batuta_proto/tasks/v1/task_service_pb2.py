@@ -15,11 +15,14 @@ _sym_db = _symbol_database.Default()
 from batuta_proto.tasks.v1 import attempt_pb2 as batuta_dot_tasks_dot_v1_dot_attempt__pb2
 from batuta_proto.tasks.v1 import task_pb2 as batuta_dot_tasks_dot_v1_dot_task__pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2
+from batuta_proto.tasks.v1 import task_query_pb2 as batuta_dot_tasks_dot_v1_dot_task__query__pb2
+from batuta_proto.tasks.v1 import task_upkeep_pb2 as batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2
+from batuta_proto.tasks.v1 import task_watch_pb2 as batuta_dot_tasks_dot_v1_dot_task__watch__pb2
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/tasks/v1/task_service.proto\x12\x0f\x62\x61tuta.tasks.v1\x1a\x1d\x62\x61tuta/tasks/v1/attempt.proto\x1a\x1a\x62\x61tuta/tasks/v1/task.proto\x1a$batuta/tasks/v1/task_lifecycle.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a google/protobuf/field_mask.proto\"\xbb\x01\n\x11\x43reateTaskRequest\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12-\n\x04spec\x18\x04 \x01(\x0b\x32\x19.batuta.tasks.v1.TaskSpecR\x04spec\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"?\n\x12\x43reateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\")\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"<\n\x0fGetTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xa9\x02\n\x10ListTasksRequest\x12@\n\x06\x66ilter\x18\x01 \x01(\x0b\x32(.batuta.tasks.v1.ListTasksRequest.FilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x1a\x96\x01\n\x06\x46ilter\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x32\n\x06states\x18\x03 \x03(\x0e\x32\x1a.batuta.tasks.v1.TaskStateR\x06states\x12\x12\n\x04tags\x18\x04 \x03(\tR\x04tags\"h\n\x11ListTasksResponse\x12+\n\x05tasks\x18\x01 \x03(\x0b\x32\x15.batuta.tasks.v1.TaskR\x05tasks\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb4\x01\n\x11UpdateTaskRequest\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x03R\x07\x61ttempt\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"?\n\x12UpdateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xd0\x01\n\x10\x43loneTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12$\n\x0eparent_task_id\x18\x05 \x01(\tR\x0cparentTaskId\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\">\n\x11\x43loneTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task2\x8e\t\n\x0bTaskService\x12^\n\nCreateTask\x12\".batuta.tasks.v1.CreateTaskRequest\x1a#.batuta.tasks.v1.CreateTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12Z\n\x07GetTask\x12\x1f.batuta.tasks.v1.GetTaskRequest\x1a .batuta.tasks.v1.GetTaskResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x06\x12^\n\tListTasks\x12!.batuta.tasks.v1.ListTasksRequest\x1a\".batuta.tasks.v1.ListTasksResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12_\n\nUpdateTask\x12\".batuta.tasks.v1.UpdateTaskRequest\x1a#.batuta.tasks.v1.UpdateTaskResponse\"\x08\xca\xc1\x18\x04\x12\x02\x02\x06\x12[\n\tCloneTask\x12!.batuta.tasks.v1.CloneTaskRequest\x1a\".batuta.tasks.v1.CloneTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tStartTask\x12!.batuta.tasks.v1.StartTaskRequest\x1a\".batuta.tasks.v1.StartTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12^\n\nFinishTask\x12\".batuta.tasks.v1.FinishTaskRequest\x1a#.batuta.tasks.v1.FinishTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0b\x45nqueueTask\x12#.batuta.tasks.v1.EnqueueTaskRequest\x1a$.batuta.tasks.v1.EnqueueTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tResetTask\x12!.batuta.tasks.v1.ResetTaskRequest\x1a\".batuta.tasks.v1.ResetTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tAbortTask\x12!.batuta.tasks.v1.AbortTaskRequest\x1a\".batuta.tasks.v1.AbortTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12h\n\x0cListAttempts\x12$.batuta.tasks.v1.ListAttemptsRequest\x1a%.batuta.tasks.v1.ListAttemptsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x12\x61\n\tWatchTask\x12!.batuta.tasks.v1.WatchTaskRequest\x1a\".batuta.tasks.v1.WatchTaskResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/tasks/v1/task_service.proto\x12\x0f\x62\x61tuta.tasks.v1\x1a\x1d\x62\x61tuta/tasks/v1/attempt.proto\x1a\x1a\x62\x61tuta/tasks/v1/task.proto\x1a$batuta/tasks/v1/task_lifecycle.proto\x1a batuta/tasks/v1/task_query.proto\x1a!batuta/tasks/v1/task_upkeep.proto\x1a batuta/tasks/v1/task_watch.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a google/protobuf/field_mask.proto\"\xbb\x01\n\x11\x43reateTaskRequest\x12!\n\x0cproject_name\x18\x01 \x01(\tR\x0bprojectName\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12\x12\n\x04tags\x18\x03 \x03(\tR\x04tags\x12-\n\x04spec\x18\x04 \x01(\x0b\x32\x19.batuta.tasks.v1.TaskSpecR\x04spec\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"?\n\x12\x43reateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\")\n\x0eGetTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\"<\n\x0fGetTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"1\n\x14\x42\x61tchGetTasksRequest\x12\x19\n\x08task_ids\x18\x01 \x03(\tR\x07taskIds\"N\n\x15\x42\x61tchGetTasksResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32\x1b.batuta.tasks.v1.TaskResultR\x07results\"\xb4\x01\n\x11UpdateTaskRequest\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x03R\x07\x61ttempt\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"?\n\x12UpdateTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task\"\xd0\x01\n\x10\x43loneTaskRequest\x12\x17\n\x07task_id\x18\x01 \x01(\tR\x06taskId\x12!\n\x0c\x64isplay_name\x18\x02 \x01(\tR\x0b\x64isplayName\x12!\n\x0cproject_name\x18\x03 \x01(\tR\x0bprojectName\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12$\n\x0eparent_task_id\x18\x05 \x01(\tR\x0cparentTaskId\x12\x1d\n\nrequest_id\x18\x06 \x01(\tR\trequestId\">\n\x11\x43loneTaskResponse\x12)\n\x04task\x18\x01 \x01(\x0b\x32\x15.batuta.tasks.v1.TaskR\x04task2\xda\x11\n\x0bTaskService\x12^\n\nCreateTask\x12\".batuta.tasks.v1.CreateTaskRequest\x1a#.batuta.tasks.v1.CreateTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12Z\n\x07GetTask\x12\x1f.batuta.tasks.v1.GetTaskRequest\x1a .batuta.tasks.v1.GetTaskResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x06\x12j\n\rBatchGetTasks\x12%.batuta.tasks.v1.BatchGetTasksRequest\x1a&.batuta.tasks.v1.BatchGetTasksResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12^\n\tListTasks\x12!.batuta.tasks.v1.ListTasksRequest\x1a\".batuta.tasks.v1.ListTasksResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12_\n\nUpdateTask\x12\".batuta.tasks.v1.UpdateTaskRequest\x1a#.batuta.tasks.v1.UpdateTaskResponse\"\x08\xca\xc1\x18\x04\x12\x02\x02\x06\x12[\n\tCloneTask\x12!.batuta.tasks.v1.CloneTaskRequest\x1a\".batuta.tasks.v1.CloneTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tStartTask\x12!.batuta.tasks.v1.StartTaskRequest\x1a\".batuta.tasks.v1.StartTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12^\n\nFinishTask\x12\".batuta.tasks.v1.FinishTaskRequest\x1a#.batuta.tasks.v1.FinishTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0b\x45nqueueTask\x12#.batuta.tasks.v1.EnqueueTaskRequest\x1a$.batuta.tasks.v1.EnqueueTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tResetTask\x12!.batuta.tasks.v1.ResetTaskRequest\x1a\".batuta.tasks.v1.ResetTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12[\n\tAbortTask\x12!.batuta.tasks.v1.AbortTaskRequest\x1a\".batuta.tasks.v1.AbortTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0b\x44\x65queueTask\x12#.batuta.tasks.v1.DequeueTaskRequest\x1a$.batuta.tasks.v1.DequeueTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0bPublishTask\x12#.batuta.tasks.v1.PublishTaskRequest\x1a$.batuta.tasks.v1.PublishTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x61\n\x0b\x41rchiveTask\x12#.batuta.tasks.v1.ArchiveTaskRequest\x1a$.batuta.tasks.v1.ArchiveTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12g\n\rUnarchiveTask\x12%.batuta.tasks.v1.UnarchiveTaskRequest\x1a&.batuta.tasks.v1.UnarchiveTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12^\n\nDeleteTask\x12\".batuta.tasks.v1.DeleteTaskRequest\x1a#.batuta.tasks.v1.DeleteTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x64\n\x0cUndeleteTask\x12$.batuta.tasks.v1.UndeleteTaskRequest\x1a%.batuta.tasks.v1.UndeleteTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12X\n\x08MoveTask\x12 .batuta.tasks.v1.MoveTaskRequest\x1a!.batuta.tasks.v1.MoveTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12U\n\x07TagTask\x12\x1f.batuta.tasks.v1.TagTaskRequest\x1a .batuta.tasks.v1.TagTaskResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12p\n\x10\x42\x61tchChangeTasks\x12(.batuta.tasks.v1.BatchChangeTasksRequest\x1a).batuta.tasks.v1.BatchChangeTasksResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12h\n\x0cListAttempts\x12$.batuta.tasks.v1.ListAttemptsRequest\x1a%.batuta.tasks.v1.ListAttemptsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x12\x61\n\tWatchTask\x12!.batuta.tasks.v1.WatchTaskRequest\x1a\".batuta.tasks.v1.WatchTaskResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x06\x30\x01\x12\x63\n\nWatchTasks\x12\".batuta.tasks.v1.WatchTasksRequest\x1a#.batuta.tasks.v1.WatchTasksResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -30,6 +33,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_TASKSERVICE'].methods_by_name['CreateTask']._serialized_options = b'\312\301\030\003\022\001\002'
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._options = None
   _globals['_TASKSERVICE'].methods_by_name['GetTask']._serialized_options = b'\220\002\001\312\301\030\005\022\003\001\004\006'
+  _globals['_TASKSERVICE'].methods_by_name['BatchGetTasks']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['BatchGetTasks']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._options = None
   _globals['_TASKSERVICE'].methods_by_name['ListTasks']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
   _globals['_TASKSERVICE'].methods_by_name['UpdateTask']._options = None
@@ -46,32 +51,50 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_TASKSERVICE'].methods_by_name['ResetTask']._serialized_options = b'\312\301\030\003\022\001\002'
   _globals['_TASKSERVICE'].methods_by_name['AbortTask']._options = None
   _globals['_TASKSERVICE'].methods_by_name['AbortTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['DequeueTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['DequeueTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['PublishTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['PublishTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['ArchiveTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['ArchiveTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['UnarchiveTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['UnarchiveTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['DeleteTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['DeleteTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['UndeleteTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['UndeleteTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['MoveTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['MoveTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['TagTask']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['TagTask']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_TASKSERVICE'].methods_by_name['BatchChangeTasks']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['BatchChangeTasks']._serialized_options = b'\312\301\030\003\022\001\002'
   _globals['_TASKSERVICE'].methods_by_name['ListAttempts']._options = None
   _globals['_TASKSERVICE'].methods_by_name['ListAttempts']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\006'
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._options = None
   _globals['_TASKSERVICE'].methods_by_name['WatchTask']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\006'
-  _globals['_CREATETASKREQUEST']._serialized_start=217
-  _globals['_CREATETASKREQUEST']._serialized_end=404
-  _globals['_CREATETASKRESPONSE']._serialized_start=406
-  _globals['_CREATETASKRESPONSE']._serialized_end=469
-  _globals['_GETTASKREQUEST']._serialized_start=471
-  _globals['_GETTASKREQUEST']._serialized_end=512
-  _globals['_GETTASKRESPONSE']._serialized_start=514
-  _globals['_GETTASKRESPONSE']._serialized_end=574
-  _globals['_LISTTASKSREQUEST']._serialized_start=577
-  _globals['_LISTTASKSREQUEST']._serialized_end=874
-  _globals['_LISTTASKSREQUEST_FILTER']._serialized_start=724
-  _globals['_LISTTASKSREQUEST_FILTER']._serialized_end=874
-  _globals['_LISTTASKSRESPONSE']._serialized_start=876
-  _globals['_LISTTASKSRESPONSE']._serialized_end=980
-  _globals['_UPDATETASKREQUEST']._serialized_start=983
-  _globals['_UPDATETASKREQUEST']._serialized_end=1163
-  _globals['_UPDATETASKRESPONSE']._serialized_start=1165
-  _globals['_UPDATETASKRESPONSE']._serialized_end=1228
-  _globals['_CLONETASKREQUEST']._serialized_start=1231
-  _globals['_CLONETASKREQUEST']._serialized_end=1439
-  _globals['_CLONETASKRESPONSE']._serialized_start=1441
-  _globals['_CLONETASKRESPONSE']._serialized_end=1503
-  _globals['_TASKSERVICE']._serialized_start=1506
-  _globals['_TASKSERVICE']._serialized_end=2672
+  _globals['_TASKSERVICE'].methods_by_name['WatchTasks']._options = None
+  _globals['_TASKSERVICE'].methods_by_name['WatchTasks']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
+  _globals['_CREATETASKREQUEST']._serialized_start=320
+  _globals['_CREATETASKREQUEST']._serialized_end=507
+  _globals['_CREATETASKRESPONSE']._serialized_start=509
+  _globals['_CREATETASKRESPONSE']._serialized_end=572
+  _globals['_GETTASKREQUEST']._serialized_start=574
+  _globals['_GETTASKREQUEST']._serialized_end=615
+  _globals['_GETTASKRESPONSE']._serialized_start=617
+  _globals['_GETTASKRESPONSE']._serialized_end=677
+  _globals['_BATCHGETTASKSREQUEST']._serialized_start=679
+  _globals['_BATCHGETTASKSREQUEST']._serialized_end=728
+  _globals['_BATCHGETTASKSRESPONSE']._serialized_start=730
+  _globals['_BATCHGETTASKSRESPONSE']._serialized_end=808
+  _globals['_UPDATETASKREQUEST']._serialized_start=811
+  _globals['_UPDATETASKREQUEST']._serialized_end=991
+  _globals['_UPDATETASKRESPONSE']._serialized_start=993
+  _globals['_UPDATETASKRESPONSE']._serialized_end=1056
+  _globals['_CLONETASKREQUEST']._serialized_start=1059
+  _globals['_CLONETASKREQUEST']._serialized_end=1267
+  _globals['_CLONETASKRESPONSE']._serialized_start=1269
+  _globals['_CLONETASKRESPONSE']._serialized_end=1331
+  _globals['_TASKSERVICE']._serialized_start=1334
+  _globals['_TASKSERVICE']._serialized_end=3600
 # @@protoc_insertion_point(module_scope)

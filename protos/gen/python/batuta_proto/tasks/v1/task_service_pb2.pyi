@@ -1,6 +1,9 @@
 from batuta_proto.tasks.v1 import attempt_pb2 as _attempt_pb2
 from batuta_proto.tasks.v1 import task_pb2 as _task_pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as _task_lifecycle_pb2
+from batuta_proto.tasks.v1 import task_query_pb2 as _task_query_pb2
+from batuta_proto.tasks.v1 import task_upkeep_pb2 as _task_upkeep_pb2
+from batuta_proto.tasks.v1 import task_watch_pb2 as _task_watch_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf.internal import containers as _containers
@@ -42,34 +45,17 @@ class GetTaskResponse(_message.Message):
     task: _task_pb2.Task
     def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
 
-class ListTasksRequest(_message.Message):
-    __slots__ = ("filter", "page_size", "page_token")
-    class Filter(_message.Message):
-        __slots__ = ("project_name", "display_name", "states", "tags")
-        PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
-        DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
-        STATES_FIELD_NUMBER: _ClassVar[int]
-        TAGS_FIELD_NUMBER: _ClassVar[int]
-        project_name: str
-        display_name: str
-        states: _containers.RepeatedScalarFieldContainer[_task_pb2.TaskState]
-        tags: _containers.RepeatedScalarFieldContainer[str]
-        def __init__(self, project_name: _Optional[str] = ..., display_name: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_task_pb2.TaskState, str]]] = ..., tags: _Optional[_Iterable[str]] = ...) -> None: ...
-    FILTER_FIELD_NUMBER: _ClassVar[int]
-    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
-    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    filter: ListTasksRequest.Filter
-    page_size: int
-    page_token: str
-    def __init__(self, filter: _Optional[_Union[ListTasksRequest.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+class BatchGetTasksRequest(_message.Message):
+    __slots__ = ("task_ids",)
+    TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    task_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class ListTasksResponse(_message.Message):
-    __slots__ = ("tasks", "next_page_token")
-    TASKS_FIELD_NUMBER: _ClassVar[int]
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    tasks: _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]
-    next_page_token: str
-    def __init__(self, tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+class BatchGetTasksResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[_task_upkeep_pb2.TaskResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[_task_upkeep_pb2.TaskResult, _Mapping]]] = ...) -> None: ...
 
 class UpdateTaskRequest(_message.Message):
     __slots__ = ("task", "update_mask", "attempt", "request_id")

@@ -4,7 +4,10 @@ import grpc
 
 from batuta_proto.tasks.v1 import attempt_pb2 as batuta_dot_tasks_dot_v1_dot_attempt__pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2
+from batuta_proto.tasks.v1 import task_query_pb2 as batuta_dot_tasks_dot_v1_dot_task__query__pb2
 from batuta_proto.tasks.v1 import task_service_pb2 as batuta_dot_tasks_dot_v1_dot_task__service__pb2
+from batuta_proto.tasks.v1 import task_upkeep_pb2 as batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2
+from batuta_proto.tasks.v1 import task_watch_pb2 as batuta_dot_tasks_dot_v1_dot_task__watch__pb2
 
 
 class TaskServiceStub(object):
@@ -27,10 +30,15 @@ class TaskServiceStub(object):
                 request_serializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
                 response_deserializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.GetTaskResponse.FromString,
                 )
+        self.BatchGetTasks = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/BatchGetTasks',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.BatchGetTasksRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.BatchGetTasksResponse.FromString,
+                )
         self.ListTasks = channel.unary_unary(
                 '/batuta.tasks.v1.TaskService/ListTasks',
-                request_serializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.ListTasksRequest.SerializeToString,
-                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.ListTasksResponse.FromString,
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__query__pb2.ListTasksRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__query__pb2.ListTasksResponse.FromString,
                 )
         self.UpdateTask = channel.unary_unary(
                 '/batuta.tasks.v1.TaskService/UpdateTask',
@@ -67,6 +75,51 @@ class TaskServiceStub(object):
                 request_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskRequest.SerializeToString,
                 response_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskResponse.FromString,
                 )
+        self.DequeueTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/DequeueTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.DequeueTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.DequeueTaskResponse.FromString,
+                )
+        self.PublishTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/PublishTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.PublishTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.PublishTaskResponse.FromString,
+                )
+        self.ArchiveTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/ArchiveTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.ArchiveTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.ArchiveTaskResponse.FromString,
+                )
+        self.UnarchiveTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/UnarchiveTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UnarchiveTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UnarchiveTaskResponse.FromString,
+                )
+        self.DeleteTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/DeleteTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.DeleteTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.DeleteTaskResponse.FromString,
+                )
+        self.UndeleteTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/UndeleteTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UndeleteTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UndeleteTaskResponse.FromString,
+                )
+        self.MoveTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/MoveTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.MoveTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.MoveTaskResponse.FromString,
+                )
+        self.TagTask = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/TagTask',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.TagTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.TagTaskResponse.FromString,
+                )
+        self.BatchChangeTasks = channel.unary_unary(
+                '/batuta.tasks.v1.TaskService/BatchChangeTasks',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.BatchChangeTasksRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.BatchChangeTasksResponse.FromString,
+                )
         self.ListAttempts = channel.unary_unary(
                 '/batuta.tasks.v1.TaskService/ListAttempts',
                 request_serializer=batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsRequest.SerializeToString,
@@ -74,8 +127,13 @@ class TaskServiceStub(object):
                 )
         self.WatchTask = channel.unary_stream(
                 '/batuta.tasks.v1.TaskService/WatchTask',
-                request_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.WatchTaskRequest.SerializeToString,
-                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.WatchTaskResponse.FromString,
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTaskRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTaskResponse.FromString,
+                )
+        self.WatchTasks = channel.unary_stream(
+                '/batuta.tasks.v1.TaskService/WatchTasks',
+                request_serializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTasksRequest.SerializeToString,
+                response_deserializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTasksResponse.FromString,
                 )
 
 
@@ -99,8 +157,16 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetTasks(self, request, context):
+        """Returns many tasks, without source and parameters.
+        Who: viewer. Fails with: FIELD_VIOLATION. TASK_NOT_FOUND is told in its place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTasks(self, request, context):
-        """Lists tasks, newest first, without source and parameters.
+        """Lists tasks in any order (newest first unless asked), without source and parameters.
         Who: viewer. Fails with: FIELD_VIOLATION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -108,7 +174,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateTask(self, request, context):
-        """Changes the fields named by the mask: of a draft by anybody who may, of a running task by its own run (`attempt` is set).
+        """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
         Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
         ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
         """
@@ -167,6 +233,78 @@ class TaskServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DequeueTask(self, request, context):
+        """Takes a task out of its queue: a draft again. Its results of earlier runs stay.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishTask(self, request, context):
+        """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveTask(self, request, context):
+        """Hides a draft or an ended task from lists that do not ask for archived ones. Archiving twice changes nothing.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnarchiveTask(self, request, context):
+        """Shows an archived task again. One that is not archived stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteTask(self, request, context):
+        """Deletes a draft or an ended task. It can be undeleted until its `purge_time`; then it goes with its log, scalars and attempts.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (a published one unless forced), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndeleteTask(self, request, context):
+        """Takes a deletion back. A task that is not deleted stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveTask(self, request, context):
+        """Puts a task into another project, which is made where it is missing.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TagTask(self, request, context):
+        """Adds tags and takes tags away, whatever state the task is in.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchChangeTasks(self, request, context):
+        """Does many changes of tasks. Each is whole by itself, done as the call of its name does it; one that fails stops none of the others.
+        Who: member. Fails with: FIELD_VIOLATION. Each change fails with what the call of its name fails with, in its place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAttempts(self, request, context):
         """Lists the attempts of a task, newest first, each with the reason of its end.
         Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
@@ -179,6 +317,15 @@ class TaskServiceServicer(object):
         """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
         Ends by itself never; the caller cancels.
         Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, SHUTTING_DOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchTasks(self, request, context):
+        """Streams the tasks that fit a filter: all there are (or what has changed since a resume token), then `synced`, then each change: the newest version
+        only, and the id of a task that does not fit any more. Ends by itself never; the caller cancels.
+        Who: viewer. Fails with: FIELD_VIOLATION, SLOW_CONSUMER, RATE_LIMITED, SHUTTING_DOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,10 +344,15 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.GetTaskRequest.FromString,
                     response_serializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.GetTaskResponse.SerializeToString,
             ),
+            'BatchGetTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetTasks,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.BatchGetTasksRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.BatchGetTasksResponse.SerializeToString,
+            ),
             'ListTasks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTasks,
-                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.ListTasksRequest.FromString,
-                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__service__pb2.ListTasksResponse.SerializeToString,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__query__pb2.ListTasksRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__query__pb2.ListTasksResponse.SerializeToString,
             ),
             'UpdateTask': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateTask,
@@ -237,6 +389,51 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskRequest.FromString,
                     response_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.AbortTaskResponse.SerializeToString,
             ),
+            'DequeueTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.DequeueTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.DequeueTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.DequeueTaskResponse.SerializeToString,
+            ),
+            'PublishTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.PublishTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.PublishTaskResponse.SerializeToString,
+            ),
+            'ArchiveTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.ArchiveTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.ArchiveTaskResponse.SerializeToString,
+            ),
+            'UnarchiveTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnarchiveTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UnarchiveTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UnarchiveTaskResponse.SerializeToString,
+            ),
+            'DeleteTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.DeleteTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.DeleteTaskResponse.SerializeToString,
+            ),
+            'UndeleteTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndeleteTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UndeleteTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UndeleteTaskResponse.SerializeToString,
+            ),
+            'MoveTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.MoveTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.MoveTaskResponse.SerializeToString,
+            ),
+            'TagTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.TagTask,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.TagTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.TagTaskResponse.SerializeToString,
+            ),
+            'BatchChangeTasks': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchChangeTasks,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.BatchChangeTasksRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.BatchChangeTasksResponse.SerializeToString,
+            ),
             'ListAttempts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAttempts,
                     request_deserializer=batuta_dot_tasks_dot_v1_dot_attempt__pb2.ListAttemptsRequest.FromString,
@@ -244,8 +441,13 @@ def add_TaskServiceServicer_to_server(servicer, server):
             ),
             'WatchTask': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTask,
-                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.WatchTaskRequest.FromString,
-                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.WatchTaskResponse.SerializeToString,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTaskRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTaskResponse.SerializeToString,
+            ),
+            'WatchTasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchTasks,
+                    request_deserializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTasksRequest.FromString,
+                    response_serializer=batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTasksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -293,6 +495,23 @@ class TaskService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def BatchGetTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/BatchGetTasks',
+            batuta_dot_tasks_dot_v1_dot_task__service__pb2.BatchGetTasksRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__service__pb2.BatchGetTasksResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def ListTasks(request,
             target,
             options=(),
@@ -304,8 +523,8 @@ class TaskService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/ListTasks',
-            batuta_dot_tasks_dot_v1_dot_task__service__pb2.ListTasksRequest.SerializeToString,
-            batuta_dot_tasks_dot_v1_dot_task__service__pb2.ListTasksResponse.FromString,
+            batuta_dot_tasks_dot_v1_dot_task__query__pb2.ListTasksRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__query__pb2.ListTasksResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -429,6 +648,159 @@ class TaskService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def DequeueTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/DequeueTask',
+            batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.DequeueTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.DequeueTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PublishTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/PublishTask',
+            batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.PublishTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.PublishTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ArchiveTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/ArchiveTask',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.ArchiveTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.ArchiveTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UnarchiveTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/UnarchiveTask',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UnarchiveTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UnarchiveTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/DeleteTask',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.DeleteTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.DeleteTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UndeleteTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/UndeleteTask',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UndeleteTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.UndeleteTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def MoveTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/MoveTask',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.MoveTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.MoveTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def TagTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/TagTask',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.TagTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.TagTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def BatchChangeTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.tasks.v1.TaskService/BatchChangeTasks',
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.BatchChangeTasksRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__upkeep__pb2.BatchChangeTasksResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def ListAttempts(request,
             target,
             options=(),
@@ -457,7 +829,24 @@ class TaskService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_stream(request, target, '/batuta.tasks.v1.TaskService/WatchTask',
-            batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.WatchTaskRequest.SerializeToString,
-            batuta_dot_tasks_dot_v1_dot_task__lifecycle__pb2.WatchTaskResponse.FromString,
+            batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTaskRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTaskResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WatchTasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/batuta.tasks.v1.TaskService/WatchTasks',
+            batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTasksRequest.SerializeToString,
+            batuta_dot_tasks_dot_v1_dot_task__watch__pb2.WatchTasksResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -5,7 +5,10 @@ isort:skip_file
 
 from batuta_proto.tasks.v1 import attempt_pb2 as _attempt_pb2
 from batuta_proto.tasks.v1 import task_lifecycle_pb2 as _task_lifecycle_pb2
+from batuta_proto.tasks.v1 import task_query_pb2 as _task_query_pb2
 from batuta_proto.tasks.v1 import task_service_pb2 as _task_service_pb2
+from batuta_proto.tasks.v1 import task_upkeep_pb2 as _task_upkeep_pb2
+from batuta_proto.tasks.v1 import task_watch_pb2 as _task_watch_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
 import abc as _abc_1
@@ -43,12 +46,16 @@ class TaskServiceStub:
     """Returns one task, source and parameters included. A run gets its own as long as its attempt counts.
     Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, STALE_ATTEMPT.
     """
-    ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
-    """Lists tasks, newest first, without source and parameters.
+    BatchGetTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.BatchGetTasksRequest, _task_service_pb2.BatchGetTasksResponse]
+    """Returns many tasks, without source and parameters.
+    Who: viewer. Fails with: FIELD_VIOLATION. TASK_NOT_FOUND is told in its place.
+    """
+    ListTasks: _grpc.UnaryUnaryMultiCallable[_task_query_pb2.ListTasksRequest, _task_query_pb2.ListTasksResponse]
+    """Lists tasks in any order (newest first unless asked), without source and parameters.
     Who: viewer. Fails with: FIELD_VIOLATION.
     """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]
-    """Changes the fields named by the mask: of a draft by anybody who may, of a running task by its own run (`attempt` is set).
+    """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
     Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
     ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
     """
@@ -79,14 +86,55 @@ class TaskServiceStub:
     its courier. Aborting one that is already stopping or aborted changes nothing.
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH.
     """
+    DequeueTask: _grpc.UnaryUnaryMultiCallable[_task_lifecycle_pb2.DequeueTaskRequest, _task_lifecycle_pb2.DequeueTaskResponse]
+    """Takes a task out of its queue: a draft again. Its results of earlier runs stay.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    PublishTask: _grpc.UnaryUnaryMultiCallable[_task_lifecycle_pb2.PublishTaskRequest, _task_lifecycle_pb2.PublishTaskResponse]
+    """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    ArchiveTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.ArchiveTaskRequest, _task_upkeep_pb2.ArchiveTaskResponse]
+    """Hides a draft or an ended task from lists that do not ask for archived ones. Archiving twice changes nothing.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    UnarchiveTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.UnarchiveTaskRequest, _task_upkeep_pb2.UnarchiveTaskResponse]
+    """Shows an archived task again. One that is not archived stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    DeleteTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.DeleteTaskRequest, _task_upkeep_pb2.DeleteTaskResponse]
+    """Deletes a draft or an ended task. It can be undeleted until its `purge_time`; then it goes with its log, scalars and attempts.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (a published one unless forced), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    UndeleteTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.UndeleteTaskRequest, _task_upkeep_pb2.UndeleteTaskResponse]
+    """Takes a deletion back. A task that is not deleted stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    MoveTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.MoveTaskRequest, _task_upkeep_pb2.MoveTaskResponse]
+    """Puts a task into another project, which is made where it is missing.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    TagTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.TagTaskRequest, _task_upkeep_pb2.TagTaskResponse]
+    """Adds tags and takes tags away, whatever state the task is in.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    BatchChangeTasks: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.BatchChangeTasksRequest, _task_upkeep_pb2.BatchChangeTasksResponse]
+    """Does many changes of tasks. Each is whole by itself, done as the call of its name does it; one that fails stops none of the others.
+    Who: member. Fails with: FIELD_VIOLATION. Each change fails with what the call of its name fails with, in its place.
+    """
     ListAttempts: _grpc.UnaryUnaryMultiCallable[_attempt_pb2.ListAttemptsRequest, _attempt_pb2.ListAttemptsResponse]
     """Lists the attempts of a task, newest first, each with the reason of its end.
     Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
     """
-    WatchTask: _grpc.UnaryStreamMultiCallable[_task_lifecycle_pb2.WatchTaskRequest, _task_lifecycle_pb2.WatchTaskResponse]
+    WatchTask: _grpc.UnaryStreamMultiCallable[_task_watch_pb2.WatchTaskRequest, _task_watch_pb2.WatchTaskResponse]
     """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
     Ends by itself never; the caller cancels.
     Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, SHUTTING_DOWN.
+    """
+    WatchTasks: _grpc.UnaryStreamMultiCallable[_task_watch_pb2.WatchTasksRequest, _task_watch_pb2.WatchTasksResponse]
+    """Streams the tasks that fit a filter: all there are (or what has changed since a resume token), then `synced`, then each change: the newest version
+    only, and the id of a task that does not fit any more. Ends by itself never; the caller cancels.
+    Who: viewer. Fails with: FIELD_VIOLATION, SLOW_CONSUMER, RATE_LIMITED, SHUTTING_DOWN.
     """
 
 @_typing.type_check_only
@@ -102,12 +150,16 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """Returns one task, source and parameters included. A run gets its own as long as its attempt counts.
     Who: viewer, agent, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, STALE_ATTEMPT.
     """
-    ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
-    """Lists tasks, newest first, without source and parameters.
+    BatchGetTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.BatchGetTasksRequest, _task_service_pb2.BatchGetTasksResponse]  # type: ignore[assignment]
+    """Returns many tasks, without source and parameters.
+    Who: viewer. Fails with: FIELD_VIOLATION. TASK_NOT_FOUND is told in its place.
+    """
+    ListTasks: _aio.UnaryUnaryMultiCallable[_task_query_pb2.ListTasksRequest, _task_query_pb2.ListTasksResponse]  # type: ignore[assignment]
+    """Lists tasks in any order (newest first unless asked), without source and parameters.
     Who: viewer. Fails with: FIELD_VIOLATION.
     """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
-    """Changes the fields named by the mask: of a draft by anybody who may, of a running task by its own run (`attempt` is set).
+    """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
     Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
     ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
     """
@@ -138,14 +190,55 @@ class TaskServiceAsyncStub(TaskServiceStub):
     its courier. Aborting one that is already stopping or aborted changes nothing.
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH.
     """
+    DequeueTask: _aio.UnaryUnaryMultiCallable[_task_lifecycle_pb2.DequeueTaskRequest, _task_lifecycle_pb2.DequeueTaskResponse]  # type: ignore[assignment]
+    """Takes a task out of its queue: a draft again. Its results of earlier runs stay.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    PublishTask: _aio.UnaryUnaryMultiCallable[_task_lifecycle_pb2.PublishTaskRequest, _task_lifecycle_pb2.PublishTaskResponse]  # type: ignore[assignment]
+    """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    ArchiveTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.ArchiveTaskRequest, _task_upkeep_pb2.ArchiveTaskResponse]  # type: ignore[assignment]
+    """Hides a draft or an ended task from lists that do not ask for archived ones. Archiving twice changes nothing.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    UnarchiveTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.UnarchiveTaskRequest, _task_upkeep_pb2.UnarchiveTaskResponse]  # type: ignore[assignment]
+    """Shows an archived task again. One that is not archived stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    DeleteTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.DeleteTaskRequest, _task_upkeep_pb2.DeleteTaskResponse]  # type: ignore[assignment]
+    """Deletes a draft or an ended task. It can be undeleted until its `purge_time`; then it goes with its log, scalars and attempts.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (a published one unless forced), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    UndeleteTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.UndeleteTaskRequest, _task_upkeep_pb2.UndeleteTaskResponse]  # type: ignore[assignment]
+    """Takes a deletion back. A task that is not deleted stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    MoveTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.MoveTaskRequest, _task_upkeep_pb2.MoveTaskResponse]  # type: ignore[assignment]
+    """Puts a task into another project, which is made where it is missing.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    TagTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.TagTaskRequest, _task_upkeep_pb2.TagTaskResponse]  # type: ignore[assignment]
+    """Adds tags and takes tags away, whatever state the task is in.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    BatchChangeTasks: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.BatchChangeTasksRequest, _task_upkeep_pb2.BatchChangeTasksResponse]  # type: ignore[assignment]
+    """Does many changes of tasks. Each is whole by itself, done as the call of its name does it; one that fails stops none of the others.
+    Who: member. Fails with: FIELD_VIOLATION. Each change fails with what the call of its name fails with, in its place.
+    """
     ListAttempts: _aio.UnaryUnaryMultiCallable[_attempt_pb2.ListAttemptsRequest, _attempt_pb2.ListAttemptsResponse]  # type: ignore[assignment]
     """Lists the attempts of a task, newest first, each with the reason of its end.
     Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK.
     """
-    WatchTask: _aio.UnaryStreamMultiCallable[_task_lifecycle_pb2.WatchTaskRequest, _task_lifecycle_pb2.WatchTaskResponse]  # type: ignore[assignment]
+    WatchTask: _aio.UnaryStreamMultiCallable[_task_watch_pb2.WatchTaskRequest, _task_watch_pb2.WatchTaskResponse]  # type: ignore[assignment]
     """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
     Ends by itself never; the caller cancels.
     Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, SHUTTING_DOWN.
+    """
+    WatchTasks: _aio.UnaryStreamMultiCallable[_task_watch_pb2.WatchTasksRequest, _task_watch_pb2.WatchTasksResponse]  # type: ignore[assignment]
+    """Streams the tasks that fit a filter: all there are (or what has changed since a resume token), then `synced`, then each change: the newest version
+    only, and the id of a task that does not fit any more. Ends by itself never; the caller cancels.
+    Who: viewer. Fails with: FIELD_VIOLATION, SLOW_CONSUMER, RATE_LIMITED, SHUTTING_DOWN.
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -172,12 +265,22 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def BatchGetTasks(
+        self,
+        request: _task_service_pb2.BatchGetTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.BatchGetTasksResponse, _abc.Awaitable[_task_service_pb2.BatchGetTasksResponse]]:
+        """Returns many tasks, without source and parameters.
+        Who: viewer. Fails with: FIELD_VIOLATION. TASK_NOT_FOUND is told in its place.
+        """
+
+    @_abc_1.abstractmethod
     def ListTasks(
         self,
-        request: _task_service_pb2.ListTasksRequest,
+        request: _task_query_pb2.ListTasksRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_task_service_pb2.ListTasksResponse, _abc.Awaitable[_task_service_pb2.ListTasksResponse]]:
-        """Lists tasks, newest first, without source and parameters.
+    ) -> _typing.Union[_task_query_pb2.ListTasksResponse, _abc.Awaitable[_task_query_pb2.ListTasksResponse]]:
+        """Lists tasks in any order (newest first unless asked), without source and parameters.
         Who: viewer. Fails with: FIELD_VIOLATION.
         """
 
@@ -187,7 +290,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.UpdateTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.UpdateTaskResponse, _abc.Awaitable[_task_service_pb2.UpdateTaskResponse]]:
-        """Changes the fields named by the mask: of a draft by anybody who may, of a running task by its own run (`attempt` is set).
+        """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
         Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
         ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
         """
@@ -256,6 +359,96 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def DequeueTask(
+        self,
+        request: _task_lifecycle_pb2.DequeueTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_lifecycle_pb2.DequeueTaskResponse, _abc.Awaitable[_task_lifecycle_pb2.DequeueTaskResponse]]:
+        """Takes a task out of its queue: a draft again. Its results of earlier runs stay.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def PublishTask(
+        self,
+        request: _task_lifecycle_pb2.PublishTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_lifecycle_pb2.PublishTaskResponse, _abc.Awaitable[_task_lifecycle_pb2.PublishTaskResponse]]:
+        """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ArchiveTask(
+        self,
+        request: _task_upkeep_pb2.ArchiveTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.ArchiveTaskResponse, _abc.Awaitable[_task_upkeep_pb2.ArchiveTaskResponse]]:
+        """Hides a draft or an ended task from lists that do not ask for archived ones. Archiving twice changes nothing.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def UnarchiveTask(
+        self,
+        request: _task_upkeep_pb2.UnarchiveTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.UnarchiveTaskResponse, _abc.Awaitable[_task_upkeep_pb2.UnarchiveTaskResponse]]:
+        """Shows an archived task again. One that is not archived stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteTask(
+        self,
+        request: _task_upkeep_pb2.DeleteTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.DeleteTaskResponse, _abc.Awaitable[_task_upkeep_pb2.DeleteTaskResponse]]:
+        """Deletes a draft or an ended task. It can be undeleted until its `purge_time`; then it goes with its log, scalars and attempts.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (a published one unless forced), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def UndeleteTask(
+        self,
+        request: _task_upkeep_pb2.UndeleteTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.UndeleteTaskResponse, _abc.Awaitable[_task_upkeep_pb2.UndeleteTaskResponse]]:
+        """Takes a deletion back. A task that is not deleted stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveTask(
+        self,
+        request: _task_upkeep_pb2.MoveTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.MoveTaskResponse, _abc.Awaitable[_task_upkeep_pb2.MoveTaskResponse]]:
+        """Puts a task into another project, which is made where it is missing.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def TagTask(
+        self,
+        request: _task_upkeep_pb2.TagTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.TagTaskResponse, _abc.Awaitable[_task_upkeep_pb2.TagTaskResponse]]:
+        """Adds tags and takes tags away, whatever state the task is in.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchChangeTasks(
+        self,
+        request: _task_upkeep_pb2.BatchChangeTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_upkeep_pb2.BatchChangeTasksResponse, _abc.Awaitable[_task_upkeep_pb2.BatchChangeTasksResponse]]:
+        """Does many changes of tasks. Each is whole by itself, done as the call of its name does it; one that fails stops none of the others.
+        Who: member. Fails with: FIELD_VIOLATION. Each change fails with what the call of its name fails with, in its place.
+        """
+
+    @_abc_1.abstractmethod
     def ListAttempts(
         self,
         request: _attempt_pb2.ListAttemptsRequest,
@@ -268,12 +461,23 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def WatchTask(
         self,
-        request: _task_lifecycle_pb2.WatchTaskRequest,
+        request: _task_watch_pb2.WatchTaskRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_task_lifecycle_pb2.WatchTaskResponse], _abc.AsyncIterator[_task_lifecycle_pb2.WatchTaskResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_task_watch_pb2.WatchTaskResponse], _abc.AsyncIterator[_task_watch_pb2.WatchTaskResponse]]:
         """Streams one task: as it is, then again at every change of its status (the newest only; changes that come faster than the reader are merged).
         Ends by itself never; the caller cancels.
         Who: viewer, or the attempt's own run. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, OTHER_TASK, SHUTTING_DOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchTasks(
+        self,
+        request: _task_watch_pb2.WatchTasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_watch_pb2.WatchTasksResponse], _abc.AsyncIterator[_task_watch_pb2.WatchTasksResponse]]:
+        """Streams the tasks that fit a filter: all there are (or what has changed since a resume token), then `synced`, then each change: the newest version
+        only, and the id of a task that does not fit any more. Ends by itself never; the caller cancels.
+        Who: viewer. Fails with: FIELD_VIOLATION, SLOW_CONSUMER, RATE_LIMITED, SHUTTING_DOWN.
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
