@@ -81,8 +81,8 @@ async def test_two_projects_are_joined_with_those_below(member: Any) -> None:
     shown = [await member.get(task.id) for task in made]
     assert [task.spec.project_name for task in shown] == ["to", "to/x", "to/y", "to/x", "to"]
     assert len({task.spec.project_id for task in shown}) == 3
+    request = projects.MergeProjectRequest(project_id=target.id, into_project_id=target.id)
     with pytest.raises(FieldViolation):
-        request = projects.MergeProjectRequest(project_id=target.id, into_project_id=target.id)
         await member.projects.MergeProject(request)
 
 
@@ -95,7 +95,7 @@ async def test_a_project_goes_with_its_tasks_only_when_asked_and_none_of_them_wo
         await member.projects.DeleteProject(projects.DeleteProjectRequest(project_id=project.id))
     assert caught.value.metadata["tasks"] == "2"
     request = projects.DeleteProjectRequest(project_id=project.id, delete_tasks=True)
-    with pytest.raises(IllegalTransition, match="1 tasks .* are RUNNING"):
+    with pytest.raises(IllegalTransition, match=r"1 tasks .* are RUNNING"):
         await member.projects.DeleteProject(request)
     assert not (await member.get(draft.id)).HasField("delete_time")
     await member.tasks.FinishTask(

@@ -201,7 +201,8 @@ def delete_project(context: Context, args: argparse.Namespace) -> None:
         context.print(render.as_json(render.as_dict(gone)))
         return
     context.print(
-        f"Project {args.project!r} is gone: {gone.deleted_project_count} projects, {gone.deleted_task_count} tasks deleted."
+        f"Project {args.project!r} is gone: {gone.deleted_project_count} projects, "
+        f"{gone.deleted_task_count} tasks deleted."
     )
 
 
