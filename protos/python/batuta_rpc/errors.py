@@ -33,6 +33,7 @@ from batuta_rpc.reasons import (
     Internal,
     InvalidArgument,
     JoinTokenInvalid,
+    LastAdmin,
     LogGap,
     LogQuota,
     MethodUnknown,
@@ -66,6 +67,8 @@ from batuta_rpc.reasons import (
     Unimplemented,
     Unknown,
     UpstreamUnavailable,
+    UserNameTaken,
+    UserNotFound,
 )
 
 TABLE: dict[str, grpc.StatusCode] = {reason: cls.code for reason, cls in REASON_CLASSES.items()}
@@ -96,6 +99,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "JoinTokenInvalid",
+    "LastAdmin",
     "LogGap",
     "LogQuota",
     "MethodUnknown",
@@ -131,6 +135,8 @@ __all__ = [
     "Unimplemented",
     "Unknown",
     "UpstreamUnavailable",
+    "UserNameTaken",
+    "UserNotFound",
     "abort",
     "from_grpc",
     "to_status",
