@@ -281,7 +281,7 @@ def test_the_migration_makes_a_user_of_each_subject_with_the_highest_role_it_has
         ("k5", "bob", "admin", 2, None),
         ("k6", "gone", "admin", 2, 3),
     )
-    migrate(engine, folder, "0006")
+    migrate(engine, folder, "0007")
     with engine.begin() as connection:
         for key, subject, roles, made, revoked in rows:
             connection.execute(

@@ -155,6 +155,12 @@ class AgentOnline(FailedPrecondition):
     reason = "AGENT_ONLINE"
 
 
+class ProjectNotEmpty(FailedPrecondition):
+    """Tasks stand in the project or below it."""
+
+    reason = "PROJECT_NOT_EMPTY"
+
+
 class LastAdmin(FailedPrecondition):
     """Without this user there would be no admin."""
 

@@ -12,13 +12,12 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    insert,
     literal_column,
     or_,
     select,
-    update,
 )
 
+from batuta_chassis.bulk import InsertRows, UpdateRows
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
 from batuta_queue.store import Outlook
@@ -44,10 +43,8 @@ _MUTABLE = (
     "cancel_grace_millis",
 )
 
-_INSERT = Prepared(insert(entries), entries.columns.keys())
-_UPDATE = Prepared(
-    update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
-)
+_INSERT = InsertRows(entries)
+_UPDATE = UpdateRows(entries, {"key": "id"}, _MUTABLE)
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
 _STATES = select(entries.c.id, entries.c.state).where(entries.c.id.in_(bindparam("ids", expanding=True)))
 _OUTLOOK = Prepared(
@@ -101,7 +98,7 @@ class EntryRows:
         """See `QueueStore.add_entry`."""
         values = _life(entry)
         values.update(_birth(entry), payload=payload.data, payload_media_type=payload.media_type)
-        _INSERT.run(self._connection, values)
+        _INSERT.run(self._connection, [values])
 
     def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
         """See `QueueStore.add_entries`."""
@@ -110,7 +107,7 @@ class EntryRows:
             values = {**_life(entry), **_birth(entry), "position": place, "last_position": place}
             values.update(payload=payload.data, payload_media_type=payload.media_type)
             rows.append(values)
-        _INSERT.run_all(self._connection, rows)
+        _INSERT.run(self._connection, rows)
 
     def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:
         """See `QueueStore.entry_states`."""
@@ -123,7 +120,7 @@ class EntryRows:
     def save_entries(self, changed: Sequence[Entry]) -> None:
         """See `QueueStore.save_entries`."""
         if changed:
-            _UPDATE.run_all(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
+            _UPDATE.run(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
 
     def outlook(self, entry: Entry) -> Outlook:
         """See `QueueStore.outlook`."""
