@@ -35,8 +35,13 @@ def upgrade() -> None:
 
 
 def _fill(users: sa.Table) -> None:
-    names = ("subject", "roles", "create_time", "revoke_time")
-    held = sa.table("credentials", *(sa.column(name) for name in names))
+    subject, roles, made, ended = (
+        sa.column("subject"),
+        sa.column("roles"),
+        sa.column("create_time"),
+        sa.column("revoke_time"),
+    )
+    held = sa.table("credentials", subject, roles, made, ended)
     best: dict[str, int] = {}
     since: dict[str, int] = {}
     for row in op.get_bind().execute(sa.select(held)).all():
