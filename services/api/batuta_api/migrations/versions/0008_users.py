@@ -35,13 +35,9 @@ def upgrade() -> None:
 
 
 def _fill(users: sa.Table) -> None:
-    subject, roles, made, ended = (
-        sa.column("subject"),
-        sa.column("roles"),
-        sa.column("create_time"),
-        sa.column("revoke_time"),
+    held = sa.table(
+        "credentials", sa.column("subject"), sa.column("roles"), sa.column("create_time"), sa.column("revoke_time")
     )
-    held = sa.table("credentials", subject, roles, made, ended)
     best: dict[str, int] = {}
     since: dict[str, int] = {}
     for row in op.get_bind().execute(sa.select(held)).all():
