@@ -101,7 +101,7 @@ def _databases(data: Path) -> list[Path]:
     found = [data / f"{name}.db" for name in _ORDER if (data / f"{name}.db").exists()]
     if not found:
         raise SettingsError(
-            f"{data} holds no databases. Name the data folder with --data; what is on PostgreSQL is backed up by pg_dump"
+            f"{data} holds no databases. Name the data folder with --data; pg_dump backs up what is on PostgreSQL"
         )
     return found
 
