@@ -71,9 +71,6 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
     access_keys.add(tree["credentials",], context)
-    tree["admin",] = noun(
-        root, "admin", "the server on this machine: back it up, restore it", "batuta admin backup /backups/monday"
-    )
     plugins.attach(tree, found, argv)
     return parser
 
