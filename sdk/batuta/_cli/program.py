@@ -10,6 +10,7 @@ from batuta._cli import (
     agents,
     login,
     plugins,
+    queue_move,
     queue_release,
     queues,
     sync,
@@ -54,8 +55,9 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
     task_watch.add(tree["task",], context)
-    tree["queue",] = noun(root, "queue", "queues: make, list, look into, release", "batuta queue list")
+    tree["queue",] = noun(root, "queue", "queues: make, list, look into, move, release", "batuta queue list")
     queues.add(tree["queue",], context)
+    queue_move.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)
     tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
     agents.add(tree["agent",], context)

@@ -129,6 +129,7 @@ def event_message(event: Event) -> queues.EntryEvent:
         exit_code=event.exit_code,
         signal=event.signal,
         event_time=timestamp(event.event_millis),
+        queue_id=event.queue_id,
     )
     for tail in event.tails:
         message.tails.add(producer=tail.producer, kind=cast("types.TailKind", tail.kind), end=tail.end)

@@ -18,6 +18,7 @@ from batuta_queue.convert import entry_message, event_message, policy_of, queue_
 from batuta_queue.convert_log import part_message
 from batuta_queue.events import EventLog
 from batuta_queue.model import Entry, Queue, QueueCounts
+from batuta_queue.moves import Mover
 from batuta_queue.pages import make_token, page_size, read_token
 from batuta_queue.queues import Queues
 from batuta_queue.store import QueueStore
@@ -37,6 +38,7 @@ class QueueServicer(queues.QueueServiceServicer):
         names: Queues,
         submitter: Submitter,
         batches: BatchSubmitter,
+        mover: Mover,
         log: EventLog,
         view: AgentView,
         clock: Clock,
@@ -45,6 +47,7 @@ class QueueServicer(queues.QueueServiceServicer):
         self._queues = names
         self._submitter = submitter
         self._batches = batches
+        self._mover = mover
         self._log = log
         self._agents = view
         self._clock = clock
@@ -112,6 +115,10 @@ class QueueServicer(queues.QueueServiceServicer):
     ) -> queues.ReleaseEntryResponse:
         """Lets a held entry go again."""
         return queues.ReleaseEntryResponse(entry=self._entry(await self._submitter.release(request.entry_id)))
+
+    async def MoveEntry(self, request: queues.MoveEntryRequest, context: Context[Any, Any]) -> queues.MoveEntryResponse:
+        """Puts an entry elsewhere."""
+        return queues.MoveEntryResponse(entry=self._entry(await self._mover.move(request)))
 
     async def BatchSubmitEntries(
         self, request: queues.BatchSubmitEntriesRequest, context: Context[Any, Any]

@@ -48,6 +48,21 @@ _INSERT = Prepared(insert(entries), entries.columns.keys())
 _UPDATE = Prepared(
     update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
 )
+_PLACE = Prepared(
+    update(entries)
+    .where(entries.c.id == bindparam("key"))
+    .values({name: bindparam(name) for name in ("queue_id", "priority", "position")})
+)
+_MAKE_ROOM = (
+    update(entries)
+    .where(
+        entries.c.queue_id == bindparam("queue"),
+        entries.c.state < _ENDED,
+        entries.c.priority == bindparam("same"),
+        entries.c.position < bindparam("before"),
+    )
+    .values(position=entries.c.position - 1)
+)
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
 _STATES = select(entries.c.id, entries.c.state).where(entries.c.id.in_(bindparam("ids", expanding=True)))
 _OUTLOOK = Prepared(
@@ -77,6 +92,12 @@ _LIVE = (
     .where(entries.c.queue_id == bindparam("queue"), entries.c.state < _ENDED)
     .order_by(entries.c.priority.desc(), entries.c.position)
     .limit(bindparam("count"))
+)
+_LAST = (
+    select(*ENTRY_COLUMNS)
+    .where(entries.c.queue_id == bindparam("queue"), entries.c.state < _ENDED)
+    .order_by(entries.c.priority, entries.c.position.desc())
+    .limit(1)
 )
 _LIVE_AFTER = _LIVE.where(
     entries.c.priority <= bindparam("priority"),
@@ -125,6 +146,21 @@ class EntryRows:
         if changed:
             _UPDATE.run_all(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
 
+    def place_entries(self, moved: Sequence[Entry]) -> None:
+        """See `QueueStore.place_entries`."""
+        if moved:
+            places = [
+                {"key": each.id, "queue_id": each.queue_id, "priority": each.priority, "position": each.position}
+                for each in moved
+            ]
+            _PLACE.run_all(self._connection, places)
+
+    def make_room(self, before: Entry) -> int:
+        """See `QueueStore.make_room`."""
+        place = {"queue": before.queue_id, "same": before.priority, "before": before.position}
+        self._connection.execute(_MAKE_ROOM, place)
+        return before.position - 1
+
     def outlook(self, entry: Entry) -> Outlook:
         """See `QueueStore.outlook`."""
         values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
@@ -149,6 +185,11 @@ class EntryRows:
             return [entry_of(row) for row in self._connection.execute(_LIVE, parameters)]
         parameters.update(priority=after[0], position=after[1])
         return [entry_of(row) for row in self._connection.execute(_LIVE_AFTER, parameters)]
+
+    def last_entry(self, queue_id: str) -> Entry | None:
+        """See `QueueStore.last_entry`."""
+        row = self._connection.execute(_LAST, {"queue": queue_id}).first()
+        return None if row is None else entry_of(row)
 
     def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:
         """See `QueueStore.payloads`."""

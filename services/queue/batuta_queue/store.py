@@ -84,6 +84,17 @@ class QueueStore(ShareStore, Protocol):
         """Store what changes in an entry's life."""
         ...
 
+    def place_entries(self, moved: Sequence[Entry]) -> None:
+        """Store queue, priority and position of entries, and nothing else of them."""
+        ...
+
+    def make_room(self, before: Entry) -> int:
+        """Have all entries that stand before this one at its priority, and have not ended, move up by one.
+
+        Returns the position that is free now, right before it.
+        """
+        ...
+
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         """The next entries that wait and may go now, in their order; locked until the transaction ends."""
         ...
@@ -98,6 +109,10 @@ class QueueStore(ShareStore, Protocol):
 
     def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
         """Entries that have not ended, in order, those after (priority, position)."""
+        ...
+
+    def last_entry(self, queue_id: str) -> Entry | None:
+        """The last of `live_entries`."""
         ...
 
     def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:

@@ -194,4 +194,5 @@ events = Table(
     Column("exit_code", Integer),
     Column("signal", Integer),
     Column("tails", JSON(none_as_null=True)),
+    Column("queue_id", _id, nullable=False, server_default=""),
 )

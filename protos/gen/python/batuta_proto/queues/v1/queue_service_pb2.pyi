@@ -1,4 +1,5 @@
 from batuta_proto.queues.v1 import queue_pb2 as _queue_pb2
+from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.rpc import status_pb2 as _status_pb2

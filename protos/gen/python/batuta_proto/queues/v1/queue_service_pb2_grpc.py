@@ -2,6 +2,7 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.queues.v1 import queue_order_pb2 as batuta_dot_queues_dot_v1_dot_queue__order__pb2
 from batuta_proto.queues.v1 import queue_service_pb2 as batuta_dot_queues_dot_v1_dot_queue__service__pb2
 
 
@@ -54,6 +55,11 @@ class QueueServiceStub(object):
                 '/batuta.queues.v1.QueueService/ReleaseEntry',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.FromString,
+                )
+        self.MoveEntry = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/MoveEntry',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.FromString,
                 )
         self.WithdrawEntry = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/WithdrawEntry',
@@ -135,6 +141,14 @@ class QueueServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveEntry(self, request, context):
+        """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+        Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WithdrawEntry(self, request, context):
         """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
         Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
@@ -195,6 +209,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.ReleaseEntry,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.SerializeToString,
+            ),
+            'MoveEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveEntry,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.SerializeToString,
             ),
             'WithdrawEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEntry,
@@ -350,6 +369,23 @@ class QueueService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ReleaseEntry',
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.SerializeToString,
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def MoveEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/MoveEntry',
+            batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

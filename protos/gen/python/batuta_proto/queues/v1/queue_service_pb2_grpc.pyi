@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
 from batuta_proto.queues.v1 import queue_service_pb2 as _queue_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -65,6 +66,10 @@ class QueueServiceStub:
     """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
     Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
     """
+    MoveEntry: _grpc.UnaryUnaryMultiCallable[_queue_order_pb2.MoveEntryRequest, _queue_order_pb2.MoveEntryResponse]
+    """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+    Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+    """
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.WithdrawEntryRequest, _queue_service_pb2.WithdrawEntryResponse]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
     Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
@@ -112,6 +117,10 @@ class QueueServiceAsyncStub(QueueServiceStub):
     ReleaseEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ReleaseEntryRequest, _queue_service_pb2.ReleaseEntryResponse]  # type: ignore[assignment]
     """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
     Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
+    """
+    MoveEntry: _aio.UnaryUnaryMultiCallable[_queue_order_pb2.MoveEntryRequest, _queue_order_pb2.MoveEntryResponse]  # type: ignore[assignment]
+    """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+    Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
     """
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.WithdrawEntryRequest, _queue_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
@@ -205,6 +214,16 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queue_service_pb2.ReleaseEntryResponse, _abc.Awaitable[_queue_service_pb2.ReleaseEntryResponse]]:
         """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
         Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveEntry(
+        self,
+        request: _queue_order_pb2.MoveEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_order_pb2.MoveEntryResponse, _abc.Awaitable[_queue_order_pb2.MoveEntryResponse]]:
+        """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+        Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
         """
 
     @_abc_1.abstractmethod
