@@ -197,6 +197,27 @@ async def test_live_entries_page_in_order(stores: Any) -> None:
     assert counts == {"default": QueueCounts(6, 0)}
 
 
+async def test_many_attempts_are_stored_changed_and_found_at_once(stores: Any) -> None:
+    entries = [make_entry(f"e{n}", task_id=f"t{n}") for n in range(4)]
+    attempts = [make_attempt(entry, n + 1) for n, entry in enumerate(entries)]
+    odd = "agent \\' \x00"
+
+    def store_all(store: QueueStore) -> None:
+        store.add_entries([(entry, NO_PAYLOAD) for entry in entries], 1)
+        store.add_attempts(attempts)
+        ends = [replace(each, phase=AttemptPhase.REJECTED, end_millis=n or None) for n, each in enumerate(attempts[:3])]
+        store.save_attempts(ends)
+        store.save_entries([replace(each, agent_id=odd + each.id) for each in entries[:3]])
+
+    await stores.write(store_all)
+    refs = [each.ref for each in attempts]
+    found = await stores.read(lambda store: store.attempts([*refs, Ref("nobody's", 1)]))
+    assert set(found) == set(refs)
+    assert [found[ref][1].phase for ref in refs] == [AttemptPhase.REJECTED] * 3 + [attempts[3].phase]
+    assert [found[ref][1].end_millis for ref in refs] == [None, 1, 2, None]
+    assert [found[ref][0].agent_id for ref in refs] == [*(odd + each.id for each in entries[:3]), entries[3].agent_id]
+
+
 async def test_attempts_open_and_close(stores: Any) -> None:
     entry = make_entry(state=EntryState.RUNNING, attempt=2)
     closed = make_attempt(entry, 1, phase=AttemptPhase.REJECTED, end_millis=5)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from batuta_chassis.reserve import Reserve
 
@@ -27,6 +27,8 @@ class Backend:
     """Whether nothing was stored and the same transaction may go through when it is run again now."""
     is_full: Callable[[BaseException], bool]
     """Whether there was no room on a disk for which `reserve` keeps some."""
+    say: Callable[[Connection, Sequence[str]], None]
+    """Run statements without parameters and results; on a server with one round trip."""
     reserve: Reserve | None = None
     patience: float | None = None
     """Seconds after which a caller hears that the system does not answer; None waits, for a file always answers."""

@@ -9,7 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from batuta_chassis.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,9 @@ def members_table(metadata: MetaData) -> Table:
 
 MEMBERS = members_table(MetaData())
 """The same table, standing alone: for migrations and for the statements here."""
+_PRESENT = Prepared(select(MEMBERS.c.id).where(MEMBERS.c.id == bindparam("id")))
+_KNOWN = "batuta_member"
+"""Where a connection keeps the member that it has found in its transaction."""
 
 
 class SqlMembers:
@@ -68,6 +85,7 @@ class SqlMembers:
 
     def add(self, member: Member) -> None:
         """See `MemberStore.add`."""
+        self._forget()
         values = {"id": member.id, "address": member.address, "beats": member.beats}
         self._connection.execute(insert(MEMBERS), values)
 
@@ -83,13 +101,23 @@ class SqlMembers:
     def present(self, member_id: str) -> bool:
         """See `MemberStore.present`."""
         # No lock on the row: one writing transaction of a service runs at a time (ADR 10).
-        look = select(MEMBERS.c.id).where(MEMBERS.c.id == member_id)
-        return self._connection.execute(look).first() is not None
+        transaction = self._connection.get_transaction()
+        known: tuple[object, str] | None = self._connection.info.get(_KNOWN)
+        if known is not None and known == (transaction, member_id):
+            return True  # every use case of a group asks, and only this transaction could have taken it out
+        found = _PRESENT.row(self._connection, {"id": member_id}) is not None
+        if found:
+            self._connection.info[_KNOWN] = (transaction, member_id)
+        return found
 
     def remove(self, member: Member) -> bool:
         """See `MemberStore.remove`."""
+        self._forget()
         gone = delete(MEMBERS).where(MEMBERS.c.id == member.id, MEMBERS.c.beats == member.beats)
         return self._connection.execute(gone).rowcount == 1
+
+    def _forget(self) -> None:
+        self._connection.info.pop(_KNOWN, None)
 
 
 class MemoryMembers:

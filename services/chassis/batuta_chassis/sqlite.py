@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -44,7 +45,16 @@ def open_sqlite(url: URL, reserve: int = 0) -> Backend:
     """
     path = _create_private(url)
     kept = Reserve(path.with_name(f"{path.name}-reserve"), reserve) if reserve else None
-    return Backend(_engine(url, readers=False), _engine(url, readers=True), is_about_the_disk, _never, is_full, kept)
+    return Backend(
+        _engine(url, readers=False), _engine(url, readers=True), is_about_the_disk, _never, is_full, _say, kept
+    )
+
+
+def _say(connection: Connection, statements: Sequence[str]) -> None:
+    cursor = connection.connection.cursor()  # by the driver's own, as BEGIN below
+    for statement in statements:
+        cursor.execute(statement)
+    cursor.close()
 
 
 def is_about_the_disk(error: BaseException) -> bool:

@@ -35,6 +35,8 @@ DOUBT = "database-doubt"
 use case, which runs only when that commit is over. Its item is None."""
 _FULL = "the service cannot write to its disk now, which may be full; nothing was changed. Try again"
 
+_SAVE, _BACK, _RELEASE = "SAVEPOINT use_case", "ROLLBACK TO SAVEPOINT use_case", "RELEASE SAVEPOINT use_case"
+
 
 class _Unknown(Exception):
     """The connection broke while the commit was under way: nobody here knows whether it went through."""
@@ -171,12 +173,7 @@ class Writer:
                     transaction.rollback()
                     return
             else:
-                for job in group:
-                    connection.exec_driver_sql("SAVEPOINT use_case")
-                    self._run(connection, job)
-                    if job.error is not None:
-                        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT use_case")
-                    connection.exec_driver_sql("RELEASE SAVEPOINT use_case")
+                self._run_all(connection, group)
         except BaseException:
             if transaction.is_active:
                 transaction.rollback()
@@ -187,6 +184,14 @@ class Writer:
             if self._backend.may_repeat(error):
                 raise _Unknown(str(error)) from error
             raise
+
+    def _run_all(self, connection: Connection, group: list[Job]) -> None:
+        before: tuple[str, ...] = ()
+        for job in group:
+            self._backend.say(connection, (*before, _SAVE))
+            self._run(connection, job)
+            before = (_RELEASE,) if job.error is None else (_BACK, _RELEASE)
+        self._backend.say(connection, before)
 
     def _run(self, connection: Connection, job: Job) -> None:
         """Run one use case. Raises what ends the whole transaction."""

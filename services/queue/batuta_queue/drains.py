@@ -66,9 +66,8 @@ class Drains:
 
     def _preempt(self, store: QueueStore, refs: Sequence[Ref], now: int) -> None:
         ledger = Ledger(store, self._aftermath)
-        for ref in refs:
-            found = store.attempt(ref)
-            step = None if found is None else preempt(*found, self._grace, DRAINED, now)
+        for entry, attempt in store.attempts(refs).values():
+            step = preempt(entry, attempt, self._grace, DRAINED, now)
             if step is not None and step.attempt is not None:
                 ledger.record(step)
                 self._send_after_commit(store, step.entry, step.attempt)

@@ -85,6 +85,7 @@ class Leases:
     def _ours(self, store: QueueStore, refs: Sequence[Ref]) -> list[tuple[Entry, Attempt]]:
         """The attempts, but for those whose agents another broker answers for by now. In one order everywhere, or two
         brokers would wait for each other."""
-        found = [each for ref in sorted(refs) if (each := store.attempt(ref)) is not None]
+        known = store.attempts(refs)
+        found = [known[ref] for ref in sorted(refs) if ref in known]
         ours = self._owned(store, {attempt.holder.agent_id for _, attempt in found})
         return [(entry, attempt) for entry, attempt in found if attempt.holder.agent_id in ours]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, literal_column, select, tuple_
 
-from batuta_chassis.prepared import Prepared
+from batuta_chassis.bulk import InsertRows, UpdateRows
 from batuta_queue.model import Attempt, AttemptPhase, Entry, Holder, Ref
 from batuta_queue.sql_entries import ENTRY_COLUMNS, entry_of
 from batuta_queue.tables import attempts, entries
@@ -15,17 +15,18 @@ from batuta_queue.tables import attempts, entries
 # A literal, not a parameter: SQLite takes a partial index only when it can see that the condition holds.
 OPEN: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
 """Attempts of a lower phase are open."""
-_INSERT = Prepared(insert(attempts), attempts.columns.keys())
-_UPDATE = Prepared(
-    update(attempts)
-    .where(attempts.c.task_id == bindparam("key_task"), attempts.c.attempt == bindparam("key_attempt"))
-    .values({name: bindparam(name) for name in ("phase", "accept_millis", "end_millis", "last_position")})
+_INSERT = InsertRows(attempts)
+_UPDATE = UpdateRows(
+    attempts,
+    {"key_task": "task_id", "key_attempt": "attempt"},
+    ("phase", "accept_millis", "end_millis", "last_position"),
 )
 # Columns of both tables that share a name get a prefix.
 BOTH = select(*ENTRY_COLUMNS, *(column.label(f"attempt_{column.name}") for column in attempts.columns)).join(
     attempts, attempts.c.entry_id == entries.c.id
 )
 _BY_REF = BOTH.where(attempts.c.task_id == bindparam("task"), attempts.c.attempt == bindparam("number"))
+_BY_REFS = BOTH.where(tuple_(attempts.c.task_id, attempts.c.attempt).in_(bindparam("refs", expanding=True)))
 _OPEN = BOTH.where(attempts.c.phase < OPEN).order_by(attempts.c.offer_millis)
 _OPEN_OF = _OPEN.where(attempts.c.journal_id == bindparam("journal"))
 _LAST = (
@@ -46,6 +47,16 @@ class AttemptRows:
         row = self._connection.execute(_BY_REF, {"task": ref.task_id, "number": ref.attempt}).first()
         return None if row is None else (entry_of(row), attempt_of(row))
 
+    def attempts(self, refs: Sequence[Ref]) -> Mapping[Ref, tuple[Entry, Attempt]]:
+        """See `QueueStore.attempts`."""
+        found: dict[Ref, tuple[Entry, Attempt]] = {}
+        for start in range(0, len(refs), 500):
+            part = [(ref.task_id, ref.attempt) for ref in refs[start : start + 500]]
+            for row in self._connection.execute(_BY_REFS, {"refs": part}):
+                attempt = attempt_of(row)
+                found[attempt.ref] = entry_of(row), attempt
+        return found
+
     def last_attempts(self, task_ids: Sequence[str]) -> Mapping[str, int]:
         """See `QueueStore.last_attempts`."""
         if len(task_ids) == 1:
@@ -60,7 +71,7 @@ class AttemptRows:
     def add_attempts(self, new: Sequence[Attempt]) -> None:
         """See `QueueStore.add_attempts`."""
         if new:
-            _INSERT.run_all(self._connection, [_values(attempt) for attempt in new])
+            _INSERT.run(self._connection, [_values(attempt) for attempt in new])
 
     def save_attempts(self, changed: Sequence[Attempt]) -> None:
         """See `QueueStore.save_attempts`."""
@@ -77,7 +88,7 @@ class AttemptRows:
             }
             for attempt in changed
         ]
-        _UPDATE.run_all(self._connection, values)
+        _UPDATE.run(self._connection, values)
 
     def open_attempts(self, journal_id: str | None = None) -> list[tuple[Entry, Attempt]]:
         """See `QueueStore.open_attempts`."""

@@ -12,13 +12,12 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    insert,
     literal_column,
     or_,
     select,
-    update,
 )
 
+from batuta_chassis.bulk import InsertRows, UpdateRows
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
 from batuta_queue.store import Outlook
@@ -44,15 +43,9 @@ _MUTABLE = (
     "cancel_grace_millis",
 )
 
-_INSERT = Prepared(insert(entries), entries.columns.keys())
-_UPDATE = Prepared(
-    update(entries).where(entries.c.id == bindparam("key")).values({name: bindparam(name) for name in _MUTABLE})
-)
-_PLACE = Prepared(
-    update(entries)
-    .where(entries.c.id == bindparam("key"))
-    .values({name: bindparam(name) for name in ("queue_id", "priority", "position")})
-)
+_INSERT = InsertRows(entries)
+_UPDATE = UpdateRows(entries, {"key": "id"}, _MUTABLE)
+_PLACE = UpdateRows(entries, {"key": "id"}, ("queue_id", "priority", "position"))
 _MAKE_ROOM = (
     update(entries)
     .where(
@@ -122,7 +115,7 @@ class EntryRows:
         """See `QueueStore.add_entry`."""
         values = _life(entry)
         values.update(_birth(entry), payload=payload.data, payload_media_type=payload.media_type)
-        _INSERT.run(self._connection, values)
+        _INSERT.run(self._connection, [values])
 
     def add_entries(self, new: Sequence[tuple[Entry, Payload]], position: int) -> None:
         """See `QueueStore.add_entries`."""
@@ -131,7 +124,7 @@ class EntryRows:
             values = {**_life(entry), **_birth(entry), "position": place, "last_position": place}
             values.update(payload=payload.data, payload_media_type=payload.media_type)
             rows.append(values)
-        _INSERT.run_all(self._connection, rows)
+        _INSERT.run(self._connection, rows)
 
     def entry_states(self, entry_ids: Sequence[str]) -> Mapping[str, EntryState]:
         """See `QueueStore.entry_states`."""
@@ -144,7 +137,7 @@ class EntryRows:
     def save_entries(self, changed: Sequence[Entry]) -> None:
         """See `QueueStore.save_entries`."""
         if changed:
-            _UPDATE.run_all(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
+            _UPDATE.run(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
 
     def place_entries(self, moved: Sequence[Entry]) -> None:
         """See `QueueStore.place_entries`."""
@@ -153,7 +146,7 @@ class EntryRows:
                 {"key": each.id, "queue_id": each.queue_id, "priority": each.priority, "position": each.position}
                 for each in moved
             ]
-            _PLACE.run_all(self._connection, places)
+            _PLACE.run(self._connection, places)
 
     def make_room(self, before: Entry) -> int:
         """See `QueueStore.make_room`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, literal_column, select, update
 
+from batuta_chassis.bulk import InsertRows
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
 from batuta_queue.sql_share import forget_placements
@@ -24,7 +25,7 @@ _NEXT = Prepared(
     .values(head=log.c.head + bindparam("count"))
     .returning(log.c.head)
 )
-_INSERT = Prepared(insert(events), events.columns.keys())
+_INSERT = InsertRows(events)
 _AFTER = (
     select(events).where(events.c.position > bindparam("after")).order_by(events.c.position).limit(bindparam("count"))
 )
@@ -52,7 +53,7 @@ class EventRows:
     def add_events(self, new: Sequence[Event]) -> None:
         """See `QueueStore.add_events`."""
         if new:
-            _INSERT.run_all(self._connection, [_values(event) for event in new])
+            _INSERT.run(self._connection, [_values(event) for event in new])
 
     def events(self, after: int, limit: int) -> list[Event]:
         """See `QueueStore.events`."""

@@ -124,6 +124,10 @@ class QueueStore(ShareStore, Protocol):
         """An attempt and its entry."""
         ...
 
+    def attempts(self, refs: Sequence[Ref]) -> Mapping[Ref, tuple[Entry, Attempt]]:
+        """Those of the attempts that there are, with their entries."""
+        ...
+
     def last_attempts(self, task_ids: Sequence[str]) -> Mapping[str, int]:
         """The highest attempt number of each task that has one."""
         ...

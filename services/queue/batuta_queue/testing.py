@@ -138,6 +138,9 @@ class MemoryStore(MemoryShares):
         attempt = self._attempts.get(ref)
         return None if attempt is None else (self._entries[attempt.entry_id], attempt)
 
+    def attempts(self, refs: Sequence[Ref]) -> Mapping[Ref, tuple[Entry, Attempt]]:
+        return {ref: found for ref in refs if (found := self.attempt(ref)) is not None}
+
     def last_attempts(self, task_ids: Sequence[str]) -> Mapping[str, int]:
         last: dict[str, int] = {}
         for task_id, number in self._attempts:
