@@ -15,6 +15,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    update,
 )
 
 from batuta_chassis.bulk import InsertRows, UpdateRows
