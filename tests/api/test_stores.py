@@ -30,7 +30,7 @@ from batuta_api.tasks.model import (
 )
 from batuta_api.tasks.store import Cursor
 from batuta_api.tasks.testing import NOON, a_task
-from batuta_api.tasks.wanted import Place, TaskFilter
+from batuta_api.tasks.wanted import Archived, Place, TaskFilter
 from batuta_api.users.model import Credential, JoinToken
 from batuta_api.users.store import Place as KeyPlace
 from batuta_api.work import Work, Works
@@ -229,9 +229,51 @@ async def test_projects_are_found_by_id_and_name_and_listed_by_name(works: Works
     assert await works.read(lambda work: work.projects.get("id-ä")) == Project("id-ä", "ä", NOON, "text")
     assert await works.read(lambda work: work.projects.named("a/b")) == Project("id-a/b", "a/b", NOON, "text")
     assert await works.read(lambda work: work.projects.named("A")) is None
-    listed = await works.read(lambda work: work.projects.page("", "a", 2))
+    listed = await works.read(lambda work: work.projects.page("", "", "a", 2))
     assert [project.display_name for project in listed] == sorted(names)[1:3]
-    assert [p.id for p in await works.read(lambda work: work.projects.page("z", "", 9))] == ["id-z"]
+    assert [p.id for p in await works.read(lambda work: work.projects.page("z", "", "", 9))] == ["id-z"]
+
+
+async def test_projects_below_one_are_found_changed_and_removed(works: Works) -> None:
+    def fill(work: Work) -> None:
+        for name in ("a", "a/b", "a/b/c", "ab", "A/b", "a%"):
+            work.projects.add(Project(f"id-{name}", name, NOON))
+
+    await works.write(fill)
+    assert [p.display_name for p in await works.read(lambda work: work.projects.below("a"))] == ["a/b", "a/b/c"]
+    assert [p.display_name for p in await works.read(lambda work: work.projects.page("", "a", "a/b", 9))] == ["a/b/c"]
+    changed = Project("id-a", "z", NOON, "text").edited(NOON, default_output_uri="s3://b")
+    await works.write(lambda work: work.projects.put(changed))
+    assert await works.read(lambda work: work.projects.get("id-a")) == changed
+    await works.write(lambda work: work.projects.remove("id-a"))
+    assert await works.read(lambda work: work.projects.get("id-a")) is None
+
+
+async def test_all_tasks_of_a_project_are_moved_counted_and_deleted_each_with_a_revision(works: Works) -> None:
+    def fill(work: Work) -> None:
+        for number in range(5):
+            state = TaskState.QUEUED if number == 1 else TaskState.DRAFT
+            archived = NOON if number == 2 else None
+            task = a_task(f"t{number}", project_id=f"p{number % 2}", state=state, archive_time=archived)
+            work.tasks.add(task, Definition())
+
+    await works.write(fill)
+    counted = await works.read(lambda work: work.tasks.count(["p0", "p1"]))
+    assert sorted((each.state, each.archived, each.count) for each in counted) == [
+        (10, False, 3),
+        (10, True, 1),
+        (20, False, 1),
+    ]
+    assert await works.write(lambda work: work.tasks.reproject("p0", Project("p9", "new", NOON), NOON + MINUTE)) == 3
+    moved = await works.read(lambda work: work.tasks.changed(5, TaskFilter(archived=Archived.INCLUDE), 9))
+    assert [(each.revision, each.task_id) for each in moved] == [(6, "t0"), (7, "t2"), (8, "t4")]
+    task = await works.read(lambda work: work.tasks.get("t4"))
+    assert task is not None
+    assert (task.project_id, task.project_name, task.generation, task.update_time) == ("p9", "new", 2, NOON + MINUTE)
+    assert await works.write(lambda work: work.tasks.delete_all(["p9"], NOON, NOON + MINUTE)) == 3
+    assert await works.write(lambda work: work.tasks.delete_all(["p9"], NOON, NOON + MINUTE)) == 0
+    assert await works.read(lambda work: work.tasks.count(["p9"])) == []
+    assert await works.read(lambda work: work.tasks.revision()) == 11
 
 
 CONSOLE = Stream("t1", 1, "console")

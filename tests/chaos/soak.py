@@ -1,15 +1,17 @@
 """`make soak`: many tasks on many agents with a fault now and then, for as long as it takes; does anything grow?
 
 Prints a line a minute, then what each service's memory, descriptors and connections did after the warm-up, and what the
-checker found. Exit status 1 when something grew or broke.
+checker found. Exit status 1 when something grew or broke. Ctrl-C brings what has begun to its end and judges it.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,7 +47,10 @@ class Samples:
         try:
             process = psutil.Process(pid)
             connections = len(process.net_connections(kind="tcp"))
-            self.rows.append((at, process.memory_info().rss / 2**20, process.num_fds(), connections))
+            memory = process.memory_info()
+            # What is shared is the database's file, mapped: it grows with what is stored, and is no memory of ours.
+            own: float = memory.rss - memory.shared
+            self.rows.append((at, own / 2**20, process.num_fds(), connections))
         except psutil.Error:
             return
 
@@ -96,7 +101,8 @@ class Soak:
         start = time.monotonic()
         end, fault, said, look = start + options.minutes * 60, start + options.fault_every, start, start
         waiting: list[str] = []
-        while time.monotonic() < end and (self.done < options.tasks):
+        stopped = self._stopped()
+        while time.monotonic() < end and self.done < options.tasks and not stopped.is_set():
             while len(waiting) < AHEAD and len(world.submitted) < options.tasks:
                 waiting.append(world.submit(remote, f"soak {len(world.submitted)}", PAYLOAD))
             self._collect(remote, waiting)
@@ -118,6 +124,13 @@ class Soak:
         world.until_ended(remote, waiting, 300)
         wrong = [f"{name} grows: {', '.join(each.grown())}" for name, each in self.samples.items() if each.grown()]
         return [*wrong, *world.judged()]
+
+    @staticmethod
+    def _stopped() -> threading.Event:
+        """Set by Ctrl-C: what has begun is brought to its end and judged."""
+        stopped = threading.Event()
+        signal.signal(signal.SIGINT, lambda *_: stopped.set())
+        return stopped
 
     def _collect(self, remote: Remote, waiting: list[str]) -> None:
         # The head of the line: what ended further back is seen when its turn comes.

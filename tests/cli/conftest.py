@@ -17,6 +17,7 @@ from batuta._cli.main import run
 from batuta_proto.agents import v1 as agents
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
+from batuta_proto.projects import v1 as projects
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
@@ -42,6 +43,7 @@ class State:
 
     tasks: dict[str, tasks.Task] = field(default_factory=dict[str, Any])
     queues: list[queues.Queue] = field(default_factory=list[Any])
+    projects: list[projects.Project] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
@@ -227,6 +229,53 @@ class Metrics(metrics.MetricServiceServicer):
         yield metrics.ReadScalarsResponse(columns=self._state.columns, position=1)
 
 
+class Projects(projects.ProjectServiceServicer):
+    """Projects in a list; a change answers with what was asked."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def CreateProject(
+        self, request: projects.CreateProjectRequest, context: grpc.ServicerContext
+    ) -> projects.CreateProjectResponse:
+        made = projects.Project(id="p1", etag="1", display_name=request.display_name, description=request.description)
+        self._state.projects.append(made)
+        return projects.CreateProjectResponse(project=made)
+
+    def ListProjects(
+        self, request: projects.ListProjectsRequest, context: grpc.ServicerContext
+    ) -> projects.ListProjectsResponse:
+        wanted = request.filter.display_name
+        found = [each for each in self._state.projects if wanted in ("", each.display_name)]
+        return projects.ListProjectsResponse(projects=found)
+
+    def GetProjectStatistics(
+        self, request: projects.GetProjectStatisticsRequest, context: grpc.ServicerContext
+    ) -> projects.GetProjectStatisticsResponse:
+        counts = projects.ProjectStatistics(task_count_by_state={10: 2, 50: 1}, task_count=3, archived_count=1)
+        return projects.GetProjectStatisticsResponse(statistics=counts)
+
+    def UpdateProject(
+        self, request: projects.UpdateProjectRequest, context: grpc.ServicerContext
+    ) -> projects.UpdateProjectResponse:
+        self._state.asked.append(request)
+        return projects.UpdateProjectResponse(project=request.project)
+
+    def MergeProject(
+        self, request: projects.MergeProjectRequest, context: grpc.ServicerContext
+    ) -> projects.MergeProjectResponse:
+        self._state.asked.append(request)
+        return projects.MergeProjectResponse(project=self._state.projects[-1])
+
+    def DeleteProject(
+        self, request: projects.DeleteProjectRequest, context: grpc.ServicerContext
+    ) -> projects.DeleteProjectResponse:
+        self._state.asked.append(request)
+        if not request.delete_tasks:
+            fail(context, errors.ProjectNotEmpty("3 tasks stand in project 'a' or below it."))
+        return projects.DeleteProjectResponse(deleted_task_count=3, deleted_project_count=1)
+
+
 class Queues(queues.QueueServiceServicer):
     """Queues in a list."""
 
@@ -342,6 +391,7 @@ def server() -> Iterator[Server]:
         (tasks.add_TaskServiceServicer_to_server, Tasks),
         (logs.add_LogServiceServicer_to_server, Logs),
         (metrics.add_MetricServiceServicer_to_server, Metrics),
+        (projects.add_ProjectServiceServicer_to_server, Projects),
         (queues.add_QueueServiceServicer_to_server, Queues),
         (agents.add_AgentServiceServicer_to_server, Agents),
     ]

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,22 +126,16 @@ def logged_in(server: Any, folder: Any) -> dict[str, str]:
     return {**os.environ, **login, "BATUTA_CONFIG_FILE": str(folder / "none")}
 
 
-def test_help_is_quick_and_loads_neither_grpc_nor_a_plugin() -> None:
+def test_help_loads_neither_grpc_nor_a_plugin() -> None:
     code = (
         "import sys\nfrom batuta._cli.main import main\nmain(['--help'])\n"
         "names = ('grpc', 'google.protobuf', 'batuta_chassis.command', 'batuta_agent.command')\n"
         "bad = [name for name in names if name in sys.modules]\n"
         "sys.exit(str(bad) if bad else 0)"
     )
-    least, printed = 9.0, ""
-    for _ in range(5):  # the best of five: other work on this machine must not count
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-        least = min(least, time.perf_counter() - start)
-        assert done.returncode == 0, done.stderr
-        printed = done.stdout
-    assert "init" in printed
-    assert least < 0.3
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "init" in done.stdout
 
 
 def test_a_closed_pipe_ends_quietly(server: Any, tmp_path: Any) -> None:

@@ -20,6 +20,10 @@ _NEXT: dict[EntryState | None, set[EntryState]] = {
 }
 
 
+_PAUSE = 20.0
+"""Seconds within which a dispatcher whose commit failed tries again."""
+
+
 @dataclass
 class Checks:
     """Follows the event log and compares everything with everything."""
@@ -29,6 +33,7 @@ class Checks:
     attempts: dict[str, int] = field(default_factory=dict[str, int])
     phases: dict[Ref, AttemptPhase] = field(default_factory=dict[Ref, AttemptPhase])
     order: dict[str, int] = field(default_factory=dict[str, int])
+    failures: tuple[int, float] = (0, -_PAUSE)
 
     def all(self, world: World) -> None:
         """Raises `AssertionError` for the first thing that is wrong."""
@@ -90,7 +95,14 @@ class Checks:
             assert session.reserved == 0, f"{session.agent.id} has a credit reserved for nothing"
             known = {ref for ref, lease in broker.book.of(session.agent.journal_id).items() if not lease.answered}
             assert session.offers <= known, f"{session.agent.id} is thought to have offers that are none"
-            self._nobody_waits_for(world, session.agent.queue_ids, session.credit)
+            pausing = self._pausing(process.transactor.failures, world.clock.boottime())
+            self._nobody_waits_for(world, session.agent.queue_ids, 0 if pausing else session.credit)
+
+    def _pausing(self, failures: int, now: float) -> bool:
+        """Whether the dispatcher may be waiting before its next try: a commit has failed not long ago."""
+        if failures != self.failures[0]:
+            self.failures = failures, now
+        return failures > 0 and now - self.failures[1] < _PAUSE
 
     def _nobody_waits_for(self, world: World, queue_ids: tuple[str, ...], credit: int) -> None:
         assert world.broker is not None

@@ -129,6 +129,7 @@ class ModelTransactor:
         self.held = False
         self.dead = False
         self.fault = ""
+        self.failures = 0
 
     @property
     def busy(self) -> bool:
@@ -172,6 +173,7 @@ class ModelTransactor:
             self.dead = True
             return
         if fault:
+            self.failures += 1
             failed = StorageFailed("the disk is full")
             answers = [_failing(future, failed) for _, future in jobs]
         self._loop.call_soon(self._settle, answers)

@@ -143,6 +143,12 @@ class AgentOnline(FailedPrecondition):
     reason = "AGENT_ONLINE"
 
 
+class ProjectNotEmpty(FailedPrecondition):
+    """Tasks stand in the project or below it."""
+
+    reason = "PROJECT_NOT_EMPTY"
+
+
 class Aborted(RpcError):
     """Somebody else was faster; read again and redo."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from batuta_proto.agents import v1 as agents
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
+from batuta_proto.projects import v1 as projects
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
@@ -26,6 +27,7 @@ class Client:
         self.agents = agents.AgentServiceStub(self._channel)
         self.logs = logs.LogServiceStub(self._channel)
         self.metrics = metrics.MetricServiceStub(self._channel)
+        self.projects = projects.ProjectServiceStub(self._channel)
         self.queues = queues.QueueServiceStub(self._channel)
         self.tasks = tasks.TaskServiceStub(self._channel)
         self.users = users.UserServiceStub(self._channel)

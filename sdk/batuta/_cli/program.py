@@ -10,6 +10,7 @@ from batuta._cli import (
     agents,
     login,
     plugins,
+    projects,
     queue_move,
     queue_release,
     queues,
@@ -55,6 +56,10 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
     task_watch.add(tree["task",], context)
+    tree["project",] = noun(
+        root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
+    )
+    projects.add(tree["project",], context)
     tree["queue",] = noun(root, "queue", "queues: make, list, look into, move, release", "batuta queue list")
     queues.add(tree["queue",], context)
     queue_move.add(tree["queue",], context)

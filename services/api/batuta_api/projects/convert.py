@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from batuta_api.moments import stamp
-from batuta_api.projects.model import Project
+from batuta_api.projects.model import Counted, Project
 from batuta_proto.projects import v1 as projects
+from batuta_rpc.errors import FieldViolation
+
+_PATHS = ("display_name", "description", "default_output_uri")
 
 
 def render(project: Project) -> projects.Project:
@@ -15,4 +20,35 @@ def render(project: Project) -> projects.Project:
         display_name=project.display_name,
         description=project.description,
         create_time=stamp(project.create_time),
+        default_output_uri=project.default_output_uri,
+        update_time=stamp(project.update_time or project.create_time),
     )
+
+
+def statistics(counted: Sequence[Counted], subprojects: int) -> projects.ProjectStatistics:
+    """As the contract shows it."""
+    by_state: dict[int, int] = {}
+    for each in counted:
+        by_state[each.state] = by_state.get(each.state, 0) + each.count
+    return projects.ProjectStatistics(
+        task_count_by_state=by_state,
+        task_count=sum(each.count for each in counted),
+        archived_count=sum(each.count for each in counted if each.archived),
+        subproject_count=subprojects,
+        last_change_time=stamp(max((each.last_change for each in counted), default=None)),
+    )
+
+
+def edit(asked: projects.Project, paths: Sequence[str]) -> dict[str, str]:
+    """The fields that a mask names. Raises `FieldViolation` for a path that is none."""
+    if not paths:
+        raise _violation(f"names nothing; the paths are: {', '.join(_PATHS)}, or `*` for all of them")
+    wanted = _PATHS if list(paths) == ["*"] else paths
+    for path in wanted:
+        if path not in _PATHS:
+            raise _violation(f"{path!r} cannot be set; the paths are: {', '.join(_PATHS)}")
+    return {path: str(getattr(asked, path)) for path in wanted}
+
+
+def _violation(text: str) -> FieldViolation:
+    return FieldViolation(f"update_mask: {text}", field_violations=[("update_mask", text)])

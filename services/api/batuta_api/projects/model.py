@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,31 @@ class Project:
     create_time: datetime
     description: str = ""
     generation: int = 1
+    default_output_uri: str = ""
+    update_time: datetime | None = None
 
     @property
     def etag(self) -> str:
         """Names this version of the project."""
         return str(self.generation)
+
+    def edited(self, now: datetime, **fields: Any) -> Project:
+        """The next version of the project, with these fields changed."""
+        return replace(self, generation=self.generation + 1, update_time=now, **fields)
+
+    def holds(self, name: str) -> bool:
+        """Whether that is the name of this project or of one below it."""
+        return name == self.display_name or name.startswith(f"{self.display_name}/")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many tasks of one state, archived or not, and when the newest of their changes was."""
+
+    state: int
+    archived: bool
+    count: int
+    last_change: datetime
 
 
 def full_name(name: str) -> str:

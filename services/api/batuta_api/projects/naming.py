@@ -46,10 +46,15 @@ def spelled(name: str, field: str) -> str:
         raise FieldViolation(str(error), field_violations=[(field, str(error))]) from None
 
 
-def _make(work: Work, name: str, description: str, now: datetime, ids: Ids) -> Project:
+def ensure_parents(work: Work, name: str, now: datetime, ids: Ids) -> None:
+    """Make the projects above one of that name where they are missing."""
     for parent in lineage(name)[:-1]:
         if work.projects.named(parent) is None:
             work.projects.add(Project(ids.new_id(), parent, now))
+
+
+def _make(work: Work, name: str, description: str, now: datetime, ids: Ids) -> Project:
+    ensure_parents(work, name, now, ids)
     made = Project(ids.new_id(), name, now, description)
     work.projects.add(made)
     return made

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from batuta_api import pages
 from batuta_api.calls import Calls, Context
-from batuta_api.projects import naming
+from batuta_api.projects import convert, moving, naming
 from batuta_api.projects.convert import render
+from batuta_api.projects.moving import Which
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_proto.projects import v1 as projects
@@ -45,7 +46,57 @@ class ProjectServicer(projects.ProjectServiceServicer):
         """One page of projects by name."""
         place = pages.unseal(request.page_token, "projects", request.filter, 1)
         size = pages.size(request.page_size)
-        wanted, after = request.filter.display_name, str(place[0]) if place else ""
-        found = await self._calls.ask("ListProjects", lambda work, _: work.projects.page(wanted, after, size + 1))
+        wanted, below = request.filter.display_name, request.filter.below
+        after = str(place[0]) if place else ""
+        found = await self._calls.ask(
+            "ListProjects", lambda work, _: work.projects.page(wanted, below, after, size + 1)
+        )
         more = pages.seal("projects", request.filter, [found[size - 1].display_name]) if len(found) > size else ""
         return projects.ListProjectsResponse(projects=[render(each) for each in found[:size]], next_page_token=more)
+
+    async def GetProjectStatistics(
+        self, request: projects.GetProjectStatisticsRequest, context: Context
+    ) -> projects.GetProjectStatisticsResponse:
+        """What stands in a project."""
+        found = await self._calls.ask(
+            "GetProjectStatistics",
+            lambda work, _: moving.statistics(work, request.project_id, request.include_subprojects),
+        )
+        return projects.GetProjectStatisticsResponse(statistics=convert.statistics(*found))
+
+    async def UpdateProject(
+        self, request: projects.UpdateProjectRequest, context: Context
+    ) -> projects.UpdateProjectResponse:
+        """Change, rename or move a project."""
+        asked = request.project
+        fields, which = convert.edit(asked, request.update_mask.paths), Which(asked.id, asked.etag)
+
+        def update(work: Work, _caller: Caller) -> projects.UpdateProjectResponse:
+            changed = moving.change(work, which, fields, self._clock.now(), self._ids)
+            return projects.UpdateProjectResponse(project=render(changed))
+
+        return await self._calls.change("UpdateProject", request, update)
+
+    async def MergeProject(
+        self, request: projects.MergeProjectRequest, context: Context
+    ) -> projects.MergeProjectResponse:
+        """Join two projects."""
+        which = Which(request.project_id, request.etag)
+
+        def merge(work: Work, _caller: Caller) -> projects.MergeProjectResponse:
+            kept = moving.merge(work, which, request.into_project_id, self._clock.now())
+            return projects.MergeProjectResponse(project=render(kept))
+
+        return await self._calls.change("MergeProject", request, merge)
+
+    async def DeleteProject(
+        self, request: projects.DeleteProjectRequest, context: Context
+    ) -> projects.DeleteProjectResponse:
+        """Remove a project."""
+        which = Which(request.project_id, request.etag)
+
+        def remove(work: Work, _caller: Caller) -> projects.DeleteProjectResponse:
+            gone = moving.remove(work, which, request.delete_tasks, request.force, self._clock.now())
+            return projects.DeleteProjectResponse(deleted_task_count=gone.tasks, deleted_project_count=gone.projects)
+
+        return await self._calls.change("DeleteProject", request, remove)

@@ -22,6 +22,19 @@ class ProjectStore(Protocol):
         """By full name."""
         ...
 
-    def page(self, display_name: str, after: str, limit: int) -> list[Project]:
-        """The next projects by name after a name; only the one of that name when `display_name` is not empty."""
+    def put(self, project: Project) -> None:
+        """Keep everything of a project that exists. Its name must be free or its own."""
+        ...
+
+    def remove(self, project_id: str) -> None:
+        """Forget a project."""
+        ...
+
+    def below(self, name: str) -> list[Project]:
+        """All projects below the one of that full name, at any depth, by name."""
+        ...
+
+    def page(self, display_name: str, below: str, after: str, limit: int) -> list[Project]:
+        """The next projects by name after a name; only the one of that name, only those below that one, where these
+        are not empty."""
         ...

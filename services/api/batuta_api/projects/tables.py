@@ -14,4 +14,6 @@ projects = Table(
     Column("display_name", Text, nullable=False, unique=True),
     Column("description", Text, nullable=False),
     Column("create_time", Moment, nullable=False),
+    Column("default_output_uri", Text, nullable=False, server_default=""),
+    Column("update_time", Moment),
 )

@@ -25,9 +25,26 @@ class MemoryProjectStore:
         """By full name."""
         return next((each for each in self._rows.values() if each.display_name == display_name), None)
 
-    def page(self, display_name: str, after: str, limit: int) -> list[Project]:
+    def put(self, project: Project) -> None:
+        """Keep everything of a project that exists."""
+        other = self.named(project.display_name)
+        if project.id not in self._rows or (other is not None and other.id != project.id):
+            raise ValueError(f"project {project.display_name!r} exists, or {project.id} does not")
+        self._rows[project.id] = project
+
+    def remove(self, project_id: str) -> None:
+        """Forget a project."""
+        del self._rows[project_id]
+
+    def below(self, name: str) -> list[Project]:
+        """All projects below the one of that full name, at any depth, by name."""
+        found = [each for each in self._rows.values() if each.display_name.startswith(f"{name}/")]
+        return sorted(found, key=lambda each: each.display_name)
+
+    def page(self, display_name: str, below: str, after: str, limit: int) -> list[Project]:
         """The next projects by name after a name."""
-        found = [each for each in self._rows.values() if each.display_name > after]
+        rows = self.below(below) if below else self._rows.values()
+        found = [each for each in rows if each.display_name > after]
         if display_name:
             found = [each for each in found if each.display_name == display_name]
         return sorted(found, key=lambda each: each.display_name)[:limit]

@@ -8,8 +8,9 @@ from dataclasses import asdict, astuple
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, literal_column, select, update
 
+from batuta_api.projects.model import Counted, Project
 from batuta_api.schema import Moment, shown, stored, values
 from batuta_api.tasks import sort_keys, sql_wanted
 from batuta_api.tasks.model import (
@@ -171,6 +172,41 @@ class SqlTaskStore:
         whole = {row["id"]: _task(values(row)) for row in self._connection.execute(fitting).mappings()}
         fit = {task_id: task for task_id, task in whole.items() if wanted.named(task.display_name)}
         return [Changed(revision, task_id, fit.get(task_id)) for revision, task_id in moved]
+
+    def reproject(self, project_id: str, to: Project, now: datetime) -> int:
+        """Put all tasks of a project, deleted ones too, into another, or under another name of it. How many."""
+        return self._change_all(tasks.c.project_id == project_id, now, project_id=to.id, project_name=to.display_name)
+
+    def delete_all(self, project_ids: Sequence[str], now: datetime, purge_time: datetime) -> int:
+        """Mark all tasks of some projects as deleted, to go for good at `purge_time`. How many."""
+        here = tasks.c.project_id.in_(project_ids) & tasks.c.delete_time.is_(None)
+        return self._change_all(here, now, delete_time=now, purge_time=purge_time)
+
+    def _change_all(self, which: ColumnElement[bool], now: datetime, **fields: Any) -> int:
+        """Change many rows at once, each with a revision of its own."""
+        count = func.row_number().over(order_by=tasks.c.id).label("count")
+        counted = select(tasks.c.id, count).where(which).subquery("counted")
+        changed = (
+            update(tasks)
+            .where(tasks.c.id == counted.c.id)
+            .values(
+                generation=tasks.c.generation + 1,
+                update_time=now,
+                revision=self.revision() + counted.c["count"],
+                **fields,
+            )
+        )
+        return int(self._connection.execute(changed).rowcount)
+
+    def count(self, project_ids: Sequence[str]) -> list[Counted]:
+        """How many tasks of each state some projects have; deleted ones do not count."""
+        archived = tasks.c.archive_time.is_not(None)
+        query = (
+            select(tasks.c.state, archived, func.count(), func.max(tasks.c.update_time))
+            .where(tasks.c.project_id.in_(project_ids), tasks.c.delete_time.is_(None))
+            .group_by(tasks.c.state, archived)
+        )
+        return [Counted(int(row[0]), bool(row[1]), int(row[2]), row[3]) for row in self._connection.execute(query)]
 
     def due_for_purge(self, now: datetime, limit: int) -> list[str]:
         """Ids of deleted tasks whose time is over. Never that of the newest change: its number must not come again."""

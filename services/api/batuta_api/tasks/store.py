@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from batuta_api.projects.model import Counted, Project
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import Definition, Tail, TailKind, Task
 from batuta_api.tasks.wanted import NEWEST_FIRST, Order, Place, TaskFilter, Value
@@ -78,6 +79,18 @@ class TaskStore(Protocol):
 
     def changed(self, after: int, wanted: TaskFilter, limit: int) -> list[Changed]:
         """The next tasks whose newest change came after a number, by number."""
+        ...
+
+    def reproject(self, project_id: str, to: Project, now: datetime) -> int:
+        """Put all tasks of a project, deleted ones too, into another, or under another name of it. How many."""
+        ...
+
+    def delete_all(self, project_ids: Sequence[str], now: datetime, purge_time: datetime) -> int:
+        """Mark all tasks of some projects as deleted, to go for good at `purge_time`. How many."""
+        ...
+
+    def count(self, project_ids: Sequence[str]) -> list[Counted]:
+        """How many tasks of each state some projects have; deleted ones do not count."""
         ...
 
     def due_for_purge(self, now: datetime, limit: int) -> list[str]:

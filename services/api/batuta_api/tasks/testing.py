@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batuta_api.metrics.testing import MemoryScalarStore
+from batuta_api.projects.model import Counted, Project
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import Definition, Phase, Tail, TailKind, Task, TaskState, TaskStatus
 from batuta_api.tasks.store import Changed, Cursor, Listed
@@ -111,6 +112,29 @@ class MemoryTaskStore:
             for number, task_id in moved
             for task in (self._tasks[task_id],)
         ]
+
+    def reproject(self, project_id: str, to: Project, now: datetime) -> int:
+        """Put all tasks of a project, deleted ones too, into another, or under another name of it. How many."""
+        found = sorted((task for task in self._tasks.values() if task.project_id == project_id), key=lambda t: t.id)
+        for task in found:
+            self._keep(task.edited(now, project_id=to.id, project_name=to.display_name))
+        return len(found)
+
+    def delete_all(self, project_ids: Sequence[str], now: datetime, purge_time: datetime) -> int:
+        """Mark all tasks of some projects as deleted, to go for good at `purge_time`. How many."""
+        found = [task for task in self._tasks.values() if task.project_id in project_ids and task.delete_time is None]
+        for task in sorted(found, key=lambda task: task.id):
+            self._keep(task.edited(now, delete_time=now, purge_time=purge_time))
+        return len(found)
+
+    def count(self, project_ids: Sequence[str]) -> list[Counted]:
+        """How many tasks of each state some projects have; deleted ones do not count."""
+        groups: dict[tuple[int, bool], list[datetime]] = {}
+        for task in self._tasks.values():
+            if task.project_id in project_ids and task.delete_time is None:
+                key = (int(task.status.state), task.archive_time is not None)
+                groups.setdefault(key, []).append(task.update_time)
+        return [Counted(*key, len(changes), max(changes)) for key, changes in groups.items()]
 
     def due_for_purge(self, now: datetime, limit: int) -> list[str]:
         """Ids of deleted tasks whose time is over. Never that of the newest change: its number must not come again."""

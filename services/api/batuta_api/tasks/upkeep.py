@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from batuta_api import topics
@@ -44,6 +44,18 @@ def delete(work: Work, caller: Caller, which: Which, force: bool, now: datetime)
     """Delete a task; it goes for good after the days that the limit `deleted_days` says. Raises as `change` does."""
     kept = timedelta(days=work.limits.deleted_days)
     return change(work, caller, which, lambda task: lifecycle.delete(task, force, kept, now))
+
+
+def undelete(work: Work, caller: Caller, which: Which, now: datetime, ids: Ids) -> Task:
+    """Take a deletion back; a project that is gone meanwhile is made again. Raises as `change` does."""
+
+    def back(task: Task) -> Task:
+        if task.delete_time is None:
+            return task
+        project = naming.ensure(work, task.project_name, now, ids)
+        return replace(lifecycle.undelete(task, now), project_id=project.id)
+
+    return change(work, caller, which, back)
 
 
 def move(work: Work, caller: Caller, which: Which, project_name: str, now: datetime, ids: Ids) -> Task:

@@ -53,6 +53,11 @@ def _delete(request: tasks.DeleteTaskRequest, clock: Clock, ids: Ids) -> UseCase
     return lambda work, caller: upkeep.delete(work, caller, which, request.force, clock.now())
 
 
+def _undelete(request: tasks.UndeleteTaskRequest, clock: Clock, ids: Ids) -> UseCase:
+    which = Which(request.task_id, request.etag)
+    return lambda work, caller: upkeep.undelete(work, caller, which, clock.now(), ids)
+
+
 def _move(request: tasks.MoveTaskRequest, clock: Clock, ids: Ids) -> UseCase:
     which = Which(request.task_id, request.etag)
     return lambda work, caller: upkeep.move(work, caller, which, request.project_name, clock.now(), ids)
@@ -83,7 +88,7 @@ _VERBS: Mapping[type[Message], Callable[[Any, Clock, Ids], UseCase]] = {
     tasks.PublishTaskRequest: _plain(lifecycle.publish),
     tasks.ArchiveTaskRequest: _plain(lifecycle.archive),
     tasks.UnarchiveTaskRequest: _plain(lifecycle.unarchive),
-    tasks.UndeleteTaskRequest: _plain(lifecycle.undelete),
+    tasks.UndeleteTaskRequest: _undelete,
 }
 
 

@@ -30,6 +30,26 @@ class ProjectServiceStub(object):
                 request_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.ListProjectsRequest.SerializeToString,
                 response_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.ListProjectsResponse.FromString,
                 )
+        self.GetProjectStatistics = channel.unary_unary(
+                '/batuta.projects.v1.ProjectService/GetProjectStatistics',
+                request_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.GetProjectStatisticsRequest.SerializeToString,
+                response_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.GetProjectStatisticsResponse.FromString,
+                )
+        self.UpdateProject = channel.unary_unary(
+                '/batuta.projects.v1.ProjectService/UpdateProject',
+                request_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.UpdateProjectRequest.SerializeToString,
+                response_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.UpdateProjectResponse.FromString,
+                )
+        self.MergeProject = channel.unary_unary(
+                '/batuta.projects.v1.ProjectService/MergeProject',
+                request_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.MergeProjectRequest.SerializeToString,
+                response_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.MergeProjectResponse.FromString,
+                )
+        self.DeleteProject = channel.unary_unary(
+                '/batuta.projects.v1.ProjectService/DeleteProject',
+                request_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectRequest.SerializeToString,
+                response_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectResponse.FromString,
+                )
 
 
 class ProjectServiceServicer(object):
@@ -60,6 +80,40 @@ class ProjectServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProjectStatistics(self, request, context):
+        """Counts what stands in a project.
+        Who: viewer. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProject(self, request, context):
+        """Changes the fields named by the mask. Another name renames or moves it, with all below it and their tasks; missing parents are made.
+        Who: member. Fails with: FIELD_VIOLATION (unknown path; a name below itself), PROJECT_NOT_FOUND, PROJECT_NAME_TAKEN (MergeProject joins two), ETAG_MISMATCH,
+        REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeProject(self, request, context):
+        """Puts all tasks of a project, and all projects below it, into another one; projects of the same name there are joined. The project itself is gone afterwards.
+        Who: member. Fails with: FIELD_VIOLATION (into itself or below itself), PROJECT_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProject(self, request, context):
+        """Removes a project and all below it. Its tasks are deleted as DeleteTask does, if that is asked for: all of them, or nothing happens.
+        Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
+        published), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +131,26 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     servicer.ListProjects,
                     request_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.ListProjectsRequest.FromString,
                     response_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.ListProjectsResponse.SerializeToString,
+            ),
+            'GetProjectStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProjectStatistics,
+                    request_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.GetProjectStatisticsRequest.FromString,
+                    response_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.GetProjectStatisticsResponse.SerializeToString,
+            ),
+            'UpdateProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProject,
+                    request_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.UpdateProjectRequest.FromString,
+                    response_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.UpdateProjectResponse.SerializeToString,
+            ),
+            'MergeProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeProject,
+                    request_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.MergeProjectRequest.FromString,
+                    response_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.MergeProjectResponse.SerializeToString,
+            ),
+            'DeleteProject': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProject,
+                    request_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectRequest.FromString,
+                    response_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,5 +211,73 @@ class ProjectService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/ListProjects',
             batuta_dot_projects_dot_v1_dot_project__service__pb2.ListProjectsRequest.SerializeToString,
             batuta_dot_projects_dot_v1_dot_project__service__pb2.ListProjectsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetProjectStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/GetProjectStatistics',
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.GetProjectStatisticsRequest.SerializeToString,
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.GetProjectStatisticsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UpdateProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/UpdateProject',
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.UpdateProjectRequest.SerializeToString,
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.UpdateProjectResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def MergeProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/MergeProject',
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.MergeProjectRequest.SerializeToString,
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.MergeProjectResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteProject(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/DeleteProject',
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectRequest.SerializeToString,
+            batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

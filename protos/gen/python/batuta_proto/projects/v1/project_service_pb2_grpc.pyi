@@ -45,6 +45,24 @@ class ProjectServiceStub:
     """Lists projects by name.
     Who: viewer. Fails with: FIELD_VIOLATION.
     """
+    GetProjectStatistics: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.GetProjectStatisticsRequest, _project_service_pb2.GetProjectStatisticsResponse]
+    """Counts what stands in a project.
+    Who: viewer. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+    """
+    UpdateProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.UpdateProjectRequest, _project_service_pb2.UpdateProjectResponse]
+    """Changes the fields named by the mask. Another name renames or moves it, with all below it and their tasks; missing parents are made.
+    Who: member. Fails with: FIELD_VIOLATION (unknown path; a name below itself), PROJECT_NOT_FOUND, PROJECT_NAME_TAKEN (MergeProject joins two), ETAG_MISMATCH,
+    REQUEST_ID_REUSED.
+    """
+    MergeProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.MergeProjectRequest, _project_service_pb2.MergeProjectResponse]
+    """Puts all tasks of a project, and all projects below it, into another one; projects of the same name there are joined. The project itself is gone afterwards.
+    Who: member. Fails with: FIELD_VIOLATION (into itself or below itself), PROJECT_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    DeleteProject: _grpc.UnaryUnaryMultiCallable[_project_service_pb2.DeleteProjectRequest, _project_service_pb2.DeleteProjectResponse]
+    """Removes a project and all below it. Its tasks are deleted as DeleteTask does, if that is asked for: all of them, or nothing happens.
+    Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
+    published), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
@@ -62,6 +80,24 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     ListProjects: _aio.UnaryUnaryMultiCallable[_project_service_pb2.ListProjectsRequest, _project_service_pb2.ListProjectsResponse]  # type: ignore[assignment]
     """Lists projects by name.
     Who: viewer. Fails with: FIELD_VIOLATION.
+    """
+    GetProjectStatistics: _aio.UnaryUnaryMultiCallable[_project_service_pb2.GetProjectStatisticsRequest, _project_service_pb2.GetProjectStatisticsResponse]  # type: ignore[assignment]
+    """Counts what stands in a project.
+    Who: viewer. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+    """
+    UpdateProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.UpdateProjectRequest, _project_service_pb2.UpdateProjectResponse]  # type: ignore[assignment]
+    """Changes the fields named by the mask. Another name renames or moves it, with all below it and their tasks; missing parents are made.
+    Who: member. Fails with: FIELD_VIOLATION (unknown path; a name below itself), PROJECT_NOT_FOUND, PROJECT_NAME_TAKEN (MergeProject joins two), ETAG_MISMATCH,
+    REQUEST_ID_REUSED.
+    """
+    MergeProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.MergeProjectRequest, _project_service_pb2.MergeProjectResponse]  # type: ignore[assignment]
+    """Puts all tasks of a project, and all projects below it, into another one; projects of the same name there are joined. The project itself is gone afterwards.
+    Who: member. Fails with: FIELD_VIOLATION (into itself or below itself), PROJECT_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    DeleteProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.DeleteProjectRequest, _project_service_pb2.DeleteProjectResponse]  # type: ignore[assignment]
+    """Removes a project and all below it. Its tasks are deleted as DeleteTask does, if that is asked for: all of them, or nothing happens.
+    Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
+    published), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -95,6 +131,48 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_project_service_pb2.ListProjectsResponse, _abc.Awaitable[_project_service_pb2.ListProjectsResponse]]:
         """Lists projects by name.
         Who: viewer. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def GetProjectStatistics(
+        self,
+        request: _project_service_pb2.GetProjectStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.GetProjectStatisticsResponse, _abc.Awaitable[_project_service_pb2.GetProjectStatisticsResponse]]:
+        """Counts what stands in a project.
+        Who: viewer. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateProject(
+        self,
+        request: _project_service_pb2.UpdateProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.UpdateProjectResponse, _abc.Awaitable[_project_service_pb2.UpdateProjectResponse]]:
+        """Changes the fields named by the mask. Another name renames or moves it, with all below it and their tasks; missing parents are made.
+        Who: member. Fails with: FIELD_VIOLATION (unknown path; a name below itself), PROJECT_NOT_FOUND, PROJECT_NAME_TAKEN (MergeProject joins two), ETAG_MISMATCH,
+        REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def MergeProject(
+        self,
+        request: _project_service_pb2.MergeProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.MergeProjectResponse, _abc.Awaitable[_project_service_pb2.MergeProjectResponse]]:
+        """Puts all tasks of a project, and all projects below it, into another one; projects of the same name there are joined. The project itself is gone afterwards.
+        Who: member. Fails with: FIELD_VIOLATION (into itself or below itself), PROJECT_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteProject(
+        self,
+        request: _project_service_pb2.DeleteProjectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_service_pb2.DeleteProjectResponse, _abc.Awaitable[_project_service_pb2.DeleteProjectResponse]]:
+        """Removes a project and all below it. Its tasks are deleted as DeleteTask does, if that is asked for: all of them, or nothing happens.
+        Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
+        published), ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
