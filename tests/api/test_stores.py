@@ -33,6 +33,7 @@ from batuta_api.tasks.testing import NOON, a_task
 from batuta_api.tasks.wanted import Archived, Place, TaskFilter
 from batuta_api.users.model import Credential, JoinToken
 from batuta_api.users.store import Place as KeyPlace
+from batuta_api.users.user import User
 from batuta_api.work import Work, Works
 
 MINUTE = timedelta(minutes=1)
@@ -384,6 +385,33 @@ async def test_credentials_are_kept_listed_and_known_by_subject_and_role(works: 
 
     await works.write(end_all)
     assert not await works.read(lambda work: work.users.has("ada", "admin"))
+
+
+async def test_credentials_are_listed_by_subject_too_and_keep_their_end(works: Works) -> None:
+    ada = Credential("k1", b"a" * 32, "ada", ("member",), NOON, expire_time=NOON + MINUTE)
+    await works.write(lambda work: work.users.add(ada))
+    await works.write(lambda work: work.users.add(replace(ada, access_key="k2", subject="bob")))
+    assert await works.read(lambda work: work.users.page(None, 9, "ada")) == [ada]
+
+
+async def test_users_are_kept_changed_and_listed_by_name(works: Works) -> None:
+    made = [User(name, "member", NOON, "ü") for name in ("ada", "Bob", "a-b")]
+
+    def fill(work: Work) -> None:
+        for user in made:
+            work.people.add(user)
+
+    await works.write(fill)
+    assert await works.read(lambda work: work.people.get("ada")) == made[0]
+    assert await works.read(lambda work: work.people.get("ADA")) is None
+    assert [user.name for user in await works.read(lambda work: work.people.page(None, 2))] == ["Bob", "a-b"]
+    assert [user.name for user in await works.read(lambda work: work.people.page("a-b", 2))] == ["ada"]
+    changed = made[0].edited(NOON + MINUTE, None, "admin").with_password(NOON + MINUTE, "$argon2id$").let_in()
+    await works.write(lambda work: work.people.put(changed))
+    assert await works.read(lambda work: work.people.get("ada")) == changed
+    assert await works.read(lambda work: work.people.admins(2)) == [changed]
+    await works.write(lambda work: work.people.put(changed.disabled(NOON)))
+    assert await works.read(lambda work: work.people.admins(2)) == []
 
 
 async def test_join_tokens_are_kept_spent_and_purged(works: Works) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ async def test_a_token_ends_within_a_quarter_of_an_hour(api: Any) -> None:
     assert 0 < caller.expire_time.seconds - SystemClock().unix_millis() / 1000 <= 15 * 60
 
 
-async def test_guessing_is_slowed_down_for_the_guesser_alone(api: Any) -> None:
+async def test_s11_guessing_is_slowed_down_for_the_guesser_alone(api: Any) -> None:
     told = block(api.data / "admin.credentials")
     for _ in range(10):
         with pytest.raises(CredentialInvalid):
@@ -102,6 +103,8 @@ async def test_guessing_is_slowed_down_for_the_guesser_alone(api: Any) -> None:
 
 async def test_a_credential_is_made_listed_used_and_ended(api: Any) -> None:
     admin = api.stubs("admin", subject="root")
+    for name, role in (("ada", types.ROLE_MEMBER), ("root", types.ROLE_ADMIN)):
+        await admin.users.CreateUser(users.CreateUserRequest(user_name=name, role=role))
     request = users.CreateCredentialRequest(
         subject="ada", roles=[types.ROLE_MEMBER, types.ROLE_MEMBER], comment="laptop"
     )
@@ -173,10 +176,13 @@ async def test_the_server_says_where_agents_dial(tmp_path: Path, queue: Any) -> 
 def test_a_secret_opens_its_own_living_credential_only() -> None:
     clock = FakeClock()
     credential = Credential("bk_1", fingerprint("s"), "ada", ("member",), clock.now())
-    assert opens(credential, "s")
-    assert not opens(credential, "t")
-    assert not opens(None, "s")
-    assert not opens(credential.revoked(clock.now() + timedelta(seconds=1)), "s")
+    assert opens(credential, "s", clock.now())
+    assert not opens(credential, "t", clock.now())
+    assert not opens(None, "s", clock.now())
+    assert not opens(credential.revoked(clock.now() + timedelta(seconds=1)), "s", clock.now())
+    short = replace(credential, expire_time=clock.now() + timedelta(seconds=1))
+    assert opens(short, "s", clock.now())
+    assert not opens(short, "s", clock.now() + timedelta(seconds=1))
 
 
 def test_failures_are_forgiven_with_time_and_forgotten_by_number() -> None:

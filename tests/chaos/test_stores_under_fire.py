@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from batuta_proto.tasks import v1 as tasks
@@ -97,6 +99,51 @@ def test_f13_a_postgresql_that_crashes_under_load_loses_nothing_acknowledged(
     ended = world.until_ended(remote, world.submitted)
     assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
     tally.judge(f"{restarts} crashes of PostgreSQL", world.judged())
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+def test_f14_transactions_whose_backend_is_killed_are_run_again_and_once(
+    open_world: Open, server: Postgres, tally: Tally
+) -> None:
+    world = open_world(server.database())
+    remote = world.remote()
+    world.keep_agent("a")
+    killed: list[int] = []
+
+    def kill() -> None:
+        for _ in range(4):
+            killed.append(poll("a transaction to kill", 60, lambda: _kill_a_transaction(world.database_url)))
+            time.sleep(1.5)
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    while killing.is_alive():
+        if len(world.submitted) < 60:
+            world.submit(remote, f"task {len(world.submitted)}")
+        else:
+            world.until_done(lambda: remote.create("pass", "goes on"))
+        time.sleep(0.02)
+    killing.join()
+    assert len(killed) == 4
+    ended = world.until_ended(remote, world.submitted)
+    assert {task.status.state for task in ended.values()} == {tasks.TASK_STATE_COMPLETED}
+    tally.judge("kills of backends", world.judged())
+
+
+def _kill_a_transaction(url: str) -> int | None:
+    """kill -9 the server's process of a writing transaction of ours, should there be one now. The server then ends all
+    connections and recovers from its log."""
+    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(500):
+            row = connection.execute(
+                "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid) "
+                "WHERE locktype = 'advisory' AND granted AND application_name LIKE 'batuta-%'"
+            ).fetchone()
+            if row is not None:
+                os.kill(int(row[0]), signal.SIGKILL)
+                return int(row[0])
+    return None
 
 
 @pytest.mark.nightly

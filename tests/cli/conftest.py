@@ -47,6 +47,8 @@ class State:
     entries: list[queues.Entry] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
+    users: dict[str, users.User] = field(default_factory=dict[str, Any])
+    credentials: list[users.Credential] = field(default_factory=list[Any])
     fleet: Any = field(default_factory=_NOBODY)
     log: list[bytes] = field(default_factory=list[Any])
     cut_log_after: list[int] = field(default_factory=list[Any])
@@ -78,6 +80,73 @@ class Users(users.UserServiceServicer):
         if ("authorization", "Bearer good") not in list(context.invocation_metadata()):
             fail(context, errors.TokenMissing("no token."))
         return users.GetCallerResponse(subject="admin", roles=[types.ROLE_ADMIN])
+
+    def CreateUser(self, request: users.CreateUserRequest, context: grpc.ServicerContext) -> users.CreateUserResponse:
+        made = users.User(name=request.user_name, display_name=request.display_name, role=request.role)
+        self._state.users[made.name] = made
+        return users.CreateUserResponse(user=made)
+
+    def GetUser(self, request: users.GetUserRequest, context: grpc.ServicerContext) -> users.GetUserResponse:
+        return users.GetUserResponse(user=self._user(request.user_name, context))
+
+    def ListUsers(self, request: users.ListUsersRequest, context: grpc.ServicerContext) -> users.ListUsersResponse:
+        return users.ListUsersResponse(users=self._state.users.values())
+
+    def UpdateUser(self, request: users.UpdateUserRequest, context: grpc.ServicerContext) -> users.UpdateUserResponse:
+        user = self._user(request.user_name, context)
+        if request.HasField("display_name"):
+            user.display_name = request.display_name
+        if request.HasField("role"):
+            user.role = request.role
+        return users.UpdateUserResponse(user=user)
+
+    def DisableUser(
+        self, request: users.DisableUserRequest, context: grpc.ServicerContext
+    ) -> users.DisableUserResponse:
+        user = self._user(request.user_name, context)
+        user.disable_time.FromSeconds(1_770_000_000)
+        return users.DisableUserResponse(user=user)
+
+    def EnableUser(self, request: users.EnableUserRequest, context: grpc.ServicerContext) -> users.EnableUserResponse:
+        user = self._user(request.user_name, context)
+        user.ClearField("disable_time")
+        return users.EnableUserResponse(user=user)
+
+    def SetPassword(
+        self, request: users.SetPasswordRequest, context: grpc.ServicerContext
+    ) -> users.SetPasswordResponse:
+        self._state.asked.append(request)
+        user = self._user(request.user_name, context)
+        user.has_password = True
+        return users.SetPasswordResponse(user=user)
+
+    def CreateCredential(
+        self, request: users.CreateCredentialRequest, context: grpc.ServicerContext
+    ) -> users.CreateCredentialResponse:
+        self._state.asked.append(request)
+        made = users.Credential(access_key="bk_new", subject=request.subject, roles=request.roles)
+        self._state.credentials.append(made)
+        return users.CreateCredentialResponse(credential=made, secret_key="bs_new")
+
+    def ListCredentials(
+        self, request: users.ListCredentialsRequest, context: grpc.ServicerContext
+    ) -> users.ListCredentialsResponse:
+        found = [each for each in self._state.credentials if request.subject in ("", each.subject)]
+        return users.ListCredentialsResponse(credentials=found)
+
+    def RevokeCredential(
+        self, request: users.RevokeCredentialRequest, context: grpc.ServicerContext
+    ) -> users.RevokeCredentialResponse:
+        for each in self._state.credentials:
+            if each.access_key == request.access_key:
+                each.revoke_time.FromSeconds(1_770_000_000)
+                return users.RevokeCredentialResponse(credential=each)
+        fail(context, errors.CredentialNotFound(f"there is no credential {request.access_key}"))
+
+    def _user(self, name: str, context: grpc.ServicerContext) -> users.User:
+        if name not in self._state.users:
+            fail(context, errors.UserNotFound(f"there is no user {name!r}"))
+        return self._state.users[name]
 
     def CreateJoinToken(
         self, request: users.CreateJoinTokenRequest, context: grpc.ServicerContext

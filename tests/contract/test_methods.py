@@ -24,6 +24,7 @@ ONCE = {
     "batuta.users.v1.UserService.CreateJoinToken": "keeping the answer would keep the secret",
     "batuta.users.v1.UserService.RedeemJoinToken": "a join token is spent once",
     "batuta.users.v1.UserService.IssueToken": "keeping the answer would keep the token",
+    "batuta.users.v1.UserService.LogIn": "keeping the answer would keep the token",
 }
 
 

@@ -33,6 +33,7 @@ from batuta_rpc.reasons import (
     Internal,
     InvalidArgument,
     JoinTokenInvalid,
+    LastAdmin,
     LogGap,
     LogQuota,
     MethodUnknown,
@@ -67,6 +68,8 @@ from batuta_rpc.reasons import (
     Unimplemented,
     Unknown,
     UpstreamUnavailable,
+    UserNameTaken,
+    UserNotFound,
 )
 
 TABLE: dict[str, grpc.StatusCode] = {reason: cls.code for reason, cls in REASON_CLASSES.items()}
@@ -97,6 +100,7 @@ __all__ = [
     "Internal",
     "InvalidArgument",
     "JoinTokenInvalid",
+    "LastAdmin",
     "LogGap",
     "LogQuota",
     "MethodUnknown",
@@ -133,6 +137,8 @@ __all__ = [
     "Unimplemented",
     "Unknown",
     "UpstreamUnavailable",
+    "UserNameTaken",
+    "UserNotFound",
     "abort",
     "from_grpc",
     "to_status",

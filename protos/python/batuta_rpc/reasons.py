@@ -83,6 +83,12 @@ class EntryNotFound(NotFound):
     reason = "ENTRY_NOT_FOUND"
 
 
+class UserNotFound(NotFound):
+    """No such user."""
+
+    reason = "USER_NOT_FOUND"
+
+
 class AlreadyExists(RpcError):
     """Something of that name is there already; `resource` carries its id."""
 
@@ -105,6 +111,12 @@ class AgentNameTaken(AlreadyExists):
     """Another machine is connected under this agent id."""
 
     reason = "AGENT_NAME_TAKEN"
+
+
+class UserNameTaken(AlreadyExists):
+    """A user has this name."""
+
+    reason = "USER_NAME_TAKEN"
 
 
 class FailedPrecondition(RpcError):
@@ -147,6 +159,12 @@ class ProjectNotEmpty(FailedPrecondition):
     """Tasks stand in the project or below it."""
 
     reason = "PROJECT_NOT_EMPTY"
+
+
+class LastAdmin(FailedPrecondition):
+    """Without this user there would be no admin."""
+
+    reason = "LAST_ADMIN"
 
 
 class Aborted(RpcError):

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from batuta._cli import (
+    access_keys,
     agent_care,
     agents,
     login,
@@ -22,6 +23,7 @@ from batuta._cli import (
     task_metrics,
     task_watch,
     tasks,
+    users,
 )
 from batuta._cli.arguments import SubParsers, command, verbs
 from batuta._cli.context import Context
@@ -67,6 +69,10 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
     agents.add(tree["agent",], context)
     agent_care.add(tree["agent",], context)
+    tree["user",] = noun(root, "user", "users: add, list, change, disable", "batuta user list")
+    users.add(tree["user",], context)
+    tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
+    access_keys.add(tree["credentials",], context)
     plugins.attach(tree, found, argv)
     return parser
 

@@ -30,6 +30,7 @@ from batuta_api.tasks.servicer import SERVICE as TASKS
 from batuta_api.tasks.servicer import Surroundings, TaskServicer
 from batuta_api.users.first_start import ensure_credentials
 from batuta_api.users.logins import Logins
+from batuta_api.users.password_logins import PasswordLogins
 from batuta_api.users.servicer import SERVICE as USERS
 from batuta_api.users.servicer import UserServicer
 from batuta_api.wiring import METADATA, sql_work
@@ -168,7 +169,13 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
     works, clock, ids, hub, closing = parts.works, parts.clock, parts.ids, parts.hub, parts.closing
     watchers, limits = Places("task_watchers", parts.limits.task_watchers), parts.limits
     around = Surroundings(parts.calls(TASKS), names, hub, closing, clock, ids, watchers)
-    user_servicer = UserServicer(parts.calls(USERS), Logins(works, parts.signer, clock, ids), clock, ids)
+    user_servicer = UserServicer(
+        parts.calls(USERS),
+        Logins(works, parts.signer, clock, ids),
+        PasswordLogins(works, parts.signer, clock, ids),
+        clock,
+        ids,
+    )
     return [
         (projects.add_ProjectServiceServicer_to_server, ProjectServicer(parts.calls(PROJECTS), clock, ids), PROJECTS),
         (tasks.add_TaskServiceServicer_to_server, TaskServicer(around), TASKS),

@@ -15,7 +15,7 @@ from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
 from batuta_api.projects.testing import MemoryProjectStore
 from batuta_api.tasks.testing import MemoryAttemptStore, MemoryCursorStore, MemoryTaskStore
-from batuta_api.users.testing import MemoryUserStore
+from batuta_api.users.testing import MemoryPeopleStore, MemoryUserStore
 from batuta_api.work import Work
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
@@ -77,6 +77,7 @@ def memory_work() -> Work:
         cursor=MemoryCursorStore(),
         scalars=scalars,
         logs=MemoryLogStore(),
+        people=MemoryPeopleStore(),
         users=MemoryUserStore(),
         audit=MemoryAuditStore(),
         outbox=MemoryOutbox(),

@@ -16,6 +16,7 @@ from batuta_api.schema import metadata
 from batuta_api.tasks.attempts_sql import SqlAttemptStore
 from batuta_api.tasks.cursors import SqlCursorStore
 from batuta_api.tasks.sql import SqlTaskStore
+from batuta_api.users.people_sql import SqlPeopleStore
 from batuta_api.users.sql import SqlUserStore
 from batuta_api.work import Work
 from batuta_chassis.hub import Hub
@@ -64,6 +65,7 @@ def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Con
             cursor=SqlCursorStore(connection),
             scalars=SqlScalarStore(connection),
             logs=SqlLogStore(connection),
+            people=SqlPeopleStore(connection),
             users=SqlUserStore(connection),
             audit=SqlAuditStore(connection),
             outbox=_SqlOutbox(connection),

@@ -12,6 +12,7 @@ from batuta_api.logs.store import LogStore
 from batuta_api.metrics.store import ScalarStore
 from batuta_api.projects.store import ProjectStore
 from batuta_api.tasks.store import AttemptStore, CursorStore, TaskStore
+from batuta_api.users.people_store import PeopleStore
 from batuta_api.users.store import UserStore
 from batuta_chassis.requests import RequestStore
 from batuta_chassis.transactions import BulkTransactor
@@ -39,6 +40,7 @@ class Work:
     cursor: CursorStore
     scalars: ScalarStore
     logs: LogStore
+    people: PeopleStore
     users: UserStore
     audit: AuditStore
     outbox: Posting

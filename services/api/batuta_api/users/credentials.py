@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from batuta_api.users import people
 from batuta_api.users.model import Credential, JoinToken, fingerprint, opens
+from batuta_api.users.user import LEVELS, User, capped
 from batuta_api.work import Work
 from batuta_rpc.errors import CredentialInvalid, CredentialNotFound, JoinTokenInvalid
 from batuta_rpc.ids import Ids
@@ -15,30 +17,56 @@ _USE_NOTED = timedelta(minutes=1)
 _JOIN_TOKENS_KEPT = timedelta(days=30)
 
 
-def create(
-    work: Work, subject: str, roles: tuple[str, ...], comment: str, now: datetime, ids: Ids
-) -> tuple[Credential, str]:
-    """Make a credential. Returns it, and its secret, which is kept nowhere."""
-    credential, secret = mint(subject, roles, comment, now, ids)
+@dataclass(frozen=True)
+class Wanted:
+    """A credential to be made. `ttl` None: good for ever."""
+
+    subject: str
+    roles: tuple[str, ...]
+    comment: str = ""
+    ttl: timedelta | None = None
+
+
+def create(work: Work, wanted: Wanted, now: datetime, ids: Ids) -> tuple[Credential, str]:
+    """Make a credential. Returns it, and its secret, which is kept nowhere. Raises `UserNotFound`, `FieldViolation`."""
+    people.check_roles(work, wanted.subject, wanted.roles)
+    credential, secret = mint(wanted, now, ids)
     work.users.add(credential)
     return credential, secret
 
 
-def mint(subject: str, roles: tuple[str, ...], comment: str, now: datetime, ids: Ids) -> tuple[Credential, str]:
+def mint(wanted: Wanted, now: datetime, ids: Ids) -> tuple[Credential, str]:
     """A new credential and its secret, not stored yet."""
     secret = f"bs_{ids.secret(32)}"
-    credential = Credential(f"bk_{ids.secret(12)}", fingerprint(secret), subject, roles, now, comment)
+    expires = None if wanted.ttl is None else now + wanted.ttl
+    key = f"bk_{ids.secret(12)}"
+    credential = Credential(
+        key, fingerprint(secret), wanted.subject, wanted.roles, now, wanted.comment, expire_time=expires
+    )
     return credential, secret
 
 
-def check_login(credential: Credential | None, secret: str) -> Credential:
-    """The credential that the secret opens. Raises `CredentialInvalid`: one error for all that can be wrong."""
-    right = opens(credential, secret)
-    if credential is None or not right:
+def check_login(
+    credential: Credential | None, user: User | None, secret: str, now: datetime
+) -> tuple[Credential, tuple[str, ...]]:
+    """The credential that the secret opens, and the roles that it gives now, by the user whose it is.
+
+    Raises `CredentialInvalid`: one error for all that can be wrong.
+    """
+    right = opens(credential, secret, now)
+    roles = () if credential is None else _roles_of(credential, user)
+    if credential is None or not right or not roles:
         raise CredentialInvalid(
-            "unknown, revoked or wrong credential; make a new one in Batuta and give it to `batuta init`"
+            "unknown, revoked or wrong credential, or its user is disabled; give a new one to `batuta init`"
         )
-    return credential
+    return credential, roles
+
+
+def _roles_of(credential: Credential, user: User | None) -> tuple[str, ...]:
+    """What the credential gives now: nothing where its user is disabled, no roles of people where there is none."""
+    if user is None:
+        return tuple(role for role in credential.roles if role not in LEVELS)
+    return capped(credential.roles, user.role) if user.enabled else ()
 
 
 def use_is_due(credential: Credential, now: datetime) -> bool:
@@ -80,4 +108,4 @@ def join(work: Work, secret: str, agent_id: str, now: datetime, ids: Ids) -> tup
     if token is None or not token.good(now):
         raise JoinTokenInvalid("unknown, used or expired join token; ask an admin for a new one")
     work.users.put_join_token(token.spent(agent_id, now))
-    return create(work, f"agent:{agent_id}", ("agent",), token.comment, now, ids)
+    return create(work, Wanted(f"agent:{agent_id}", ("agent",), token.comment), now, ids)

@@ -7,8 +7,9 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from batuta_api.users import credentials
+from batuta_api.users import credentials, people
 from batuta_api.users.model import Credential
+from batuta_api.users.user import LEVELS
 from batuta_api.work import Work, Works
 from batuta_chassis.tokens import write_private
 from batuta_rpc.ids import Ids
@@ -40,7 +41,8 @@ async def ensure_credentials(works: Works, data_dir: Path, api: str, now: dateti
     for first in FIRSTS:
         if not await works.read(partial(_exists, first=first)):
             path = data_dir / first.file_name
-            made, secret = credentials.mint(first.subject, (first.role,), first.comment, now, ids)
+            wanted = credentials.Wanted(first.subject, (first.role,), first.comment)
+            made, secret = credentials.mint(wanted, now, ids)
             block = f"[batuta]\napi = {api}\naccess_key = {made.access_key}\nsecret_key = {secret}\n"
             write_private(path, block.encode())
             if await works.write(partial(_add, first=first, made=made)):
@@ -51,6 +53,9 @@ async def ensure_credentials(works: Works, data_dir: Path, api: str, now: dateti
 
 
 def _exists(work: Work, first: First) -> bool:
+    user = work.people.get(first.subject)
+    if user is not None and not user.enabled:
+        return True  # a credential would open nothing
     return work.users.has(first.subject, first.role)
 
 
@@ -58,5 +63,7 @@ def _add(work: Work, first: First, made: Credential) -> bool:
     """Store it. False: another process that started at the same time was quicker."""
     if _exists(work, first):
         return False
+    if first.role in LEVELS and work.people.get(first.subject) is None:
+        people.create(work, first.subject, first.role, "", made.create_time)
     work.users.add(made)
     return True

@@ -8,8 +8,9 @@ from urllib.parse import unquote
 from batuta_api.users import credentials
 from batuta_api.users.limits import Failures
 from batuta_api.users.model import Credential
-from batuta_api.work import Works
-from batuta_chassis.tokens import Signer
+from batuta_api.users.user import User
+from batuta_api.work import Work, Works
+from batuta_chassis.tokens import USER_TTL, Signer
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import CredentialInvalid, JoinTokenInvalid
 from batuta_rpc.ids import Ids
@@ -33,17 +34,18 @@ class Logins:
         key = f"{access_key}@{host}"
         self._of_key.check(key)
         self._of_peer.check(host)
-        found = await self._works.read(lambda work: work.users.get(access_key))
+        found, user = await self._works.read(lambda work: _holder(work, access_key))
+        now = self._clock.now()
         try:
-            credential = credentials.check_login(found, secret)
+            credential, roles = credentials.check_login(found, user, secret, now)
         except CredentialInvalid:
             self._of_key.add(key)
             self._of_peer.add(host)
             raise
-        now = self._clock.now()
         if credentials.use_is_due(credential, now):
             await self._works.write(lambda work: credentials.note_use(work, access_key, now))
-        return self._signer.sign_user(credential.subject, frozenset(credential.roles))
+        left = USER_TTL if credential.expire_time is None else min(USER_TTL, credential.expire_time - now)
+        return self._signer.sign_user(credential.subject, frozenset(roles), left)
 
     async def join(self, secret: str, agent_id: str, peer: str) -> tuple[Credential, str]:
         """A credential of role agent and its secret. Raises `JoinTokenInvalid`, `RateLimited`."""
@@ -55,6 +57,12 @@ class Logins:
         except JoinTokenInvalid:
             self._of_peer.add(host)
             raise
+
+
+def _holder(work: Work, access_key: str) -> tuple[Credential | None, User | None]:
+    """A credential and the user whose it is."""
+    credential = work.users.get(access_key)
+    return credential, None if credential is None else work.people.get(credential.subject)
 
 
 def host_of(peer: str) -> str:

@@ -14,7 +14,10 @@ _NOBODY = hashlib.sha256(b"nobody").digest()
 
 @dataclass(frozen=True)
 class Credential:
-    """An access key with its holder's roles. `subject` is a user's name or `agent:<id>`."""
+    """An access key with its holder's roles. `subject` is a user's name or `agent:<id>`.
+
+    `roles` are the most that its tokens may do: a user's role lowers them.
+    """
 
     access_key: str
     secret_hash: bytes
@@ -24,6 +27,11 @@ class Credential:
     comment: str = ""
     last_use_time: datetime | None = None
     revoke_time: datetime | None = None
+    expire_time: datetime | None = None
+
+    def good(self, now: datetime) -> bool:
+        """Whether it still opens anything."""
+        return self.revoke_time is None and (self.expire_time is None or now < self.expire_time)
 
     def revoked(self, now: datetime) -> Credential:
         """The credential at its end. One that is revoked stays as it is."""
@@ -59,8 +67,8 @@ def fingerprint(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def opens(credential: Credential | None, secret: str) -> bool:
+def opens(credential: Credential | None, secret: str, now: datetime) -> bool:
     """Whether the secret is the credential's, and the credential is good. Takes as long when there is none."""
     expected = _NOBODY if credential is None else credential.secret_hash
     right = hmac.compare_digest(expected, fingerprint(secret))
-    return right and credential is not None and credential.revoke_time is None
+    return right and credential is not None and credential.good(now)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from batuta_api import pages
 from batuta_api.calls import Calls, Context
 from batuta_api.moments import stamp
-from batuta_api.users import convert, credentials
+from batuta_api.users import convert, convert_people, credentials, people
 from batuta_api.users.logins import Logins
+from batuta_api.users.password_logins import PasswordLogins
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller, current_caller
 from batuta_proto.users import v1 as users
@@ -19,9 +20,10 @@ SERVICE = "batuta.users.v1.UserService"
 class UserServicer(users.UserServiceServicer):
     """People and machines: parse, call, render."""
 
-    def __init__(self, calls: Calls, logins: Logins, clock: Clock, ids: Ids) -> None:
+    def __init__(self, calls: Calls, logins: Logins, passwords: PasswordLogins, clock: Clock, ids: Ids) -> None:
         self._calls = calls
         self._logins = logins
+        self._passwords = passwords
         self._clock = clock
         self._ids = ids
 
@@ -30,19 +32,77 @@ class UserServicer(users.UserServiceServicer):
         token, expires = await self._logins.issue(request.access_key, request.secret_key, context.peer())
         return users.IssueTokenResponse(token=token, expire_time=stamp(expires))
 
+    async def LogIn(self, request: users.LogInRequest, context: Context) -> users.LogInResponse:
+        """A token for a password."""
+        token, expires = await self._passwords.issue(request.user_name, request.password, context.peer())
+        return users.LogInResponse(token=token, expire_time=stamp(expires))
+
     async def GetCaller(self, request: users.GetCallerRequest, context: Context) -> users.GetCallerResponse:
         """Who calls."""
         return convert.render_caller(current_caller())
+
+    async def CreateUser(self, request: users.CreateUserRequest, context: Context) -> users.CreateUserResponse:
+        """Make a user."""
+        role, now = convert_people.role(request.role), self._clock.now()
+
+        def create(work: Work, _caller: Caller) -> users.CreateUserResponse:
+            made = people.create(work, request.user_name, role, request.display_name, now)
+            return users.CreateUserResponse(user=convert_people.render(made))
+
+        return await self._calls.change("CreateUser", request, create)
+
+    async def GetUser(self, request: users.GetUserRequest, context: Context) -> users.GetUserResponse:
+        """One user."""
+        found = await self._calls.ask("GetUser", lambda work, _: people.find(work, request.user_name))
+        return users.GetUserResponse(user=convert_people.render(found))
+
+    async def ListUsers(self, request: users.ListUsersRequest, context: Context) -> users.ListUsersResponse:
+        """One page of users."""
+        after, size = convert_people.place(request), pages.size(request.page_size)
+        found = await self._calls.ask("ListUsers", lambda work, _: work.people.page(after, size + 1))
+        return convert_people.render_page(found, size)
+
+    async def UpdateUser(self, request: users.UpdateUserRequest, context: Context) -> users.UpdateUserResponse:
+        """Change a user."""
+        name, role = convert_people.edits(request)
+
+        def edit(work: Work, _caller: Caller) -> users.UpdateUserResponse:
+            changed = people.edit(work, request.user_name, request.etag, name, role, self._clock.now())
+            return users.UpdateUserResponse(user=convert_people.render(changed))
+
+        return await self._calls.change("UpdateUser", request, edit)
+
+    async def DisableUser(self, request: users.DisableUserRequest, context: Context) -> users.DisableUserResponse:
+        """Take a user's access away."""
+
+        def disable(work: Work, _caller: Caller) -> users.DisableUserResponse:
+            changed = people.disable(work, request.user_name, self._clock.now())
+            return users.DisableUserResponse(user=convert_people.render(changed))
+
+        return await self._calls.change("DisableUser", request, disable)
+
+    async def EnableUser(self, request: users.EnableUserRequest, context: Context) -> users.EnableUserResponse:
+        """Give a user's access back."""
+
+        def enable(work: Work, _caller: Caller) -> users.EnableUserResponse:
+            return users.EnableUserResponse(user=convert_people.render(people.enable(work, request.user_name)))
+
+        return await self._calls.change("EnableUser", request, enable)
+
+    async def SetPassword(self, request: users.SetPasswordRequest, context: Context) -> users.SetPasswordResponse:
+        """Set a password."""
+        caller = current_caller()
+        name, current = request.user_name or caller.subject, request.current_password
+        changed = await self._passwords.set(caller, name, request.password, current, context.peer())
+        return users.SetPasswordResponse(user=convert_people.render(changed))
 
     async def CreateCredential(
         self, request: users.CreateCredentialRequest, context: Context
     ) -> users.CreateCredentialResponse:
         """Make a credential."""
-        roles, now = convert.role_names(request.roles), self._clock.now()
 
         def create(work: Work, caller: Caller) -> users.CreateCredentialResponse:
-            subject = request.subject or caller.subject
-            made, secret = credentials.create(work, subject, roles, request.comment, now, self._ids)
+            made, secret = credentials.create(work, convert.wanted(request, caller), self._clock.now(), self._ids)
             return users.CreateCredentialResponse(credential=convert.render(made), secret_key=secret)
 
         return await self._calls.change("CreateCredential", request, create)
@@ -52,8 +112,10 @@ class UserServicer(users.UserServiceServicer):
     ) -> users.ListCredentialsResponse:
         """One page of credentials."""
         after, size = convert.place(request), pages.size(request.page_size)
-        found = await self._calls.ask("ListCredentials", lambda work, _: work.users.page(after, size + 1))
-        return convert.render_page(found, size)
+        found = await self._calls.ask(
+            "ListCredentials", lambda work, _: work.users.page(after, size + 1, request.subject)
+        )
+        return convert.render_page(found, size, request.subject)
 
     async def RevokeCredential(
         self, request: users.RevokeCredentialRequest, context: Context
@@ -70,7 +132,7 @@ class UserServicer(users.UserServiceServicer):
         self, request: users.CreateJoinTokenRequest, context: Context
     ) -> users.CreateJoinTokenResponse:
         """Make a join token."""
-        ttl, now = convert.ttl(request), self._clock.now()
+        ttl, now = convert.join_ttl(request), self._clock.now()
 
         def create(work: Work, _caller: Caller) -> users.CreateJoinTokenResponse:
             secret, expires = credentials.create_join_token(work, ttl, request.comment, now, self._ids)

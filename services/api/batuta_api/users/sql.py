@@ -36,12 +36,14 @@ class SqlUserStore:
         changed = update(credentials).where(credentials.c.access_key == credential.access_key)
         self._connection.execute(changed.values(**_row(credential)))
 
-    def page(self, after: Place | None, limit: int) -> list[Credential]:
-        """The next credentials after a place, newest first."""
+    def page(self, after: Place | None, limit: int, subject: str = "") -> list[Credential]:
+        """The next credentials after a place, newest first; all, or those of one subject."""
         place = tuple_(credentials.c.create_time, credentials.c.access_key)
         query = select(credentials).order_by(credentials.c.create_time.desc(), credentials.c.access_key.desc())
         if after is not None:
             query = query.where(place < tuple_(literal(after.create_time, Moment), after.access_key))
+        if subject:
+            query = query.where(credentials.c.subject == subject)
         return [_credential(row) for row in self._connection.execute(query.limit(limit)).mappings()]
 
     def has(self, subject: str, role: str) -> bool:

@@ -32,8 +32,8 @@ class UserStore(Protocol):
         """Keep a changed credential."""
         ...
 
-    def page(self, after: Place | None, limit: int) -> list[Credential]:
-        """The next credentials after a place, newest first."""
+    def page(self, after: Place | None, limit: int, subject: str = "") -> list[Credential]:
+        """The next credentials after a place, newest first; all, or those of one subject."""
         ...
 
     def has(self, subject: str, role: str) -> bool:

@@ -1,10 +1,24 @@
-"""Tables of credentials and join tokens."""
+"""Tables of users, credentials and join tokens."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, String, Table, Text
 
 from batuta_api.schema import Moment, metadata
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("create_time", Moment, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),  # argon2id with its parameters and its salt; empty: no password
+    Column("disable_time", Moment),
+    Column("epoch", BigInteger, nullable=False),
+    Column("epoch_time", Moment, index=True),
+    Column("generation", BigInteger, nullable=False),
+)
 
 credentials = Table(
     "credentials",
@@ -16,7 +30,8 @@ credentials = Table(
     Column("comment", Text, nullable=False),
     Column("create_time", Moment, nullable=False),
     Column("last_use_time", Moment),
-    Column("revoke_time", Moment),
+    Column("revoke_time", Moment, index=True),
+    Column("expire_time", Moment),
     Index("ix_credentials_newest", "create_time", "access_key"),
 )
 

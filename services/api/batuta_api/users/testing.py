@@ -1,4 +1,4 @@
-"""Credentials in memory, for tests."""
+"""Users and credentials in memory, for tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from batuta_api.users.model import Credential, JoinToken
 from batuta_api.users.store import Place
+from batuta_api.users.user import User
 
 
 class MemoryUserStore:
@@ -27,9 +28,9 @@ class MemoryUserStore:
         """Keep a changed credential."""
         self._rows[credential.access_key] = credential
 
-    def page(self, after: Place | None, limit: int) -> list[Credential]:
-        """The next credentials after a place, newest first."""
-        found = list(self._rows.values())
+    def page(self, after: Place | None, limit: int, subject: str = "") -> list[Credential]:
+        """The next credentials after a place, newest first; all, or those of one subject."""
+        found = [each for each in self._rows.values() if subject in ("", each.subject)]
         if after is not None:
             place = (after.create_time, after.access_key)
             found = [each for each in found if (each.create_time, each.access_key) < place]
@@ -57,3 +58,30 @@ class MemoryUserStore:
         for key in old:
             del self._tokens[key]
         return len(old)
+
+
+class MemoryPeopleStore:
+    """`PeopleStore` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, User] = {}
+
+    def add(self, user: User) -> None:
+        """Keep a new user."""
+        self._rows[user.name] = user
+
+    def get(self, name: str) -> User | None:
+        """By name."""
+        return self._rows.get(name)
+
+    def put(self, user: User) -> None:
+        """Keep a changed user."""
+        self._rows[user.name] = user
+
+    def page(self, after: str | None, limit: int) -> list[User]:
+        """The next users after a name, by name as code points order it."""
+        return [self._rows[name] for name in sorted(self._rows) if after is None or name > after][:limit]
+
+    def admins(self, limit: int) -> list[User]:
+        """Users that may manage users now, at most so many."""
+        return [each for each in self._rows.values() if each.is_admin][:limit]

@@ -1,5 +1,7 @@
 """Generated from protos/batuta/users/v1; see tools/genproto.sh."""
 
+from .credential_pb2 import *
+from .user_pb2 import *
 from .user_service_pb2 import *
 
 _GRPC = ('user_service_pb2_grpc',)

@@ -13,11 +13,12 @@ _sym_db = _symbol_database.Default()
 
 
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from batuta_proto.users.v1 import credential_pb2 as batuta_dot_users_dot_v1_dot_credential__pb2
+from batuta_proto.users.v1 import user_pb2 as batuta_dot_users_dot_v1_dot_user__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/users/v1/user_service.proto\x12\x0f\x62\x61tuta.users.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x02\n\nCredential\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12+\n\x05roles\x18\x03 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12>\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastUseTime\x12;\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\"Q\n\x11IssueTokenRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKey\"g\n\x12IssueTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x12\n\x10GetCallerRequest\"\x97\x01\n\x11GetCallerResponse\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"z\n\x17\x43reateCredentialRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12\x18\n\x07\x63omment\x18\x03 \x01(\tR\x07\x63omment\"v\n\x18\x43reateCredentialResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKey\"T\n\x16ListCredentialsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"\x80\x01\n\x17ListCredentialsResponse\x12=\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1b.batuta.users.v1.CredentialR\x0b\x63redentials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"8\n\x17RevokeCredentialRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\"W\n\x18RevokeCredentialResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\"_\n\x16\x43reateJoinTokenRequest\x12+\n\x03ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12\x18\n\x07\x63omment\x18\x02 \x01(\tR\x07\x63omment\"u\n\x17\x43reateJoinTokenResponse\x12\x1d\n\njoin_token\x18\x01 \x01(\tR\tjoinToken\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"R\n\x16RedeemJoinTokenRequest\x12\x1d\n\njoin_token\x18\x01 \x01(\tR\tjoinToken\x12\x19\n\x08\x61gent_id\x18\x02 \x01(\tR\x07\x61gentId\"u\n\x17RedeemJoinTokenResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKey2\x85\x06\n\x0bUserService\x12]\n\nIssueToken\x12\".batuta.users.v1.IssueTokenRequest\x1a#.batuta.users.v1.IssueTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12\x61\n\tGetCaller\x12!.batuta.users.v1.GetCallerRequest\x1a\".batuta.users.v1.GetCallerResponse\"\r\x90\x02\x01\xca\xc1\x18\x06\x12\x04\x01\x04\x05\x06\x12p\n\x10\x43reateCredential\x12(.batuta.users.v1.CreateCredentialRequest\x1a).batuta.users.v1.CreateCredentialResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12p\n\x0fListCredentials\x12\'.batuta.users.v1.ListCredentialsRequest\x1a(.batuta.users.v1.ListCredentialsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x03\x12s\n\x10RevokeCredential\x12(.batuta.users.v1.RevokeCredentialRequest\x1a).batuta.users.v1.RevokeCredentialResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12m\n\x0f\x43reateJoinToken\x12\'.batuta.users.v1.CreateJoinTokenRequest\x1a(.batuta.users.v1.CreateJoinTokenResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12l\n\x0fRedeemJoinToken\x12\'.batuta.users.v1.RedeemJoinTokenRequest\x1a(.batuta.users.v1.RedeemJoinTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/users/v1/user_service.proto\x12\x0f\x62\x61tuta.users.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a batuta/users/v1/credential.proto\x1a\x1a\x62\x61tuta/users/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\x11IssueTokenRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKey\"g\n\x12IssueTokenResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"G\n\x0cLogInRequest\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12\x1a\n\x08password\x18\x02 \x01(\tR\x08password\"b\n\rLogInResponse\x12\x14\n\x05token\x18\x01 \x01(\tR\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x12\n\x10GetCallerRequest\"\x97\x01\n\x11GetCallerResponse\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime2\x81\x0c\n\x0bUserService\x12]\n\nIssueToken\x12\".batuta.users.v1.IssueTokenRequest\x1a#.batuta.users.v1.IssueTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12N\n\x05LogIn\x12\x1d.batuta.users.v1.LogInRequest\x1a\x1e.batuta.users.v1.LogInResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12\x61\n\tGetCaller\x12!.batuta.users.v1.GetCallerRequest\x1a\".batuta.users.v1.GetCallerResponse\"\r\x90\x02\x01\xca\xc1\x18\x06\x12\x04\x01\x04\x05\x06\x12^\n\nCreateUser\x12\".batuta.users.v1.CreateUserRequest\x1a#.batuta.users.v1.CreateUserResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12X\n\x07GetUser\x12\x1f.batuta.users.v1.GetUserRequest\x1a .batuta.users.v1.GetUserResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12^\n\tListUsers\x12!.batuta.users.v1.ListUsersRequest\x1a\".batuta.users.v1.ListUsersResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12\x61\n\nUpdateUser\x12\".batuta.users.v1.UpdateUserRequest\x1a#.batuta.users.v1.UpdateUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x64\n\x0b\x44isableUser\x12#.batuta.users.v1.DisableUserRequest\x1a$.batuta.users.v1.DisableUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x61\n\nEnableUser\x12\".batuta.users.v1.EnableUserRequest\x1a#.batuta.users.v1.EnableUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x64\n\x0bSetPassword\x12#.batuta.users.v1.SetPasswordRequest\x1a$.batuta.users.v1.SetPasswordResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x01\x12p\n\x10\x43reateCredential\x12(.batuta.users.v1.CreateCredentialRequest\x1a).batuta.users.v1.CreateCredentialResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12p\n\x0fListCredentials\x12\'.batuta.users.v1.ListCredentialsRequest\x1a(.batuta.users.v1.ListCredentialsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x03\x12s\n\x10RevokeCredential\x12(.batuta.users.v1.RevokeCredentialRequest\x1a).batuta.users.v1.RevokeCredentialResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12m\n\x0f\x43reateJoinToken\x12\'.batuta.users.v1.CreateJoinTokenRequest\x1a(.batuta.users.v1.CreateJoinTokenResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12l\n\x0fRedeemJoinToken\x12\'.batuta.users.v1.RedeemJoinTokenRequest\x1a(.batuta.users.v1.RedeemJoinTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,8 +27,24 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_USERSERVICE'].methods_by_name['IssueToken']._options = None
   _globals['_USERSERVICE'].methods_by_name['IssueToken']._serialized_options = b'\312\301\030\002\010\001'
+  _globals['_USERSERVICE'].methods_by_name['LogIn']._options = None
+  _globals['_USERSERVICE'].methods_by_name['LogIn']._serialized_options = b'\312\301\030\002\010\001'
   _globals['_USERSERVICE'].methods_by_name['GetCaller']._options = None
   _globals['_USERSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\220\002\001\312\301\030\006\022\004\001\004\005\006'
+  _globals['_USERSERVICE'].methods_by_name['CreateUser']._options = None
+  _globals['_USERSERVICE'].methods_by_name['CreateUser']._serialized_options = b'\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['GetUser']._options = None
+  _globals['_USERSERVICE'].methods_by_name['GetUser']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
+  _globals['_USERSERVICE'].methods_by_name['ListUsers']._options = None
+  _globals['_USERSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
+  _globals['_USERSERVICE'].methods_by_name['UpdateUser']._options = None
+  _globals['_USERSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\220\002\002\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['DisableUser']._options = None
+  _globals['_USERSERVICE'].methods_by_name['DisableUser']._serialized_options = b'\220\002\002\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['EnableUser']._options = None
+  _globals['_USERSERVICE'].methods_by_name['EnableUser']._serialized_options = b'\220\002\002\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['SetPassword']._options = None
+  _globals['_USERSERVICE'].methods_by_name['SetPassword']._serialized_options = b'\220\002\002\312\301\030\003\022\001\001'
   _globals['_USERSERVICE'].methods_by_name['CreateCredential']._options = None
   _globals['_USERSERVICE'].methods_by_name['CreateCredential']._serialized_options = b'\312\301\030\003\022\001\003'
   _globals['_USERSERVICE'].methods_by_name['ListCredentials']._options = None
@@ -38,36 +55,18 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_USERSERVICE'].methods_by_name['CreateJoinToken']._serialized_options = b'\312\301\030\003\022\001\003'
   _globals['_USERSERVICE'].methods_by_name['RedeemJoinToken']._options = None
   _globals['_USERSERVICE'].methods_by_name['RedeemJoinToken']._serialized_options = b'\312\301\030\002\010\001'
-  _globals['_CREDENTIAL']._serialized_start=151
-  _globals['_CREDENTIAL']._serialized_end=477
-  _globals['_ISSUETOKENREQUEST']._serialized_start=479
-  _globals['_ISSUETOKENREQUEST']._serialized_end=560
-  _globals['_ISSUETOKENRESPONSE']._serialized_start=562
-  _globals['_ISSUETOKENRESPONSE']._serialized_end=665
-  _globals['_GETCALLERREQUEST']._serialized_start=667
-  _globals['_GETCALLERREQUEST']._serialized_end=685
-  _globals['_GETCALLERRESPONSE']._serialized_start=688
-  _globals['_GETCALLERRESPONSE']._serialized_end=839
-  _globals['_CREATECREDENTIALREQUEST']._serialized_start=841
-  _globals['_CREATECREDENTIALREQUEST']._serialized_end=963
-  _globals['_CREATECREDENTIALRESPONSE']._serialized_start=965
-  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=1083
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=1085
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=1169
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=1172
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1300
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=1302
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=1358
-  _globals['_REVOKECREDENTIALRESPONSE']._serialized_start=1360
-  _globals['_REVOKECREDENTIALRESPONSE']._serialized_end=1447
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=1449
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=1544
-  _globals['_CREATEJOINTOKENRESPONSE']._serialized_start=1546
-  _globals['_CREATEJOINTOKENRESPONSE']._serialized_end=1663
-  _globals['_REDEEMJOINTOKENREQUEST']._serialized_start=1665
-  _globals['_REDEEMJOINTOKENREQUEST']._serialized_end=1747
-  _globals['_REDEEMJOINTOKENRESPONSE']._serialized_start=1749
-  _globals['_REDEEMJOINTOKENRESPONSE']._serialized_end=1866
-  _globals['_USERSERVICE']._serialized_start=1869
-  _globals['_USERSERVICE']._serialized_end=2642
+  _globals['_ISSUETOKENREQUEST']._serialized_start=180
+  _globals['_ISSUETOKENREQUEST']._serialized_end=261
+  _globals['_ISSUETOKENRESPONSE']._serialized_start=263
+  _globals['_ISSUETOKENRESPONSE']._serialized_end=366
+  _globals['_LOGINREQUEST']._serialized_start=368
+  _globals['_LOGINREQUEST']._serialized_end=439
+  _globals['_LOGINRESPONSE']._serialized_start=441
+  _globals['_LOGINRESPONSE']._serialized_end=539
+  _globals['_GETCALLERREQUEST']._serialized_start=541
+  _globals['_GETCALLERREQUEST']._serialized_end=559
+  _globals['_GETCALLERRESPONSE']._serialized_start=562
+  _globals['_GETCALLERRESPONSE']._serialized_end=713
+  _globals['_USERSERVICE']._serialized_start=716
+  _globals['_USERSERVICE']._serialized_end=2253
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,8 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.users.v1 import credential_pb2 as batuta_dot_users_dot_v1_dot_credential__pb2
+from batuta_proto.users.v1 import user_pb2 as batuta_dot_users_dot_v1_dot_user__pb2
 from batuta_proto.users.v1 import user_service_pb2 as batuta_dot_users_dot_v1_dot_user__service__pb2
 
 
@@ -20,35 +22,75 @@ class UserServiceStub(object):
                 request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueTokenRequest.SerializeToString,
                 response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueTokenResponse.FromString,
                 )
+        self.LogIn = channel.unary_unary(
+                '/batuta.users.v1.UserService/LogIn',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.FromString,
+                )
         self.GetCaller = channel.unary_unary(
                 '/batuta.users.v1.UserService/GetCaller',
                 request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerRequest.SerializeToString,
                 response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerResponse.FromString,
                 )
+        self.CreateUser = channel.unary_unary(
+                '/batuta.users.v1.UserService/CreateUser',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.CreateUserRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.CreateUserResponse.FromString,
+                )
+        self.GetUser = channel.unary_unary(
+                '/batuta.users.v1.UserService/GetUser',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.GetUserResponse.FromString,
+                )
+        self.ListUsers = channel.unary_unary(
+                '/batuta.users.v1.UserService/ListUsers',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.ListUsersResponse.FromString,
+                )
+        self.UpdateUser = channel.unary_unary(
+                '/batuta.users.v1.UserService/UpdateUser',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.UpdateUserRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.UpdateUserResponse.FromString,
+                )
+        self.DisableUser = channel.unary_unary(
+                '/batuta.users.v1.UserService/DisableUser',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.DisableUserRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.DisableUserResponse.FromString,
+                )
+        self.EnableUser = channel.unary_unary(
+                '/batuta.users.v1.UserService/EnableUser',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.EnableUserRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.EnableUserResponse.FromString,
+                )
+        self.SetPassword = channel.unary_unary(
+                '/batuta.users.v1.UserService/SetPassword',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__pb2.SetPasswordRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.SetPasswordResponse.FromString,
+                )
         self.CreateCredential = channel.unary_unary(
                 '/batuta.users.v1.UserService/CreateCredential',
-                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateCredentialRequest.SerializeToString,
-                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateCredentialResponse.FromString,
+                request_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateCredentialRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateCredentialResponse.FromString,
                 )
         self.ListCredentials = channel.unary_unary(
                 '/batuta.users.v1.UserService/ListCredentials',
-                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.ListCredentialsRequest.SerializeToString,
-                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.ListCredentialsResponse.FromString,
+                request_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.ListCredentialsRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.ListCredentialsResponse.FromString,
                 )
         self.RevokeCredential = channel.unary_unary(
                 '/batuta.users.v1.UserService/RevokeCredential',
-                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RevokeCredentialRequest.SerializeToString,
-                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RevokeCredentialResponse.FromString,
+                request_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.RevokeCredentialRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.RevokeCredentialResponse.FromString,
                 )
         self.CreateJoinToken = channel.unary_unary(
                 '/batuta.users.v1.UserService/CreateJoinToken',
-                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateJoinTokenRequest.SerializeToString,
-                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateJoinTokenResponse.FromString,
+                request_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateJoinTokenRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateJoinTokenResponse.FromString,
                 )
         self.RedeemJoinToken = channel.unary_unary(
                 '/batuta.users.v1.UserService/RedeemJoinToken',
-                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RedeemJoinTokenRequest.SerializeToString,
-                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RedeemJoinTokenResponse.FromString,
+                request_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.RedeemJoinTokenRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.RedeemJoinTokenResponse.FromString,
                 )
 
 
@@ -64,6 +106,14 @@ class UserServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LogIn(self, request, context):
+        """Gives a short-lived token for a user's password.
+        Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCaller(self, request, context):
         """Says who the caller is.
         Who: everybody with a token. Fails with: nothing of its own.
@@ -72,10 +122,67 @@ class UserServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateUser(self, request, context):
+        """Makes a user, without a password.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NAME_TAKEN, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """Returns one user.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsers(self, request, context):
+        """Lists users by name, the disabled ones too.
+        Who: viewer. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateUser(self, request, context):
+        """Changes a user's display name or role.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableUser(self, request, context):
+        """Gives a user no token any more. Disabling one that is disabled changes nothing.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableUser(self, request, context):
+        """Lets a disabled user in again; its password and its credentials are as they were.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPassword(self, request, context):
+        """Sets a password: an admin anybody's, everybody else their own, who must give the one they have. No request_id, for the reason of
+        CreateCredential.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, CREDENTIAL_INVALID, ROLE_MISSING, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateCredential(self, request, context):
         """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
         twice makes two credentials, and the unused one can be revoked.
-        Who: admin. Fails with: FIELD_VIOLATION.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,35 +228,75 @@ def add_UserServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueTokenRequest.FromString,
                     response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueTokenResponse.SerializeToString,
             ),
+            'LogIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogIn,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.SerializeToString,
+            ),
             'GetCaller': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCaller,
                     request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerRequest.FromString,
                     response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerResponse.SerializeToString,
             ),
+            'CreateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUser,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.CreateUserRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.CreateUserResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.GetUserRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.GetUserResponse.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.ListUsersRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'UpdateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateUser,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.UpdateUserRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'DisableUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableUser,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.DisableUserRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.DisableUserResponse.SerializeToString,
+            ),
+            'EnableUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableUser,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.EnableUserRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.EnableUserResponse.SerializeToString,
+            ),
+            'SetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPassword,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__pb2.SetPasswordRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__pb2.SetPasswordResponse.SerializeToString,
+            ),
             'CreateCredential': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateCredential,
-                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateCredentialRequest.FromString,
-                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateCredentialResponse.SerializeToString,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateCredentialRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateCredentialResponse.SerializeToString,
             ),
             'ListCredentials': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCredentials,
-                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.ListCredentialsRequest.FromString,
-                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.ListCredentialsResponse.SerializeToString,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.ListCredentialsRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.ListCredentialsResponse.SerializeToString,
             ),
             'RevokeCredential': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeCredential,
-                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RevokeCredentialRequest.FromString,
-                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RevokeCredentialResponse.SerializeToString,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.RevokeCredentialRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.RevokeCredentialResponse.SerializeToString,
             ),
             'CreateJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateJoinToken,
-                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateJoinTokenRequest.FromString,
-                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.CreateJoinTokenResponse.SerializeToString,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateJoinTokenRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.CreateJoinTokenResponse.SerializeToString,
             ),
             'RedeemJoinToken': grpc.unary_unary_rpc_method_handler(
                     servicer.RedeemJoinToken,
-                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RedeemJoinTokenRequest.FromString,
-                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.RedeemJoinTokenResponse.SerializeToString,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_credential__pb2.RedeemJoinTokenRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_credential__pb2.RedeemJoinTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -180,6 +327,23 @@ class UserService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def LogIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/LogIn',
+            batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def GetCaller(request,
             target,
             options=(),
@@ -197,6 +361,125 @@ class UserService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def CreateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/CreateUser',
+            batuta_dot_users_dot_v1_dot_user__pb2.CreateUserRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.CreateUserResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/GetUser',
+            batuta_dot_users_dot_v1_dot_user__pb2.GetUserRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.GetUserResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/ListUsers',
+            batuta_dot_users_dot_v1_dot_user__pb2.ListUsersRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.ListUsersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UpdateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/UpdateUser',
+            batuta_dot_users_dot_v1_dot_user__pb2.UpdateUserRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.UpdateUserResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DisableUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/DisableUser',
+            batuta_dot_users_dot_v1_dot_user__pb2.DisableUserRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.DisableUserResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def EnableUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/EnableUser',
+            batuta_dot_users_dot_v1_dot_user__pb2.EnableUserRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.EnableUserResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/SetPassword',
+            batuta_dot_users_dot_v1_dot_user__pb2.SetPasswordRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__pb2.SetPasswordResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def CreateCredential(request,
             target,
             options=(),
@@ -208,8 +491,8 @@ class UserService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/CreateCredential',
-            batuta_dot_users_dot_v1_dot_user__service__pb2.CreateCredentialRequest.SerializeToString,
-            batuta_dot_users_dot_v1_dot_user__service__pb2.CreateCredentialResponse.FromString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.CreateCredentialRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.CreateCredentialResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -225,8 +508,8 @@ class UserService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/ListCredentials',
-            batuta_dot_users_dot_v1_dot_user__service__pb2.ListCredentialsRequest.SerializeToString,
-            batuta_dot_users_dot_v1_dot_user__service__pb2.ListCredentialsResponse.FromString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.ListCredentialsRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.ListCredentialsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -242,8 +525,8 @@ class UserService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/RevokeCredential',
-            batuta_dot_users_dot_v1_dot_user__service__pb2.RevokeCredentialRequest.SerializeToString,
-            batuta_dot_users_dot_v1_dot_user__service__pb2.RevokeCredentialResponse.FromString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.RevokeCredentialRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.RevokeCredentialResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -259,8 +542,8 @@ class UserService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/CreateJoinToken',
-            batuta_dot_users_dot_v1_dot_user__service__pb2.CreateJoinTokenRequest.SerializeToString,
-            batuta_dot_users_dot_v1_dot_user__service__pb2.CreateJoinTokenResponse.FromString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.CreateJoinTokenRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.CreateJoinTokenResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -276,7 +559,7 @@ class UserService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/RedeemJoinToken',
-            batuta_dot_users_dot_v1_dot_user__service__pb2.RedeemJoinTokenRequest.SerializeToString,
-            batuta_dot_users_dot_v1_dot_user__service__pb2.RedeemJoinTokenResponse.FromString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.RedeemJoinTokenRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_credential__pb2.RedeemJoinTokenResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

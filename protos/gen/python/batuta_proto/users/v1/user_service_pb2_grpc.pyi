@@ -3,6 +3,8 @@
 isort:skip_file
 """
 
+from batuta_proto.users.v1 import credential_pb2 as _credential_pb2
+from batuta_proto.users.v1 import user_pb2 as _user_pb2
 from batuta_proto.users.v1 import user_service_pb2 as _user_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -37,28 +39,61 @@ class UserServiceStub:
     """Gives a short-lived token for a credential.
     Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
     """
+    LogIn: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.LogInRequest, _user_service_pb2.LogInResponse]
+    """Gives a short-lived token for a user's password.
+    Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+    """
     GetCaller: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetCallerRequest, _user_service_pb2.GetCallerResponse]
     """Says who the caller is.
     Who: everybody with a token. Fails with: nothing of its own.
     """
-    CreateCredential: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.CreateCredentialRequest, _user_service_pb2.CreateCredentialResponse]
+    CreateUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateUserRequest, _user_pb2.CreateUserResponse]
+    """Makes a user, without a password.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NAME_TAKEN, REQUEST_ID_REUSED.
+    """
+    GetUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetUserRequest, _user_pb2.GetUserResponse]
+    """Returns one user.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    """
+    ListUsers: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListUsersRequest, _user_pb2.ListUsersResponse]
+    """Lists users by name, the disabled ones too.
+    Who: viewer. Fails with: FIELD_VIOLATION.
+    """
+    UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.UpdateUserResponse]
+    """Changes a user's display name or role.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN, ETAG_MISMATCH.
+    """
+    DisableUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.DisableUserRequest, _user_pb2.DisableUserResponse]
+    """Gives a user no token any more. Disabling one that is disabled changes nothing.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
+    """
+    EnableUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.EnableUserRequest, _user_pb2.EnableUserResponse]
+    """Lets a disabled user in again; its password and its credentials are as they were.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    """
+    SetPassword: _grpc.UnaryUnaryMultiCallable[_user_pb2.SetPasswordRequest, _user_pb2.SetPasswordResponse]
+    """Sets a password: an admin anybody's, everybody else their own, who must give the one they have. No request_id, for the reason of
+    CreateCredential.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, CREDENTIAL_INVALID, ROLE_MISSING, RATE_LIMITED.
+    """
+    CreateCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateCredentialRequest, _credential_pb2.CreateCredentialResponse]
     """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
     twice makes two credentials, and the unused one can be revoked.
-    Who: admin. Fails with: FIELD_VIOLATION.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
     """
-    ListCredentials: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ListCredentialsRequest, _user_service_pb2.ListCredentialsResponse]
+    ListCredentials: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ListCredentialsRequest, _credential_pb2.ListCredentialsResponse]
     """Lists credentials, newest first, without secrets.
     Who: admin. Fails with: FIELD_VIOLATION.
     """
-    RevokeCredential: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.RevokeCredentialRequest, _user_service_pb2.RevokeCredentialResponse]
+    RevokeCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]
     """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
     Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
-    CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.CreateJoinTokenRequest, _user_service_pb2.CreateJoinTokenResponse]
+    CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]
     """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
     Who: admin. Fails with: FIELD_VIOLATION.
     """
-    RedeemJoinToken: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.RedeemJoinTokenRequest, _user_service_pb2.RedeemJoinTokenResponse]
+    RedeemJoinToken: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RedeemJoinTokenRequest, _credential_pb2.RedeemJoinTokenResponse]
     """Spends a join token for a credential of role agent.
     Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
     """
@@ -72,28 +107,61 @@ class UserServiceAsyncStub(UserServiceStub):
     """Gives a short-lived token for a credential.
     Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
     """
+    LogIn: _aio.UnaryUnaryMultiCallable[_user_service_pb2.LogInRequest, _user_service_pb2.LogInResponse]  # type: ignore[assignment]
+    """Gives a short-lived token for a user's password.
+    Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+    """
     GetCaller: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetCallerRequest, _user_service_pb2.GetCallerResponse]  # type: ignore[assignment]
     """Says who the caller is.
     Who: everybody with a token. Fails with: nothing of its own.
     """
-    CreateCredential: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateCredentialRequest, _user_service_pb2.CreateCredentialResponse]  # type: ignore[assignment]
+    CreateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateUserRequest, _user_pb2.CreateUserResponse]  # type: ignore[assignment]
+    """Makes a user, without a password.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NAME_TAKEN, REQUEST_ID_REUSED.
+    """
+    GetUser: _aio.UnaryUnaryMultiCallable[_user_pb2.GetUserRequest, _user_pb2.GetUserResponse]  # type: ignore[assignment]
+    """Returns one user.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    """
+    ListUsers: _aio.UnaryUnaryMultiCallable[_user_pb2.ListUsersRequest, _user_pb2.ListUsersResponse]  # type: ignore[assignment]
+    """Lists users by name, the disabled ones too.
+    Who: viewer. Fails with: FIELD_VIOLATION.
+    """
+    UpdateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.UpdateUserResponse]  # type: ignore[assignment]
+    """Changes a user's display name or role.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN, ETAG_MISMATCH.
+    """
+    DisableUser: _aio.UnaryUnaryMultiCallable[_user_pb2.DisableUserRequest, _user_pb2.DisableUserResponse]  # type: ignore[assignment]
+    """Gives a user no token any more. Disabling one that is disabled changes nothing.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
+    """
+    EnableUser: _aio.UnaryUnaryMultiCallable[_user_pb2.EnableUserRequest, _user_pb2.EnableUserResponse]  # type: ignore[assignment]
+    """Lets a disabled user in again; its password and its credentials are as they were.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    """
+    SetPassword: _aio.UnaryUnaryMultiCallable[_user_pb2.SetPasswordRequest, _user_pb2.SetPasswordResponse]  # type: ignore[assignment]
+    """Sets a password: an admin anybody's, everybody else their own, who must give the one they have. No request_id, for the reason of
+    CreateCredential.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, CREDENTIAL_INVALID, ROLE_MISSING, RATE_LIMITED.
+    """
+    CreateCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateCredentialRequest, _credential_pb2.CreateCredentialResponse]  # type: ignore[assignment]
     """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
     twice makes two credentials, and the unused one can be revoked.
-    Who: admin. Fails with: FIELD_VIOLATION.
+    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
     """
-    ListCredentials: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ListCredentialsRequest, _user_service_pb2.ListCredentialsResponse]  # type: ignore[assignment]
+    ListCredentials: _aio.UnaryUnaryMultiCallable[_credential_pb2.ListCredentialsRequest, _credential_pb2.ListCredentialsResponse]  # type: ignore[assignment]
     """Lists credentials, newest first, without secrets.
     Who: admin. Fails with: FIELD_VIOLATION.
     """
-    RevokeCredential: _aio.UnaryUnaryMultiCallable[_user_service_pb2.RevokeCredentialRequest, _user_service_pb2.RevokeCredentialResponse]  # type: ignore[assignment]
+    RevokeCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]  # type: ignore[assignment]
     """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
     Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
-    CreateJoinToken: _aio.UnaryUnaryMultiCallable[_user_service_pb2.CreateJoinTokenRequest, _user_service_pb2.CreateJoinTokenResponse]  # type: ignore[assignment]
+    CreateJoinToken: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]  # type: ignore[assignment]
     """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
     Who: admin. Fails with: FIELD_VIOLATION.
     """
-    RedeemJoinToken: _aio.UnaryUnaryMultiCallable[_user_service_pb2.RedeemJoinTokenRequest, _user_service_pb2.RedeemJoinTokenResponse]  # type: ignore[assignment]
+    RedeemJoinToken: _aio.UnaryUnaryMultiCallable[_credential_pb2.RedeemJoinTokenRequest, _credential_pb2.RedeemJoinTokenResponse]  # type: ignore[assignment]
     """Spends a join token for a credential of role agent.
     Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
     """
@@ -112,6 +180,16 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def LogIn(
+        self,
+        request: _user_service_pb2.LogInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.LogInResponse, _abc.Awaitable[_user_service_pb2.LogInResponse]]:
+        """Gives a short-lived token for a user's password.
+        Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
     def GetCaller(
         self,
         request: _user_service_pb2.GetCallerRequest,
@@ -122,22 +200,93 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CreateUser(
+        self,
+        request: _user_pb2.CreateUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.CreateUserResponse, _abc.Awaitable[_user_pb2.CreateUserResponse]]:
+        """Makes a user, without a password.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NAME_TAKEN, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _user_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.GetUserResponse, _abc.Awaitable[_user_pb2.GetUserResponse]]:
+        """Returns one user.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListUsers(
+        self,
+        request: _user_pb2.ListUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ListUsersResponse, _abc.Awaitable[_user_pb2.ListUsersResponse]]:
+        """Lists users by name, the disabled ones too.
+        Who: viewer. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateUser(
+        self,
+        request: _user_pb2.UpdateUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.UpdateUserResponse, _abc.Awaitable[_user_pb2.UpdateUserResponse]]:
+        """Changes a user's display name or role.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DisableUser(
+        self,
+        request: _user_pb2.DisableUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.DisableUserResponse, _abc.Awaitable[_user_pb2.DisableUserResponse]]:
+        """Gives a user no token any more. Disabling one that is disabled changes nothing.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
+        """
+
+    @_abc_1.abstractmethod
+    def EnableUser(
+        self,
+        request: _user_pb2.EnableUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.EnableUserResponse, _abc.Awaitable[_user_pb2.EnableUserResponse]]:
+        """Lets a disabled user in again; its password and its credentials are as they were.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPassword(
+        self,
+        request: _user_pb2.SetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.SetPasswordResponse, _abc.Awaitable[_user_pb2.SetPasswordResponse]]:
+        """Sets a password: an admin anybody's, everybody else their own, who must give the one they have. No request_id, for the reason of
+        CreateCredential.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, CREDENTIAL_INVALID, ROLE_MISSING, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
     def CreateCredential(
         self,
-        request: _user_service_pb2.CreateCredentialRequest,
+        request: _credential_pb2.CreateCredentialRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_service_pb2.CreateCredentialResponse, _abc.Awaitable[_user_service_pb2.CreateCredentialResponse]]:
+    ) -> _typing.Union[_credential_pb2.CreateCredentialResponse, _abc.Awaitable[_credential_pb2.CreateCredentialResponse]]:
         """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
         twice makes two credentials, and the unused one can be revoked.
-        Who: admin. Fails with: FIELD_VIOLATION.
+        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
     def ListCredentials(
         self,
-        request: _user_service_pb2.ListCredentialsRequest,
+        request: _credential_pb2.ListCredentialsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_service_pb2.ListCredentialsResponse, _abc.Awaitable[_user_service_pb2.ListCredentialsResponse]]:
+    ) -> _typing.Union[_credential_pb2.ListCredentialsResponse, _abc.Awaitable[_credential_pb2.ListCredentialsResponse]]:
         """Lists credentials, newest first, without secrets.
         Who: admin. Fails with: FIELD_VIOLATION.
         """
@@ -145,9 +294,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def RevokeCredential(
         self,
-        request: _user_service_pb2.RevokeCredentialRequest,
+        request: _credential_pb2.RevokeCredentialRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_service_pb2.RevokeCredentialResponse, _abc.Awaitable[_user_service_pb2.RevokeCredentialResponse]]:
+    ) -> _typing.Union[_credential_pb2.RevokeCredentialResponse, _abc.Awaitable[_credential_pb2.RevokeCredentialResponse]]:
         """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
         Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
@@ -155,9 +304,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def CreateJoinToken(
         self,
-        request: _user_service_pb2.CreateJoinTokenRequest,
+        request: _credential_pb2.CreateJoinTokenRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_service_pb2.CreateJoinTokenResponse, _abc.Awaitable[_user_service_pb2.CreateJoinTokenResponse]]:
+    ) -> _typing.Union[_credential_pb2.CreateJoinTokenResponse, _abc.Awaitable[_credential_pb2.CreateJoinTokenResponse]]:
         """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
         Who: admin. Fails with: FIELD_VIOLATION.
         """
@@ -165,9 +314,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def RedeemJoinToken(
         self,
-        request: _user_service_pb2.RedeemJoinTokenRequest,
+        request: _credential_pb2.RedeemJoinTokenRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_user_service_pb2.RedeemJoinTokenResponse, _abc.Awaitable[_user_service_pb2.RedeemJoinTokenResponse]]:
+    ) -> _typing.Union[_credential_pb2.RedeemJoinTokenResponse, _abc.Awaitable[_credential_pb2.RedeemJoinTokenResponse]]:
         """Spends a join token for a credential of role agent.
         Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
         """

@@ -1,0 +1,31 @@
+"""What is kept of users."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from batuta_api.users.user import User
+
+
+class PeopleStore(Protocol):
+    """The users of one transaction."""
+
+    def add(self, user: User) -> None:
+        """Keep a new user."""
+        ...
+
+    def get(self, name: str) -> User | None:
+        """By name."""
+        ...
+
+    def put(self, user: User) -> None:
+        """Keep a changed user."""
+        ...
+
+    def page(self, after: str | None, limit: int) -> list[User]:
+        """The next users after a name, by name as code points order it."""
+        ...
+
+    def admins(self, limit: int) -> list[User]:
+        """Users that may manage users now, at most so many."""
+        ...
