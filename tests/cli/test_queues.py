@@ -22,8 +22,8 @@ def some_queues(server: Any) -> None:
 
 def test_queues_are_listed_with_their_counts(batuta: Any) -> None:
     lines = batuta("queue", "list").text.splitlines()
-    assert lines[0].split() == ["NAME", "WAITING", "RUNNING", "AGENTS", "ID"]
-    assert lines[1].split() == ["default", "2", "0", "1", "a" * 32]
+    assert lines[0].split() == ["NAME", "WAITING", "RUNNING", "AGENTS", "PAUSED", "ID"]
+    assert lines[1].split() == ["default", "2", "0", "1", "-", "a" * 32]
     assert [each["display_name"] for each in json.loads(batuta("queue", "list", "--json").out)["queues"]] == [
         "default",
         "große Karten 猫",
@@ -64,6 +64,16 @@ def test_what_waits_is_moved_by_its_own_id_or_its_tasks(batuta: Any, server: Any
     moved = batuta("queue", "move", "t1", "--to", "große Karten 猫")
     assert "queue 'große Karten 猫'" in moved.text
     assert batuta("queue", "move", "t1").code == 2
+
+
+def test_a_paused_queue_says_since_when_and_by_whom(batuta: Any) -> None:
+    done = batuta("queue", "pause", "default")
+    assert done.code == 0
+    assert "Queue 'default' is paused since 2026-" in done.text
+    assert "by ada" in batuta("queue", "show", "default").text
+    assert "2026-" in batuta("queue", "list").text
+    assert batuta("queue", "resume", "default").text == "Queue 'default' gives out what waits.\n"
+    assert "2026-" not in batuta("queue", "list").text
 
 
 def test_an_unknown_queue_lists_the_others(batuta: Any) -> None:

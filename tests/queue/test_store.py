@@ -27,6 +27,7 @@ from batuta_queue.model import (
     Event,
     Gpu,
     LeasePolicy,
+    Pause,
     Payload,
     QueueCounts,
     Reason,
@@ -100,6 +101,21 @@ async def test_an_entry_is_placed_between_others_of_its_queue(stores: Any) -> No
     assert live[3].hold_reason == ""
     assert [live[0].position, (await stores.read(lambda store: store.entry("over"))).position] == [0, 0]
     assert await stores.read(lambda store: store.last_entry("other")) is None
+
+
+async def test_nothing_waits_to_go_in_a_paused_queue(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        store.add_queue(make_queue("default"))
+        store.add_entry(make_entry("a"), NO_PAYLOAD)
+        store.pause_queue("default", Pause(5, "ada"))
+
+    await stores.write(fill)
+    assert (await stores.read(lambda store: store.queue("default"))).pause == Pause(5, "ada")
+    assert await stores.read(lambda store: store.waiting("default", 9, 9)) == []
+    assert await stores.read(lambda store: store.outlook(make_entry("b"))) == Outlook(False, True, 0, paused=True)
+    await stores.write(lambda store: store.pause_queue("default", None))
+    assert (await stores.read(lambda store: store.queue("default"))).pause is None
+    assert len(await stores.read(lambda store: store.waiting("default", 9, 9))) == 1
 
 
 async def test_a_name_that_is_taken_tells_the_winner(stores: Any) -> None:

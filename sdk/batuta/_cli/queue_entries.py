@@ -23,6 +23,15 @@ def queue(client: Client, name: str) -> queues.Queue:
     return client.queues.GetQueue(queues.GetQueueRequest(display_name=name)).queue
 
 
+def paused(queue: queues.Queue) -> str:
+    """`is paused since … by …`; empty of one that is not."""
+    from batuta._cli import render
+
+    if not queue.status.HasField("pause_time"):
+        return ""
+    return f"is paused since {render.moment(queue.status.pause_time)} by {queue.status.paused_by}"
+
+
 def listed(client: Client, queue_id: str, limit: int | None = None) -> list[queues.Entry]:
     """The entries of a queue that have not ended, next first."""
     from batuta._cli import pages

@@ -57,8 +57,8 @@ def list_queues(context: Context, args: argparse.Namespace) -> None:
     if args.json:
         context.print(render.listed("queues", found))
         return
-    headers = ("NAME", "WAITING", "RUNNING", "AGENTS", "ID")
-    rows = [(each.display_name, *_counts(each), each.id) for each in found]
+    headers = ("NAME", "WAITING", "RUNNING", "AGENTS", "PAUSED", "ID")
+    rows = [(each.display_name, *_counts(each), render.moment(each.status.pause_time), each.id) for each in found]
     context.print(tables.render(headers, rows, width=context.width, right=headers[1:4]))
 
 
@@ -78,7 +78,8 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
     facts = [("name", queue.display_name), ("id", queue.id), ("made", render.moment(queue.create_time))]
     held = queue.status.held_count or ""
     counts = [("waiting", waiting), ("held", held), ("running", running), ("agents", agents)]
-    context.print(tables.facts([*facts, *counts]))
+    pause = queue_entries.paused(queue).removeprefix("is paused ")
+    context.print(tables.facts([*facts, *counts, ("paused", pause)]))
     if entries:
         headers = ("TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "TRIES", "WHY")
         rows = [

@@ -239,6 +239,14 @@ class FakeQueue(queues.QueueServiceServicer):
             self.tell(entry.id, queues.ENTRY_STATE_WAITING)
         return queues.ReleaseEntryResponse(entry=entry)
 
+    async def PauseQueue(self, request: queues.PauseQueueRequest, context: Context) -> queues.PauseQueueResponse:
+        """Nothing is offered here anyway."""
+        return queues.PauseQueueResponse(queue=queues.Queue(id=request.queue_id))
+
+    async def ResumeQueue(self, request: queues.ResumeQueueRequest, context: Context) -> queues.ResumeQueueResponse:
+        """Nothing is offered here anyway."""
+        return queues.ResumeQueueResponse(queue=queues.Queue(id=request.queue_id))
+
     async def MoveEntry(self, request: queues.MoveEntryRequest, context: Context) -> queues.MoveEntryResponse:
         """Put an entry into another queue."""
         entry = self.entries.get(request.entry_id)

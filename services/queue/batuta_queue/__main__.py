@@ -74,7 +74,15 @@ async def build(
             sole.close()
         raise
     entries = QueueServicer(
-        transactor, broker.queues, broker.submitter, broker.batches, broker.mover, broker.log, broker.agents, clock
+        transactor,
+        broker.queues,
+        broker.submitter,
+        broker.batches,
+        broker.mover,
+        broker.pauses,
+        broker.log,
+        broker.agents,
+        clock,
     )
     return Service(
         name="queue",

@@ -121,6 +121,14 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Somebody's standing wish that nothing of a queue is offered."""
+
+    millis: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """A named line of entries. `name` is as given, after NFC; it is unique."""
 
@@ -129,6 +137,7 @@ class Queue:
     lease_policy: LeasePolicy
     generation: int
     create_millis: int
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)

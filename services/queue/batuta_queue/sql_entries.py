@@ -22,7 +22,7 @@ from batuta_chassis.bulk import InsertRows, UpdateRows
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
 from batuta_queue.store import Outlook
-from batuta_queue.tables import attempts, entries
+from batuta_queue.tables import attempts, entries, queues
 
 ENTRY_COLUMNS = [column for column in entries.columns if not column.name.startswith("payload")]
 # Literals, not parameters: SQLite takes a partial index only when it can see that the condition holds.
@@ -59,11 +59,13 @@ _MAKE_ROOM = (
 )
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
 _STATES = select(entries.c.id, entries.c.state).where(entries.c.id.in_(bindparam("ids", expanding=True)))
+_PAUSED = exists().where(queues.c.id == bindparam("queue"), queues.c.pause_millis.is_not(None))
 _OUTLOOK = Prepared(
     select(
         exists().where(entries.c.id == bindparam("id")),
         exists().where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING),
         select(func.max(attempts.c.attempt)).where(attempts.c.task_id == bindparam("task")).scalar_subquery(),
+        _PAUSED,
     )
 )
 _NEXT = (
@@ -72,6 +74,7 @@ _NEXT = (
         entries.c.queue_id == bindparam("queue"),
         entries.c.state == _WAITING,
         entries.c.not_before_millis <= bindparam("now"),
+        ~_PAUSED,
     )
     .order_by(entries.c.priority.desc(), entries.c.position)
     .limit(bindparam("count"))
@@ -160,8 +163,8 @@ class EntryRows:
         values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
         row = _OUTLOOK.row(self._connection, values)
         assert row is not None
-        known, others_wait, last = row
-        return Outlook(bool(known), bool(others_wait), last or 0)
+        known, others_wait, last, paused = row
+        return Outlook(bool(known), bool(others_wait), last or 0, bool(paused))
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         """See `QueueStore.waiting`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Payload, Queue, QueueCounts, Ref
+from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Pause, Payload, Queue, QueueCounts, Ref
 from batuta_queue.share_store import ShareStore
 
 
@@ -29,11 +29,12 @@ class LogBounds:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What an entry that comes in meets: itself, others that wait in its queue, and the attempts of its task."""
+    """What an entry that comes in meets: itself, others that wait in its queue, the attempts of its task, a pause."""
 
     known: bool
     others_wait: bool
     last_attempt: int
+    paused: bool = False
 
 
 class QueueStore(ShareStore, Protocol):
@@ -54,6 +55,10 @@ class QueueStore(ShareStore, Protocol):
 
     def queues(self, after_name: str, limit: int) -> list[Queue]:
         """Queues by name, those after `after_name`."""
+        ...
+
+    def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
+        """Set or end the pause of a queue."""
         ...
 
     def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
@@ -96,7 +101,8 @@ class QueueStore(ShareStore, Protocol):
         ...
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
-        """The next entries that wait and may go now, in their order; locked until the transaction ends."""
+        """The next entries that wait and may go now, in their order, locked until the transaction ends. None while the
+        queue is paused."""
         ...
 
     def outlook(self, entry: Entry) -> Outlook:

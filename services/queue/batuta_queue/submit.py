@@ -99,7 +99,7 @@ class Submitter:
             return known
         ledger = Ledger(store, self._aftermath)
         ledger.record(enter(entry), payload)
-        if session is None:
+        if session is None or outlook.paused:
             return ledger.write()[0].entry
         if outlook.others_wait:
             # Others came first: the agent gets the first of all, this one included.

@@ -35,6 +35,8 @@ queues = Table(
     Column("lease_policy", Integer, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("create_millis", BigInteger, nullable=False),
+    Column("pause_millis", BigInteger),
+    Column("paused_by", String(256)),
 )
 
 entries = Table(

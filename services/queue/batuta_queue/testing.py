@@ -17,6 +17,7 @@ from batuta_queue.model import (
     Event,
     Holder,
     LeasePolicy,
+    Pause,
     Payload,
     Queue,
     QueueCounts,
@@ -63,6 +64,13 @@ class MemoryStore(MemoryShares):
         )
         return found[:limit]
 
+    def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
+        self._queues[queue_id] = replace(self._queues[queue_id], pause=pause)
+
+    def _paused(self, queue_id: str) -> bool:
+        queue = self._queues.get(queue_id)
+        return queue is not None and queue.pause is not None
+
     def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
         counts: dict[str, QueueCounts] = {}
         for entry in self._entries.values():
@@ -104,9 +112,12 @@ class MemoryStore(MemoryShares):
 
     def outlook(self, entry: Entry) -> Outlook:
         others = any(each.state is EntryState.WAITING for each in self._of(entry.queue_id))
-        return Outlook(entry.id in self._entries, others, self.last_attempts([entry.task_id]).get(entry.task_id, 0))
+        last = self.last_attempts([entry.task_id]).get(entry.task_id, 0)
+        return Outlook(entry.id in self._entries, others, last, self._paused(entry.queue_id))
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
+        if self._paused(queue_id):
+            return []
         found = [
             entry
             for entry in self._of(queue_id)

@@ -51,16 +51,20 @@ class QueueSpec(_message.Message):
     def __init__(self, lease_policy: _Optional[_Union[_lease_pb2.LeasePolicy, str]] = ...) -> None: ...
 
 class QueueStatus(_message.Message):
-    __slots__ = ("waiting_count", "running_count", "agent_count", "held_count")
+    __slots__ = ("waiting_count", "running_count", "agent_count", "held_count", "pause_time", "paused_by")
     WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
     RUNNING_COUNT_FIELD_NUMBER: _ClassVar[int]
     AGENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     HELD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_BY_FIELD_NUMBER: _ClassVar[int]
     waiting_count: int
     running_count: int
     agent_count: int
     held_count: int
-    def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ..., held_count: _Optional[int] = ...) -> None: ...
+    pause_time: _timestamp_pb2.Timestamp
+    paused_by: str
+    def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ..., held_count: _Optional[int] = ..., pause_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., paused_by: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("id", "task_id", "queue_id", "state", "hold_reason", "priority", "attempt", "agent_id", "enqueue_time", "infrastructure_losses", "failures", "preemptions", "not_before_time")
