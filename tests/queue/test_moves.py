@@ -19,7 +19,7 @@ async def line(house: Any) -> Any:
 
 
 async def move(house: Any, entry_id: str, **place: Any) -> queues.Entry:
-    stub = queues.QueueServiceStub(house.channel("member"))
+    stub: Any = queues.QueueServiceStub(house.channel("member"))
     entry: queues.Entry = (await stub.MoveEntry(queues.MoveEntryRequest(entry_id=entry_id, **place))).entry
     return entry
 
@@ -92,7 +92,7 @@ async def test_a_place_that_is_not_there_is_refused(line: Any) -> None:
     await line.withdraw("c")
     with pytest.raises(FieldViolation):
         await move(line, "a", before_entry_id="c")
-    viewer = queues.QueueServiceStub(line.channel("viewer"))
+    viewer: Any = queues.QueueServiceStub(line.channel("viewer"))
     with pytest.raises(RoleMissing):
         await viewer.MoveEntry(queues.MoveEntryRequest(entry_id="a", first=True))
 

@@ -12,13 +12,13 @@ from batuta_rpc.errors import QueueNotFound, RoleMissing
 
 
 async def pause(house: Any, subject: str = "ada") -> queues.Queue:
-    stub = queues.QueueServiceStub(house.channel("member", subject))
+    stub: Any = queues.QueueServiceStub(house.channel("member", subject))
     queue: queues.Queue = (await stub.PauseQueue(queues.PauseQueueRequest(queue_id=house.queue_id))).queue
     return queue
 
 
 async def resume(house: Any) -> queues.Queue:
-    stub = queues.QueueServiceStub(house.channel("member", "ada"))
+    stub: Any = queues.QueueServiceStub(house.channel("member", "ada"))
     queue: queues.Queue = (await stub.ResumeQueue(queues.ResumeQueueRequest(queue_id=house.queue_id))).queue
     return queue
 
@@ -70,9 +70,9 @@ async def test_a_pause_stands_over_a_restart_and_names_who_set_it_first(open_hou
 
 
 async def test_only_members_pause_queues_that_exist(house: Any) -> None:
-    viewer = queues.QueueServiceStub(house.channel("viewer"))
+    viewer: Any = queues.QueueServiceStub(house.channel("viewer"))
     with pytest.raises(RoleMissing):
         await viewer.PauseQueue(queues.PauseQueueRequest(queue_id=house.queue_id))
-    member = queues.QueueServiceStub(house.channel("member"))
+    member: Any = queues.QueueServiceStub(house.channel("member"))
     with pytest.raises(QueueNotFound):
         await member.ResumeQueue(queues.ResumeQueueRequest(queue_id="x"))
