@@ -252,6 +252,15 @@ def test_a_lost_attempt_puts_the_task_back_into_the_queue_and_the_next_one_runs(
     assert (again.state, again.attempt, again.attempt_open, again.reason) == (TaskState.RUNNING, 2, True, "")
 
 
+def test_a_held_task_that_is_moved_names_its_new_queue_and_keeps_its_last_attempt() -> None:
+    held = after(queued(), RUNNING, happened(EntryState.HELD, Phase.LOST, message="two agents died of it"))
+    told = EntryEvent("e1", "t1", EntryState.HELD, message="two agents died of it", queue_id="q2", queue_name="slow")
+    moved = after(held, told).status
+    assert (moved.queue_id, moved.queue_name) == ("q2", "slow")
+    assert (moved.reason, moved.attempt, moved.phase) == ("HELD", 1, Phase.LOST)
+    assert after(held, replace(told, queue_name="")).status.queue_id == "q1"
+
+
 def test_a_held_entry_shows_why() -> None:
     held = after(queued(), RUNNING, happened(EntryState.HELD, Phase.LOST, message="two agents died of it"))
     assert (held.status.state, held.status.reason) == (TaskState.QUEUED, "HELD")

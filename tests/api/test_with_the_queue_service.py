@@ -111,3 +111,15 @@ async def test_an_unknown_queue_is_named_with_those_that_exist(both: Both) -> No
     with pytest.raises(QueueNotFound, match="default") as missing:
         await both.member.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=draft.id, queue_name="gpu"))
     assert "services" in missing.value.message
+
+
+async def test_a_task_names_the_queue_that_it_was_moved_to(both: Both) -> None:
+    task, _ = await both.member.queued()
+    made = await both.member.queues.CreateQueue(queues.CreateQueueRequest(display_name="other"))
+    home = task.status.queue_id
+    entries = (await both.member.queues.ListEntries(queues.ListEntriesRequest(queue_id=home))).entries
+    while not entries:  # on its way from the API
+        entries = (await both.member.queues.ListEntries(queues.ListEntriesRequest(queue_id=home))).entries
+    await both.member.queues.MoveEntry(queues.MoveEntryRequest(entry_id=entries[0].id, queue_id=made.queue.id))
+    moved = await both.member.until(task.id, lambda seen: seen.status.queue_id == made.queue.id)
+    assert (moved.status.queue_name, moved.status.state) == ("other", tasks.TASK_STATE_QUEUED)

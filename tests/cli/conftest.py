@@ -384,6 +384,28 @@ class Queues(queues.QueueServiceServicer):
                 return queues.ReleaseEntryResponse(entry=entry)
         fail(context, errors.EntryNotFound(f"there is no entry {request.entry_id!r}."))
 
+    def PauseQueue(self, request: queues.PauseQueueRequest, context: grpc.ServicerContext) -> queues.PauseQueueResponse:
+        queue = next(each for each in self._state.queues if each.id == request.queue_id)
+        queue.status.pause_time.FromSeconds(1_770_000_000)
+        queue.status.paused_by = "ada"
+        return queues.PauseQueueResponse(queue=queue)
+
+    def ResumeQueue(
+        self, request: queues.ResumeQueueRequest, context: grpc.ServicerContext
+    ) -> queues.ResumeQueueResponse:
+        queue = next(each for each in self._state.queues if each.id == request.queue_id)
+        queue.status.ClearField("pause_time")
+        return queues.ResumeQueueResponse(queue=queue)
+
+    def MoveEntry(self, request: queues.MoveEntryRequest, context: grpc.ServicerContext) -> queues.MoveEntryResponse:
+        entry = next(each for each in self._state.entries if each.id == request.entry_id)
+        entry.queue_id = request.queue_id or entry.queue_id
+        rest = [each for each in self._state.entries if each is not entry]
+        ids = [each.id for each in rest]
+        place = ids.index(request.before_entry_id) if request.before_entry_id else 0 if request.first else len(rest)
+        self._state.entries = [*rest[:place], entry, *rest[place:]]
+        return queues.MoveEntryResponse(entry=entry)
+
 
 class Agents(agents.AgentServiceServicer):
     """Agents in a list. Those that are online cannot be lost."""

@@ -9,6 +9,7 @@ import pytest
 
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
+from batuta_proto.tasks import v1 as tasks
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +22,8 @@ def some_queues(server: Any) -> None:
 
 def test_queues_are_listed_with_their_counts(batuta: Any) -> None:
     lines = batuta("queue", "list").text.splitlines()
-    assert lines[0].split() == ["NAME", "WAITING", "RUNNING", "AGENTS", "ID"]
-    assert lines[1].split() == ["default", "2", "0", "1", "a" * 32]
+    assert lines[0].split() == ["NAME", "WAITING", "RUNNING", "AGENTS", "PAUSED", "ID"]
+    assert lines[1].split() == ["default", "2", "0", "1", "-", "a" * 32]
     assert [each["display_name"] for each in json.loads(batuta("queue", "list", "--json").out)["queues"]] == [
         "default",
         "große Karten 猫",
@@ -43,6 +44,36 @@ def test_a_queue_is_shown_by_name_or_id_with_its_entries(batuta: Any, server: An
         assert text.split()[:4] == ["name", "default", "id", "a" * 32]
         assert text.splitlines()[-1].split() == ["t1", "WAITING", "7", "-", "-", "-", "-", "-"]
     assert json.loads(batuta("queue", "show", "default", "--json").out)["entries"][0]["task_id"] == "t1"
+
+
+def test_what_waits_is_moved_by_its_own_id_or_its_tasks(batuta: Any, server: Any) -> None:
+    for number in (1, 2, 3):
+        server.state.entries.append(queues.Entry(id=f"e{number}", task_id=f"t{number}", queue_id="a" * 32))
+        server.state.tasks[f"t{number}"] = tasks.Task(id=f"t{number}", status=tasks.TaskStatus(queue_name="default"))
+
+    def order() -> list[str]:
+        return [each.task_id for each in server.state.entries]
+
+    done = batuta("queue", "move", "t3", "--front")
+    assert (done.code, done.text) == (0, "Task t3 is moved: queue 'default', priority 0.\n")
+    assert order() == ["t3", "t1", "t2"]
+    assert batuta("queue", "move", "e2", "--before", "t1").code == 0
+    assert order() == ["t3", "t2", "t1"]
+    assert json.loads(batuta("queue", "move", "t3", "--back", "--json").out)["id"] == "e3"
+    assert order() == ["t2", "t1", "t3"]
+    moved = batuta("queue", "move", "t1", "--to", "große Karten 猫")
+    assert "queue 'große Karten 猫'" in moved.text
+    assert batuta("queue", "move", "t1").code == 2
+
+
+def test_a_paused_queue_says_since_when_and_by_whom(batuta: Any) -> None:
+    done = batuta("queue", "pause", "default")
+    assert done.code == 0
+    assert "Queue 'default' is paused since 2026-" in done.text
+    assert "by ada" in batuta("queue", "show", "default").text
+    assert "2026-" in batuta("queue", "list").text
+    assert batuta("queue", "resume", "default").text == "Queue 'default' gives out what waits.\n"
+    assert "2026-" not in batuta("queue", "list").text
 
 
 def test_an_unknown_queue_lists_the_others(batuta: Any) -> None:

@@ -27,6 +27,7 @@ from batuta_queue.model import (
     Event,
     Gpu,
     LeasePolicy,
+    Pause,
     Payload,
     QueueCounts,
     Reason,
@@ -72,6 +73,49 @@ async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores: Any
         "gpu große Kiste",
     ]
     assert [each.name for each in await stores.read(lambda store: store.queues("gpu große Kiste", 9))] == ["空 キュー"]
+
+
+async def test_an_entry_is_placed_between_others_of_its_queue(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        for place, name in enumerate("abc"):
+            store.add_entry(make_entry(name, position=place), NO_PAYLOAD)
+        store.add_entry(make_entry("urgent", priority=1, position=0), NO_PAYLOAD)
+        store.add_entry(make_entry("elsewhere", queue_id="other", position=1), NO_PAYLOAD)
+        store.add_entry(make_entry("over", state=EntryState.DONE, position=0, end_millis=1), NO_PAYLOAD)
+
+    def put_before_c(store: QueueStore) -> None:
+        moved, other = store.entry("elsewhere"), store.entry("c")
+        assert moved is not None
+        assert other is not None
+        place = replace(moved, queue_id="default", position=store.make_room(other), hold_reason="not stored here")
+        store.place_entries([place])
+
+    await stores.write(fill)
+    assert (await stores.read(lambda store: store.last_entry("default"))).id == "c"
+    await stores.write(put_before_c)
+    live = await stores.read(lambda store: store.live_entries("default", None, 9))
+    assert [each.id for each in live] == ["urgent", "a", "b", "elsewhere", "c"]
+    assert [entry.id for entry, _ in await stores.read(lambda store: store.waiting("default", 9, 0))] == [
+        each.id for each in live
+    ]
+    assert live[3].hold_reason == ""
+    assert [live[0].position, (await stores.read(lambda store: store.entry("over"))).position] == [0, 0]
+    assert await stores.read(lambda store: store.last_entry("other")) is None
+
+
+async def test_nothing_waits_to_go_in_a_paused_queue(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        store.add_queue(make_queue("default"))
+        store.add_entry(make_entry("a"), NO_PAYLOAD)
+        store.pause_queue("default", Pause(5, "ada"))
+
+    await stores.write(fill)
+    assert (await stores.read(lambda store: store.queue("default"))).pause == Pause(5, "ada")
+    assert await stores.read(lambda store: store.waiting("default", 9, 9)) == []
+    assert await stores.read(lambda store: store.outlook(make_entry("b"))) == Outlook(False, True, 0, paused=True)
+    await stores.write(lambda store: store.pause_queue("default", None))
+    assert (await stores.read(lambda store: store.queue("default"))).pause is None
+    assert len(await stores.read(lambda store: store.waiting("default", 9, 9))) == 1
 
 
 async def test_a_name_that_is_taken_tells_the_winner(stores: Any) -> None:

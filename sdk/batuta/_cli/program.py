@@ -12,6 +12,8 @@ from batuta._cli import (
     login,
     plugins,
     projects,
+    queue_move,
+    queue_pause,
     queue_release,
     queues,
     sync,
@@ -61,8 +63,10 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
         root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
     )
     projects.add(tree["project",], context)
-    tree["queue",] = noun(root, "queue", "queues: make, list, look into, release", "batuta queue list")
+    tree["queue",] = noun(root, "queue", "queues: make, list, look into, move, pause, release", "batuta queue list")
     queues.add(tree["queue",], context)
+    queue_move.add(tree["queue",], context)
+    queue_pause.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)
     tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
     agents.add(tree["agent",], context)

@@ -48,25 +48,16 @@ def release(context: Context, args: argparse.Namespace) -> None:
 
 def _held_of_task(client: Client, task_id: str) -> str:
     """The entry of a task that is held. Raises `CliError`."""
+    from batuta._cli import queue_entries
     from batuta_proto.queues import v1 as queues
-    from batuta_proto.tasks import v1 as tasks
     from batuta_rpc.errors import TaskNotFound
 
     try:
-        name = client.tasks.GetTask(tasks.GetTaskRequest(task_id=task_id)).task.status.queue_name
+        entry = queue_entries.of_task(client, task_id)
     except TaskNotFound:
         raise CliError(
             f"{task_id!r} is the id of no entry and of no task; `batuta queue show NAME` lists those of a queue."
         ) from None
-    queue = client.queues.GetQueue(queues.GetQueueRequest(display_name=name)).queue if name else None
-    token = ""
-    while queue is not None:
-        request = queues.ListEntriesRequest(queue_id=queue.id, page_size=1000, page_token=token)
-        page = client.queues.ListEntries(request)
-        for entry in page.entries:
-            if entry.task_id == task_id and entry.state == queues.ENTRY_STATE_HELD:
-                return entry.id
-        token = page.next_page_token
-        if not token:
-            break
-    raise CliError(f"nothing of task {task_id} is held; `batuta task show {task_id}` says where it is.")
+    if entry is None or entry.state != queues.ENTRY_STATE_HELD:
+        raise CliError(f"nothing of task {task_id} is held; `batuta task show {task_id}` says where it is.")
+    return entry.id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from batuta._cli.arguments import SubParsers, add_json, command
 from batuta._cli.context import Context
 
 if TYPE_CHECKING:
-    from batuta._cli.client import Client
     from batuta_proto.queues import v1 as queues
 
 
@@ -59,19 +57,19 @@ def list_queues(context: Context, args: argparse.Namespace) -> None:
     if args.json:
         context.print(render.listed("queues", found))
         return
-    headers = ("NAME", "WAITING", "RUNNING", "AGENTS", "ID")
-    rows = [(each.display_name, *_counts(each), each.id) for each in found]
+    headers = ("NAME", "WAITING", "RUNNING", "AGENTS", "PAUSED", "ID")
+    rows = [(each.display_name, *_counts(each), render.moment(each.status.pause_time), each.id) for each in found]
     context.print(tables.render(headers, rows, width=context.width, right=headers[1:4]))
 
 
 def show_queue(context: Context, args: argparse.Namespace) -> None:
     """Print a queue and its entries, next first."""
-    from batuta._cli import render, tables
+    from batuta._cli import queue_entries, render, tables
     from batuta_proto.queues import v1 as queues
 
     with context.connect() as client:
-        queue = _find(client, args.queue)
-        entries = _entries(client, queue.id)
+        queue = queue_entries.queue(client, args.queue)
+        entries = queue_entries.listed(client, queue.id, limit=1000)
     if args.json:
         shown = {"queue": render.as_dict(queue), "entries": [render.as_dict(entry) for entry in entries]}
         context.print(render.as_json(shown))
@@ -80,7 +78,8 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
     facts = [("name", queue.display_name), ("id", queue.id), ("made", render.moment(queue.create_time))]
     held = queue.status.held_count or ""
     counts = [("waiting", waiting), ("held", held), ("running", running), ("agents", agents)]
-    context.print(tables.facts([*facts, *counts]))
+    pause = queue_entries.paused(queue).removeprefix("is paused ")
+    context.print(tables.facts([*facts, *counts, ("paused", pause)]))
     if entries:
         headers = ("TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "TRIES", "WHY")
         rows = [
@@ -113,28 +112,3 @@ def _pause(entry: queues.Entry) -> str:
 
 def _counts(queue: queues.Queue) -> tuple[int, int, int]:
     return queue.status.waiting_count, queue.status.running_count, queue.status.agent_count
-
-
-def _find(client: Client, name: str) -> queues.Queue:
-    """The queue of that id, where it looks like one and is one; else of that name."""
-    from batuta_proto.queues import v1 as queues
-    from batuta_rpc.errors import QueueNotFound
-
-    if re.fullmatch("[0-9a-f]{32}", name):
-        try:
-            return client.queues.GetQueue(queues.GetQueueRequest(queue_id=name)).queue
-        except QueueNotFound:
-            pass
-    return client.queues.GetQueue(queues.GetQueueRequest(display_name=name)).queue
-
-
-def _entries(client: Client, queue_id: str) -> list[queues.Entry]:
-    from batuta._cli import pages
-    from batuta_proto.queues import v1 as queues
-
-    def fetch(page_size: int, page_token: str) -> tuple[list[queues.Entry], str]:
-        request = queues.ListEntriesRequest(queue_id=queue_id, page_size=page_size, page_token=page_token)
-        answer = client.queues.ListEntries(request)
-        return list(answer.entries), answer.next_page_token
-
-    return pages.gather(fetch, limit=1000)

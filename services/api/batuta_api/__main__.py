@@ -146,7 +146,7 @@ def _service(parts: _Parts) -> Service:
         generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
         background=(
             sender.run,
-            Follower(works, parts.queue, link, clock, ids, always if among is None else among.leads).run,
+            Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
             Housekeeping(works, clock).run,
             parts.refusals.run,
             requests.purge(parts.database, clock, parts.limits.request_hours),

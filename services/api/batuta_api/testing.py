@@ -239,6 +239,22 @@ class FakeQueue(queues.QueueServiceServicer):
             self.tell(entry.id, queues.ENTRY_STATE_WAITING)
         return queues.ReleaseEntryResponse(entry=entry)
 
+    async def PauseQueue(self, request: queues.PauseQueueRequest, context: Context) -> queues.PauseQueueResponse:
+        """Nothing is offered here anyway."""
+        return queues.PauseQueueResponse(queue=queues.Queue(id=request.queue_id))
+
+    async def ResumeQueue(self, request: queues.ResumeQueueRequest, context: Context) -> queues.ResumeQueueResponse:
+        """Nothing is offered here anyway."""
+        return queues.ResumeQueueResponse(queue=queues.Queue(id=request.queue_id))
+
+    async def MoveEntry(self, request: queues.MoveEntryRequest, context: Context) -> queues.MoveEntryResponse:
+        """Put an entry into another queue."""
+        entry = self.entries.get(request.entry_id)
+        if entry is None:
+            return await abort(context, EntryNotFound(f"there is no entry {request.entry_id}"))
+        entry.queue_id = request.queue_id or entry.queue_id
+        return queues.MoveEntryResponse(entry=entry)
+
     async def WatchAttempts(
         self, request: queues.WatchAttemptsRequest, context: Context
     ) -> AsyncIterator[queues.WatchAttemptsResponse]:

@@ -16,7 +16,7 @@ from batuta_chassis.service import Service
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import ATTEMPT_ISSUER, Signer
-from batuta_chassis.transactions import SqlTransactor
+from batuta_chassis.transactions import SqlTransactor, Transactor
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_queue import agent_servicer, dispatch_servicer, queue_servicer
@@ -73,9 +73,7 @@ async def build(
         if sole is not None:
             sole.close()
         raise
-    entries = QueueServicer(
-        transactor, broker.queues, broker.submitter, broker.batches, broker.log, broker.agents, clock
-    )
+    entries = _entries(transactor, broker, clock)
     return Service(
         name="queue",
         servicers=[
@@ -94,6 +92,20 @@ async def build(
         background=[*broker.background, purge(database, clock)],
         on_drain=broker.drain,
         on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],
+    )
+
+
+def _entries(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -> QueueServicer:
+    return QueueServicer(
+        transactor,
+        broker.queues,
+        broker.submitter,
+        broker.batches,
+        broker.mover,
+        broker.pauses,
+        broker.log,
+        broker.agents,
+        clock,
     )
 
 

@@ -94,4 +94,13 @@ class BatchSubmitter:
 
 
 def _event(entry: Entry, position: int) -> Event:
-    return Event(position, entry.id, entry.task_id, entry.state, 0, AttemptPhase.UNSPECIFIED, entry.enqueue_millis)
+    return Event(
+        position,
+        entry.id,
+        entry.task_id,
+        entry.state,
+        0,
+        AttemptPhase.UNSPECIFIED,
+        entry.enqueue_millis,
+        queue_id=entry.queue_id,
+    )

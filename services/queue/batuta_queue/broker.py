@@ -26,9 +26,11 @@ from batuta_queue.leases import NOT_SENT, Leases, everybody
 from batuta_queue.load import Load
 from batuta_queue.log_marker import LogMarker
 from batuta_queue.model import Ref
+from batuta_queue.moves import Mover
 from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
 from batuta_queue.part_share import PartShare
+from batuta_queue.pauses import Pauses
 from batuta_queue.queues import Queues
 from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
@@ -89,6 +91,8 @@ class Broker:
         )
         self.submitter = self._make_submitter(aftermath)
         self.batches = BatchSubmitter(transactor, self.queues, aftermath, self._load, clock)
+        self.mover = Mover(transactor, self.queues, aftermath, self._load, clock)
+        self.pauses = Pauses(transactor, self.queues, self.board, self._hub, clock)
         self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(
             transactor, self.registry, self.book, self.board, self.share, aftermath, numbers, clock, ids

@@ -50,7 +50,7 @@ def seconds_of(span: duration_pb2.Duration) -> float:
 
 def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues.Queue:
     """A queue with what the broker sees of it."""
-    return queues.Queue(
+    message = queues.Queue(
         id=queue.id,
         etag=str(queue.generation),
         display_name=queue.name,
@@ -63,6 +63,10 @@ def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues
         ),
         create_time=timestamp(queue.create_millis),
     )
+    if queue.pause is not None:
+        message.status.pause_time.CopyFrom(timestamp(queue.pause.millis))
+        message.status.paused_by = queue.pause.by
+    return message
 
 
 def entry_message(entry: Entry, now: int) -> queues.Entry:
@@ -129,6 +133,7 @@ def event_message(event: Event) -> queues.EntryEvent:
         exit_code=event.exit_code,
         signal=event.signal,
         event_time=timestamp(event.event_millis),
+        queue_id=event.queue_id,
     )
     for tail in event.tails:
         message.tails.add(producer=tail.producer, kind=cast("types.TailKind", tail.kind), end=tail.end)

@@ -42,13 +42,13 @@ class Ledger:
         return steps
 
     def _place(self) -> list[Step]:
-        """Give events their positions, and to each new entry that of its first event."""
+        """Give events their positions, and to each entry that is new or goes last that of its event."""
         position = self._store.next_positions(logged) if (logged := sum(step.logged for step in self._steps)) else 0
         places: dict[str, int] = {}
         steps: list[Step] = []
         events: list[Event] = []
         for step in self._steps:
-            if step.new_entry:
+            if step.new_entry or step.goes_last:
                 places[step.entry.id] = position
             if step.entry.id in places:
                 step = replace(step, entry=replace(step.entry, position=places[step.entry.id]))
@@ -77,6 +77,7 @@ class Ledger:
         for entry in new_entries.values():
             self._store.add_entry(entry, self._payloads[entry.id])
         self._store.save_entries(list(entries.values()))
+        self._store.place_entries([step.entry for step in steps if step.left_queue])
         self._store.add_attempts(list(new_attempts.values()))
         self._store.save_attempts(list(attempts.values()))
 
@@ -114,4 +115,5 @@ def _event(step: Step, position: int) -> Event:
         exit_code=step.exit_code,
         signal=step.signal,
         tails=step.tails,
+        queue_id=entry.queue_id,
     )

@@ -31,6 +31,9 @@ class Load:
         for step in steps:
             if step.new_entry:
                 self._live[step.entry.queue_id] = self._live.get(step.entry.queue_id, 0) + 1
+            elif step.left_queue:
+                self._live[step.left_queue] = self._live.get(step.left_queue, 0) - 1
+                self._live[step.entry.queue_id] = self._live.get(step.entry.queue_id, 0) + 1
             elif step.entry_changed and step.entry.state.ended:
                 self._live[step.entry.queue_id] = self._live.get(step.entry.queue_id, 0) - 1
 

@@ -121,6 +121,14 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Somebody's standing wish that nothing of a queue is offered."""
+
+    millis: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """A named line of entries. `name` is as given, after NFC; it is unique."""
 
@@ -129,6 +137,7 @@ class Queue:
     lease_policy: LeasePolicy
     generation: int
     create_millis: int
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +170,11 @@ class Entry:
     """One task in one queue.
 
     `policy` is the one that holds, the queue's own already resolved. `position` is its place among entries of equal
-    priority; it keeps it for life, so an entry that comes back stands where it stood. `losses` counts infrastructure
-    losses, `failures` ends that the task itself is to blame for, `preemptions` ends for others' sake; each has its own
-    budget, the last one none. `last_lost_agent` names the agent of the last loss that nothing explained.
-    `last_position` is that of the newest event that was about the entry and none of its attempts, or about both.
+    priority, never beyond the head of the log; only people move it, so an entry that comes back stands where it stood.
+    `losses` counts infrastructure losses, `failures` ends that the task itself is to blame for, `preemptions` ends for
+    others' sake; each has its own budget, the last one none. `last_lost_agent` names the agent of the last loss that
+    nothing explained. `last_position` is that of the newest event that was about the entry and none of its attempts, or
+    about both.
     """
 
     id: str
@@ -278,6 +288,7 @@ class Event:
     exit_code: int | None = None
     signal: int | None = None
     tails: tuple[Tail, ...] = ()
+    queue_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

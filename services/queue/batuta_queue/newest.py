@@ -17,12 +17,14 @@ def newest(entry: Entry, attempt: Attempt | None, kept: Mapping[int, Event]) -> 
     """The event, or one that says the same where the log has forgotten it.
 
     Old events go while their entry lives on, be it only because a task runs for longer than the log remembers. And that
-    an operator has let an entry go is about no attempt, but names the last one here all the same: who asks for the
-    newest event may not know those before it, and must not take the entry for an older copy that has had no attempt.
+    somebody has let an entry go or moved it is about no attempt, but names the last one here all the same: who asks for
+    the newest event may not know those before it, and must not take the entry for an older copy that has had no
+    attempt.
     """
     place = position(entry, attempt)
     event = kept.get(place)
-    if event is not None and attempt is not None and not event.attempt and event.entry_state is EntryState.WAITING:
+    idle = event is not None and event.entry_state in (EntryState.WAITING, EntryState.HELD)
+    if event is not None and idle and attempt is not None and not event.attempt:
         holder = attempt.holder
         about = replace(event, attempt=attempt.ref.attempt, phase=attempt.phase)
         return replace(about, agent_id=holder.agent_id, host=holder.host)
@@ -38,6 +40,7 @@ def newest(entry: Entry, attempt: Attempt | None, kept: Mapping[int, Event]) -> 
         event_millis=_time(entry, attempt),
         agent_id="" if attempt is None else attempt.holder.agent_id,
         host="" if attempt is None else attempt.holder.host,
+        queue_id=entry.queue_id,
     )
 
 

@@ -18,7 +18,9 @@ from batuta_queue.convert import entry_message, event_message, policy_of, queue_
 from batuta_queue.convert_log import part_message
 from batuta_queue.events import EventLog
 from batuta_queue.model import Entry, Queue, QueueCounts
+from batuta_queue.moves import Mover
 from batuta_queue.pages import make_token, page_size, read_token
+from batuta_queue.pauses import Pauses
 from batuta_queue.queues import Queues
 from batuta_queue.store import QueueStore
 from batuta_queue.submit import Submitter
@@ -37,6 +39,8 @@ class QueueServicer(queues.QueueServiceServicer):
         names: Queues,
         submitter: Submitter,
         batches: BatchSubmitter,
+        mover: Mover,
+        pauses: Pauses,
         log: EventLog,
         view: AgentView,
         clock: Clock,
@@ -45,6 +49,8 @@ class QueueServicer(queues.QueueServiceServicer):
         self._queues = names
         self._submitter = submitter
         self._batches = batches
+        self._mover = mover
+        self._pauses = pauses
         self._log = log
         self._agents = view
         self._clock = clock
@@ -61,7 +67,7 @@ class QueueServicer(queues.QueueServiceServicer):
     async def GetQueue(self, request: queues.GetQueueRequest, context: Context[Any, Any]) -> queues.GetQueueResponse:
         """One queue by id or by name."""
         if request.WhichOneof("queue") == "queue_id":
-            found = await self._queues.get(request.queue_id)
+            found = await self._queues.now(request.queue_id)
         else:
             found = await self._queues.by_name(request.display_name)
         return queues.GetQueueResponse(queue=(await self._render([found]))[0])
@@ -75,6 +81,20 @@ class QueueServicer(queues.QueueServiceServicer):
         found = await self._queues.page(after[0], size + 1)
         token = make_token("queues", [found[size - 1].name]) if len(found) > size else ""
         return queues.ListQueuesResponse(queues=await self._render(found[:size]), next_page_token=token)
+
+    async def PauseQueue(
+        self, request: queues.PauseQueueRequest, context: Context[Any, Any]
+    ) -> queues.PauseQueueResponse:
+        """Has nothing of a queue offered."""
+        paused = await self._pauses.pause(request.queue_id, current_caller().subject)
+        return queues.PauseQueueResponse(queue=(await self._render([paused]))[0])
+
+    async def ResumeQueue(
+        self, request: queues.ResumeQueueRequest, context: Context[Any, Any]
+    ) -> queues.ResumeQueueResponse:
+        """Ends a pause."""
+        resumed = await self._pauses.resume(request.queue_id)
+        return queues.ResumeQueueResponse(queue=(await self._render([resumed]))[0])
 
     async def ListEntries(
         self, request: queues.ListEntriesRequest, context: Context[Any, Any]
@@ -112,6 +132,10 @@ class QueueServicer(queues.QueueServiceServicer):
     ) -> queues.ReleaseEntryResponse:
         """Lets a held entry go again."""
         return queues.ReleaseEntryResponse(entry=self._entry(await self._submitter.release(request.entry_id)))
+
+    async def MoveEntry(self, request: queues.MoveEntryRequest, context: Context[Any, Any]) -> queues.MoveEntryResponse:
+        """Puts an entry elsewhere."""
+        return queues.MoveEntryResponse(entry=self._entry(await self._mover.move(request)))
 
     async def BatchSubmitEntries(
         self, request: queues.BatchSubmitEntriesRequest, context: Context[Any, Any]

@@ -23,7 +23,8 @@ def normal(name: str) -> str:
 
 
 class Queues:
-    """The use cases of queues. Queues are never renamed or deleted in this release, so what was read once is kept."""
+    """The use cases of queues. Queues are never renamed or deleted in this release, so name and policy are kept once
+    they were read."""
 
     def __init__(self, transactor: Transactor[QueueStore], numbers: Numbers, clock: Clock, ids: Ids) -> None:
         self._transactor = transactor
@@ -56,10 +57,12 @@ class Queues:
         return queue
 
     async def get(self, queue_id: str) -> Queue:
-        """A queue by id. Raises `QueueNotFound`, which lists those that exist."""
+        """A queue by id, its pause perhaps an old one. Raises `QueueNotFound`, which lists those that exist."""
         known = self._known.get(queue_id)
-        if known is not None:
-            return known
+        return await self.now(queue_id) if known is None else known
+
+    async def now(self, queue_id: str) -> Queue:
+        """A queue by id as it is stored. Raises `QueueNotFound`, which lists those that exist."""
         return await self._find(lambda store: store.queue(queue_id), queue_id)
 
     async def by_name(self, name: str) -> Queue:

@@ -15,13 +15,14 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    update,
 )
 
 from batuta_chassis.bulk import InsertRows, UpdateRows
 from batuta_chassis.prepared import Prepared
 from batuta_queue.model import Cancel, CancelReason, Entry, EntryState, LeasePolicy, Payload, Resources
 from batuta_queue.store import Outlook
-from batuta_queue.tables import attempts, entries
+from batuta_queue.tables import attempts, entries, queues
 
 ENTRY_COLUMNS = [column for column in entries.columns if not column.name.startswith("payload")]
 # Literals, not parameters: SQLite takes a partial index only when it can see that the condition holds.
@@ -45,13 +46,26 @@ _MUTABLE = (
 
 _INSERT = InsertRows(entries)
 _UPDATE = UpdateRows(entries, {"key": "id"}, _MUTABLE)
+_PLACE = UpdateRows(entries, {"key": "id"}, ("queue_id", "priority", "position"))
+_MAKE_ROOM = (
+    update(entries)
+    .where(
+        entries.c.queue_id == bindparam("queue"),
+        entries.c.state < _ENDED,
+        entries.c.priority == bindparam("same"),
+        entries.c.position < bindparam("before"),
+    )
+    .values(position=entries.c.position - 1)
+)
 _BY_ID = select(*ENTRY_COLUMNS).where(entries.c.id == bindparam("id"))
 _STATES = select(entries.c.id, entries.c.state).where(entries.c.id.in_(bindparam("ids", expanding=True)))
+_PAUSED = exists().where(queues.c.id == bindparam("queue"), queues.c.pause_millis.is_not(None))
 _OUTLOOK = Prepared(
     select(
         exists().where(entries.c.id == bindparam("id")),
         exists().where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING),
         select(func.max(attempts.c.attempt)).where(attempts.c.task_id == bindparam("task")).scalar_subquery(),
+        _PAUSED,
     )
 )
 _NEXT = (
@@ -60,6 +74,7 @@ _NEXT = (
         entries.c.queue_id == bindparam("queue"),
         entries.c.state == _WAITING,
         entries.c.not_before_millis <= bindparam("now"),
+        ~_PAUSED,
     )
     .order_by(entries.c.priority.desc(), entries.c.position)
     .limit(bindparam("count"))
@@ -74,6 +89,12 @@ _LIVE = (
     .where(entries.c.queue_id == bindparam("queue"), entries.c.state < _ENDED)
     .order_by(entries.c.priority.desc(), entries.c.position)
     .limit(bindparam("count"))
+)
+_LAST = (
+    select(*ENTRY_COLUMNS)
+    .where(entries.c.queue_id == bindparam("queue"), entries.c.state < _ENDED)
+    .order_by(entries.c.priority, entries.c.position.desc())
+    .limit(1)
 )
 _LIVE_AFTER = _LIVE.where(
     entries.c.priority <= bindparam("priority"),
@@ -122,13 +143,28 @@ class EntryRows:
         if changed:
             _UPDATE.run(self._connection, [{"key": entry.id, **_life(entry)} for entry in changed])
 
+    def place_entries(self, moved: Sequence[Entry]) -> None:
+        """See `QueueStore.place_entries`."""
+        if moved:
+            places = [
+                {"key": each.id, "queue_id": each.queue_id, "priority": each.priority, "position": each.position}
+                for each in moved
+            ]
+            _PLACE.run(self._connection, places)
+
+    def make_room(self, before: Entry) -> int:
+        """See `QueueStore.make_room`."""
+        place = {"queue": before.queue_id, "same": before.priority, "before": before.position}
+        self._connection.execute(_MAKE_ROOM, place)
+        return before.position - 1
+
     def outlook(self, entry: Entry) -> Outlook:
         """See `QueueStore.outlook`."""
         values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
         row = _OUTLOOK.row(self._connection, values)
         assert row is not None
-        known, others_wait, last = row
-        return Outlook(bool(known), bool(others_wait), last or 0)
+        known, others_wait, last, paused = row
+        return Outlook(bool(known), bool(others_wait), last or 0, bool(paused))
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         """See `QueueStore.waiting`."""
@@ -146,6 +182,11 @@ class EntryRows:
             return [entry_of(row) for row in self._connection.execute(_LIVE, parameters)]
         parameters.update(priority=after[0], position=after[1])
         return [entry_of(row) for row in self._connection.execute(_LIVE_AFTER, parameters)]
+
+    def last_entry(self, queue_id: str) -> Entry | None:
+        """See `QueueStore.last_entry`."""
+        row = self._connection.execute(_LAST, {"queue": queue_id}).first()
+        return None if row is None else entry_of(row)
 
     def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:
         """See `QueueStore.payloads`."""

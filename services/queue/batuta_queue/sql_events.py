@@ -132,6 +132,7 @@ def event_of(row: Row[Any]) -> Event:
         exit_code=row.exit_code,
         signal=row.signal,
         tails=tuple(Tail(**each) for each in row.tails or ()),
+        queue_id=row.queue_id,
     )
 
 
@@ -154,4 +155,5 @@ def _values(event: Event) -> dict[str, Any]:
         "exit_code": event.exit_code,
         "signal": event.signal,
         "tails": json.dumps([asdict(tail) for tail in event.tails]) if event.tails else None,
+        "queue_id": event.queue_id,
     }

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, literal_column, select, update
 
-from batuta_queue.model import EntryState, LeasePolicy, Queue, QueueCounts
+from batuta_queue.model import EntryState, LeasePolicy, Pause, Queue, QueueCounts
 from batuta_queue.store import QueueNameExists
 from batuta_queue.tables import entries, queues
 
@@ -57,6 +57,12 @@ class QueueRows:
         """See `QueueStore.queues`."""
         return [_queue(row) for row in self._connection.execute(_PAGE, {"after": after_name, "count": limit})]
 
+    def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
+        """See `QueueStore.pause_queue`."""
+        millis, by = (None, None) if pause is None else (pause.millis, pause.by)
+        change = update(queues).where(queues.c.id == queue_id).values(pause_millis=millis, paused_by=by)
+        self._connection.execute(change)
+
     def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
         """See `QueueStore.count_entries`."""
         found: dict[str, QueueCounts] = {}
@@ -66,4 +72,5 @@ class QueueRows:
 
 
 def _queue(row: Row[Any]) -> Queue:
-    return Queue(row.id, row.name, LeasePolicy(row.lease_policy), row.generation, row.create_millis)
+    pause = None if row.pause_millis is None else Pause(row.pause_millis, row.paused_by)
+    return Queue(row.id, row.name, LeasePolicy(row.lease_policy), row.generation, row.create_millis, pause)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Payload, Queue, QueueCounts, Ref
+from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Pause, Payload, Queue, QueueCounts, Ref
 from batuta_queue.share_store import ShareStore
 
 
@@ -29,11 +29,12 @@ class LogBounds:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What an entry that comes in meets: itself, others that wait in its queue, and the attempts of its task."""
+    """What an entry that comes in meets: itself, others that wait in its queue, the attempts of its task, a pause."""
 
     known: bool
     others_wait: bool
     last_attempt: int
+    paused: bool = False
 
 
 class QueueStore(ShareStore, Protocol):
@@ -54,6 +55,10 @@ class QueueStore(ShareStore, Protocol):
 
     def queues(self, after_name: str, limit: int) -> list[Queue]:
         """Queues by name, those after `after_name`."""
+        ...
+
+    def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
+        """Set or end the pause of a queue."""
         ...
 
     def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
@@ -84,8 +89,20 @@ class QueueStore(ShareStore, Protocol):
         """Store what changes in an entry's life."""
         ...
 
+    def place_entries(self, moved: Sequence[Entry]) -> None:
+        """Store queue, priority and position of entries, and nothing else of them."""
+        ...
+
+    def make_room(self, before: Entry) -> int:
+        """Have all entries that stand before this one at its priority, and have not ended, move up by one.
+
+        Returns the position that is free now, right before it.
+        """
+        ...
+
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
-        """The next entries that wait and may go now, in their order; locked until the transaction ends."""
+        """The next entries that wait and may go now, in their order, locked until the transaction ends. None while the
+        queue is paused."""
         ...
 
     def outlook(self, entry: Entry) -> Outlook:
@@ -98,6 +115,10 @@ class QueueStore(ShareStore, Protocol):
 
     def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
         """Entries that have not ended, in order, those after (priority, position)."""
+        ...
+
+    def last_entry(self, queue_id: str) -> Entry | None:
+        """The last of `live_entries`."""
         ...
 
     def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:

@@ -99,7 +99,7 @@ class Submitter:
             return known
         ledger = Ledger(store, self._aftermath)
         ledger.record(enter(entry), payload)
-        if session is None:
+        if session is None or outlook.paused:
             return ledger.write()[0].entry
         if outlook.others_wait:
             # Others came first: the agent gets the first of all, this one included.
@@ -142,9 +142,7 @@ class Submitter:
     def _let_go(self, store: QueueStore, entry_id: str) -> Entry:
         entry = store.entry(entry_id)
         if entry is None or not entry.task_id:
-            raise EntryNotFound(
-                f"there is no entry {entry_id!r}; `batuta queue show NAME` lists those of a queue", entry_id=entry_id
-            )
+            raise no_entry(entry_id)
         step = release(entry, self._clock.unix_millis())
         if step is None:
             return entry
@@ -156,6 +154,13 @@ class Submitter:
         session = self._registry.of_journal(attempt.holder.journal_id)
         if session is not None:
             session.outgoing.put(cancel_message(attempt.ref, cancel))
+
+
+def no_entry(entry_id: str) -> EntryNotFound:
+    """There is no such entry."""
+    return EntryNotFound(
+        f"there is no entry {entry_id!r}; `batuta queue show NAME` lists those of a queue", entry_id=entry_id
+    )
 
 
 def _has_attempt(entry: Entry) -> bool:

@@ -35,6 +35,8 @@ queues = Table(
     Column("lease_policy", Integer, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("create_millis", BigInteger, nullable=False),
+    Column("pause_millis", BigInteger),
+    Column("paused_by", String(256)),
 )
 
 entries = Table(
@@ -194,4 +196,5 @@ events = Table(
     Column("exit_code", Integer),
     Column("signal", Integer),
     Column("tails", JSON(none_as_null=True)),
+    Column("queue_id", _id, nullable=False, server_default=""),
 )

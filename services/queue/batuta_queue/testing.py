@@ -17,6 +17,7 @@ from batuta_queue.model import (
     Event,
     Holder,
     LeasePolicy,
+    Pause,
     Payload,
     Queue,
     QueueCounts,
@@ -63,6 +64,13 @@ class MemoryStore(MemoryShares):
         )
         return found[:limit]
 
+    def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
+        self._queues[queue_id] = replace(self._queues[queue_id], pause=pause)
+
+    def _paused(self, queue_id: str) -> bool:
+        queue = self._queues.get(queue_id)
+        return queue is not None and queue.pause is not None
+
     def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
         counts: dict[str, QueueCounts] = {}
         for entry in self._entries.values():
@@ -90,11 +98,26 @@ class MemoryStore(MemoryShares):
         for entry in changed:
             self._entries[entry.id] = entry
 
+    def place_entries(self, moved: Sequence[Entry]) -> None:
+        for each in moved:
+            self._entries[each.id] = replace(
+                self._entries[each.id], queue_id=each.queue_id, priority=each.priority, position=each.position
+            )
+
+    def make_room(self, before: Entry) -> int:
+        for each in self._of(before.queue_id):
+            if not each.state.ended and each.priority == before.priority and each.position < before.position:
+                self._entries[each.id] = replace(each, position=each.position - 1)
+        return before.position - 1
+
     def outlook(self, entry: Entry) -> Outlook:
         others = any(each.state is EntryState.WAITING for each in self._of(entry.queue_id))
-        return Outlook(entry.id in self._entries, others, self.last_attempts([entry.task_id]).get(entry.task_id, 0))
+        last = self.last_attempts([entry.task_id]).get(entry.task_id, 0)
+        return Outlook(entry.id in self._entries, others, last, self._paused(entry.queue_id))
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
+        if self._paused(queue_id):
+            return []
         found = [
             entry
             for entry in self._of(queue_id)
@@ -114,6 +137,10 @@ class MemoryStore(MemoryShares):
         if after is not None:
             found = [entry for entry in found if (-entry.priority, entry.position) > (-after[0], after[1])]
         return found[:limit]
+
+    def last_entry(self, queue_id: str) -> Entry | None:
+        found = [entry for entry in self._of(queue_id) if not entry.state.ended]
+        return found[-1] if found else None
 
     def payloads(self, entry_ids: Sequence[str]) -> Mapping[str, Payload]:
         return {entry_id: self._payloads[entry_id] for entry_id in entry_ids if entry_id in self._payloads}

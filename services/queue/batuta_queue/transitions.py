@@ -43,6 +43,10 @@ class Step:
     entry_changed: bool = True
     logged: bool = True
     """Whether the event log tells it: a wish to stop changes no state."""
+    left_queue: str = ""
+    """The queue in which the entry was, where the step puts it to another place, in that queue or elsewhere."""
+    goes_last: bool = False
+    """Whether its new place is that of the step's event, behind all others of its priority."""
     reason: Reason | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -153,6 +157,17 @@ def release(entry: Entry, now: int) -> Step | None:
         entry, state=EntryState.WAITING, hold_reason="", losses=0, failures=0, last_lost_agent="", not_before_millis=0
     )
     return Step(free, None, now)
+
+
+def move(entry: Entry, queue_id: str, priority: int, position: int | None, now: int) -> Step | None:
+    """Put an entry that no agent has to another place; `position` None is the last one. None: an agent has it, or it
+    has ended."""
+    if entry.state not in (EntryState.WAITING, EntryState.HELD):
+        return None
+    moved = replace(entry, queue_id=queue_id, priority=priority)
+    if position is None:
+        return Step(moved, None, now, left_queue=entry.queue_id, goes_last=True)
+    return Step(replace(moved, position=position), None, now, left_queue=entry.queue_id)
 
 
 def _advance(entry: Entry, attempt: Attempt, said: Report, now: int) -> Step:

@@ -67,6 +67,7 @@ def event(told: queues.EntryEvent) -> EntryEvent | None:
         signal=told.signal if told.HasField("signal") else None,
         tails=convert.tails(told.tails),
         event_time=_event_time(told),
+        queue_id=told.queue_id,
     )
 
 

@@ -35,6 +35,8 @@ class EntryEvent:
     signal: int | None = None
     tails: tuple[Tail, ...] = ()
     event_time: datetime | None = None
+    queue_id: str = ""
+    queue_name: str = ""
 
 
 def apply(task: Task, event: EntryEvent, now: datetime) -> Task:
@@ -47,6 +49,8 @@ def apply(task: Task, event: EntryEvent, now: datetime) -> Task:
     if event.attempt and _is_late(status, event):
         return task
     changes = _MOVES[event.entry_state](status, event, now)
+    if event.queue_name:
+        changes = {**changes, "queue_id": event.queue_id, "queue_name": event.queue_name}
     if event.attempt > status.attempt:
         changes = {**_NEW_ATTEMPT, "attempt": event.attempt, "local": False, **changes}
     changes = {name: value for name, value in changes.items() if getattr(status, name) != value}
@@ -97,6 +101,8 @@ def _held(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any
     why = event.message or event.reason or "no reason given"
     text = f"held until somebody releases it (`batuta queue release {event.task_id}`): {why}"
     changes = _back(status, event, text)
+    if not event.attempt:
+        del changes["phase"]  # it was moved, and what it waits after is still its last attempt
     return {**changes, "reason": HELD} if "reason" in changes else changes
 
 

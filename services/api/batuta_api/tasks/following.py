@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,12 +15,13 @@ from batuta_api.tasks import entries, events, history, reconciling
 from batuta_api.tasks.events import EntryEvent
 from batuta_api.tasks.link import Link
 from batuta_api.tasks.model import Phase, Task
+from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.store import Cursor
 from batuta_api.work import Work, Works
 from batuta_proto.queues import v1 as queues
 from batuta_rpc.backoff import Backoff
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import CursorExpired, RpcError, Unimplemented
+from batuta_rpc.errors import CursorExpired, QueueNotFound, RpcError, Unimplemented
 from batuta_rpc.ids import Ids
 
 if TYPE_CHECKING:
@@ -100,12 +103,20 @@ class Follower:
     """Background work: one stream of events, opened again whenever it ends."""
 
     def __init__(
-        self, works: Works, channel: grpc.aio.Channel, link: Link, clock: Clock, ids: Ids, leads: Leads = always
+        self,
+        works: Works,
+        channel: grpc.aio.Channel,
+        link: Link,
+        names: QueueNames,
+        clock: Clock,
+        ids: Ids,
+        leads: Leads = always,
     ) -> None:
         """`leads`: whether this process follows; of several one does."""
         self._leads = leads
         self._works = works
         self._link = link
+        self._names = names
         self._stub = queues.QueueServiceStub(channel)
         self._clock = clock
         self._ids = ids
@@ -140,7 +151,7 @@ class Follower:
 
     async def _take(self, answer: queues.WatchAttemptsResponse, known: Cursor | None) -> Cursor | None:
         to = entries.cursor(answer.cursor)
-        batch = [event for told in answer.events if (event := entries.event(told)) is not None]
+        batch = await self._read(answer.events)
         now = self._clock.now()
         if answer.snapshot:
             await self._works.write(lambda work: apply_snapshot(work, batch, now))
@@ -153,6 +164,15 @@ class Follower:
             return known
         await self._works.write(lambda work: apply_batch(work, batch, known, to, now))
         return to
+
+    async def _read(self, told: Iterable[queues.EntryEvent]) -> list[EntryEvent]:
+        """Events as the model knows them, each with the name of the queue that it was in."""
+        batch = [event for each in told if (event := entries.event(each)) is not None]
+        names: dict[str, str] = {}
+        for queue_id in {event.queue_id for event in batch} - {""}:
+            with suppress(QueueNotFound):  # deleted since; its task keeps the name that it had
+                names[queue_id] = (await self._names.find(queue_id, "", create=False)).name
+        return [replace(event, queue_name=names.get(event.queue_id, "")) for event in batch]
 
     async def _reconcile(self) -> None:
         """Ask for every entry that ought to be there. Cut off anywhere, it begins again with the next snapshot."""
@@ -182,6 +202,6 @@ class Follower:
             answer = await self._stub.BatchGetEntries(question, timeout=_DEADLINE)
         except Unimplemented:
             return  # a queue service of before; it tells its log from the beginning
-        told = {each.entry_id: event for each in answer.events if (event := entries.event(each)) is not None}
+        told = {event.entry_id: event for event in await self._read(answer.events)}
         now = self._clock.now()
         await self._works.write(lambda work: reconciling.settle(work, found, told, now, self._ids))

@@ -51,16 +51,20 @@ class QueueSpec(_message.Message):
     def __init__(self, lease_policy: _Optional[_Union[_lease_pb2.LeasePolicy, str]] = ...) -> None: ...
 
 class QueueStatus(_message.Message):
-    __slots__ = ("waiting_count", "running_count", "agent_count", "held_count")
+    __slots__ = ("waiting_count", "running_count", "agent_count", "held_count", "pause_time", "paused_by")
     WAITING_COUNT_FIELD_NUMBER: _ClassVar[int]
     RUNNING_COUNT_FIELD_NUMBER: _ClassVar[int]
     AGENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     HELD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_BY_FIELD_NUMBER: _ClassVar[int]
     waiting_count: int
     running_count: int
     agent_count: int
     held_count: int
-    def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ..., held_count: _Optional[int] = ...) -> None: ...
+    pause_time: _timestamp_pb2.Timestamp
+    paused_by: str
+    def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ..., held_count: _Optional[int] = ..., pause_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., paused_by: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
     __slots__ = ("id", "task_id", "queue_id", "state", "hold_reason", "priority", "attempt", "agent_id", "enqueue_time", "infrastructure_losses", "failures", "preemptions", "not_before_time")
@@ -113,7 +117,7 @@ class SchedulingEnvelope(_message.Message):
     def __init__(self, queue_id: _Optional[str] = ..., task_id: _Optional[str] = ..., priority: _Optional[int] = ..., owner: _Optional[str] = ..., project_id: _Optional[str] = ..., resources: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., retry: _Optional[_Union[_lease_pb2.RetryPolicy, _Mapping]] = ..., attempt_floor: _Optional[int] = ...) -> None: ...
 
 class EntryEvent(_message.Message):
-    __slots__ = ("position", "entry_id", "task_id", "entry_state", "attempt", "phase", "agent_id", "host", "reason", "exit_code", "signal", "tails", "event_time")
+    __slots__ = ("position", "entry_id", "task_id", "entry_state", "attempt", "phase", "agent_id", "host", "reason", "exit_code", "signal", "tails", "event_time", "queue_id")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +131,7 @@ class EntryEvent(_message.Message):
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TAILS_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
     position: int
     entry_id: str
     task_id: str
@@ -140,7 +145,8 @@ class EntryEvent(_message.Message):
     signal: int
     tails: _containers.RepeatedCompositeFieldContainer[_attempt_pb2.ProducerTail]
     event_time: _timestamp_pb2.Timestamp
-    def __init__(self, position: _Optional[int] = ..., entry_id: _Optional[str] = ..., task_id: _Optional[str] = ..., entry_state: _Optional[_Union[EntryState, str]] = ..., attempt: _Optional[int] = ..., phase: _Optional[_Union[_attempt_pb2.AttemptPhase, str]] = ..., agent_id: _Optional[str] = ..., host: _Optional[str] = ..., reason: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., tails: _Optional[_Iterable[_Union[_attempt_pb2.ProducerTail, _Mapping]]] = ..., event_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    queue_id: str
+    def __init__(self, position: _Optional[int] = ..., entry_id: _Optional[str] = ..., task_id: _Optional[str] = ..., entry_state: _Optional[_Union[EntryState, str]] = ..., attempt: _Optional[int] = ..., phase: _Optional[_Union[_attempt_pb2.AttemptPhase, str]] = ..., agent_id: _Optional[str] = ..., host: _Optional[str] = ..., reason: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., tails: _Optional[_Iterable[_Union[_attempt_pb2.ProducerTail, _Mapping]]] = ..., event_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., queue_id: _Optional[str] = ...) -> None: ...
 
 class Cursor(_message.Message):
     __slots__ = ("log_epoch", "position")

@@ -13,12 +13,13 @@ _sym_db = _symbol_database.Default()
 
 
 from batuta_proto.queues.v1 import queue_pb2 as batuta_dot_queues_dot_v1_dot_queue__pb2
+from batuta_proto.queues.v1 import queue_entries_pb2 as batuta_dot_queues_dot_v1_dot_queue__entries__pb2
+from batuta_proto.queues.v1 import queue_order_pb2 as batuta_dot_queues_dot_v1_dot_queue__order__pb2
+from batuta_proto.queues.v1 import queue_pause_pb2 as batuta_dot_queues_dot_v1_dot_queue__pause__pb2
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/queues/v1/queue_service.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1c\x62\x61tuta/queues/v1/queue.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\x87\x01\n\x12\x43reateQueueRequest\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12/\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.batuta.queues.v1.QueueSpecR\x04spec\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"D\n\x13\x43reateQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"\\\n\x0fGetQueueRequest\x12\x1b\n\x08queue_id\x18\x01 \x01(\tH\x00R\x07queueId\x12#\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00R\x0b\x64isplayNameB\x07\n\x05queue\"A\n\x10GetQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"O\n\x11ListQueuesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"m\n\x12ListQueuesResponse\x12/\n\x06queues\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"k\n\x12ListEntriesRequest\x12\x19\n\x08queue_id\x18\x01 \x01(\tR\x07queueId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"p\n\x13ListEntriesResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.EntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb9\x01\n\x12SubmitEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\x12@\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32$.batuta.queues.v1.SchedulingEnvelopeR\x08\x65nvelope\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12,\n\x12payload_media_type\x18\x04 \x01(\tR\x10payloadMediaType\"D\n\x13SubmitEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"[\n\x19\x42\x61tchSubmitEntriesRequest\x12>\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.batuta.queues.v1.SubmitEntryRequestR\x07\x65ntries\"V\n\x1a\x42\x61tchSubmitEntriesResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\x1e.batuta.queues.v1.SubmitResultR\x07results\"n\n\x0cSubmitResult\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.StatusR\x06status\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x05state\"5\n\x16\x42\x61tchGetEntriesRequest\x12\x1b\n\tentry_ids\x18\x01 \x03(\tR\x08\x65ntryIds\"O\n\x17\x42\x61tchGetEntriesResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\"0\n\x13ReleaseEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\"E\n\x14ReleaseEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"b\n\x14WithdrawEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\x12/\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05grace\"F\n\x15WithdrawEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"F\n\x14WatchAttemptsRequest\x12.\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x05\x61\x66ter\"\xb3\x01\n\x15WatchAttemptsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\x12\x30\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x06\x63ursor\x12\x1a\n\x08snapshot\x18\x03 \x01(\x08R\x08snapshot\x12\x16\n\x06synced\x18\x04 \x01(\x08R\x06synced2\xc9\x08\n\x0cQueueService\x12\x65\n\x0b\x43reateQueue\x12$.batuta.queues.v1.CreateQueueRequest\x1a%.batuta.queues.v1.CreateQueueResponse\"\t\xca\xc1\x18\x05\x12\x03\x02\x04\x05\x12_\n\x08GetQueue\x12!.batuta.queues.v1.GetQueueRequest\x1a\".batuta.queues.v1.GetQueueResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12\x65\n\nListQueues\x12#.batuta.queues.v1.ListQueuesRequest\x1a$.batuta.queues.v1.ListQueuesResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12g\n\x0bListEntries\x12$.batuta.queues.v1.ListEntriesRequest\x1a%.batuta.queues.v1.ListEntriesResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x66\n\x0bSubmitEntry\x12$.batuta.queues.v1.SubmitEntryRequest\x1a%.batuta.queues.v1.SubmitEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12{\n\x12\x42\x61tchSubmitEntries\x12+.batuta.queues.v1.BatchSubmitEntriesRequest\x1a,.batuta.queues.v1.BatchSubmitEntriesResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12r\n\x0f\x42\x61tchGetEntries\x12(.batuta.queues.v1.BatchGetEntriesRequest\x1a).batuta.queues.v1.BatchGetEntriesResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x12j\n\x0cReleaseEntry\x12%.batuta.queues.v1.ReleaseEntryRequest\x1a&.batuta.queues.v1.ReleaseEntryResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x02\x05\x12l\n\rWithdrawEntry\x12&.batuta.queues.v1.WithdrawEntryRequest\x1a\'.batuta.queues.v1.WithdrawEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12n\n\rWatchAttempts\x12&.batuta.queues.v1.WatchAttemptsRequest\x1a\'.batuta.queues.v1.WatchAttemptsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/queues/v1/queue_service.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1c\x62\x61tuta/queues/v1/queue.proto\x1a$batuta/queues/v1/queue_entries.proto\x1a\"batuta/queues/v1/queue_order.proto\x1a\"batuta/queues/v1/queue_pause.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\x87\x01\n\x12\x43reateQueueRequest\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12/\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.batuta.queues.v1.QueueSpecR\x04spec\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"D\n\x13\x43reateQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"\\\n\x0fGetQueueRequest\x12\x1b\n\x08queue_id\x18\x01 \x01(\tH\x00R\x07queueId\x12#\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00R\x0b\x64isplayNameB\x07\n\x05queue\"A\n\x10GetQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"O\n\x11ListQueuesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"m\n\x12ListQueuesResponse\x12/\n\x06queues\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"k\n\x12ListEntriesRequest\x12\x19\n\x08queue_id\x18\x01 \x01(\tR\x07queueId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\"p\n\x13ListEntriesResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.EntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n\x14WatchAttemptsRequest\x12.\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x05\x61\x66ter\"\xb3\x01\n\x15WatchAttemptsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\x12\x30\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x06\x63ursor\x12\x1a\n\x08snapshot\x18\x03 \x01(\x08R\x08snapshot\x12\x16\n\x06synced\x18\x04 \x01(\x08R\x06synced2\xf8\n\n\x0cQueueService\x12\x65\n\x0b\x43reateQueue\x12$.batuta.queues.v1.CreateQueueRequest\x1a%.batuta.queues.v1.CreateQueueResponse\"\t\xca\xc1\x18\x05\x12\x03\x02\x04\x05\x12_\n\x08GetQueue\x12!.batuta.queues.v1.GetQueueRequest\x1a\".batuta.queues.v1.GetQueueResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12\x65\n\nListQueues\x12#.batuta.queues.v1.ListQueuesRequest\x1a$.batuta.queues.v1.ListQueuesResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12\x63\n\nPauseQueue\x12#.batuta.queues.v1.PauseQueueRequest\x1a$.batuta.queues.v1.PauseQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x66\n\x0bResumeQueue\x12$.batuta.queues.v1.ResumeQueueRequest\x1a%.batuta.queues.v1.ResumeQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12g\n\x0bListEntries\x12$.batuta.queues.v1.ListEntriesRequest\x1a%.batuta.queues.v1.ListEntriesResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x66\n\x0bSubmitEntry\x12$.batuta.queues.v1.SubmitEntryRequest\x1a%.batuta.queues.v1.SubmitEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12{\n\x12\x42\x61tchSubmitEntries\x12+.batuta.queues.v1.BatchSubmitEntriesRequest\x1a,.batuta.queues.v1.BatchSubmitEntriesResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12r\n\x0f\x42\x61tchGetEntries\x12(.batuta.queues.v1.BatchGetEntriesRequest\x1a).batuta.queues.v1.BatchGetEntriesResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x12j\n\x0cReleaseEntry\x12%.batuta.queues.v1.ReleaseEntryRequest\x1a&.batuta.queues.v1.ReleaseEntryResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x02\x05\x12`\n\tMoveEntry\x12\".batuta.queues.v1.MoveEntryRequest\x1a#.batuta.queues.v1.MoveEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12l\n\rWithdrawEntry\x12&.batuta.queues.v1.WithdrawEntryRequest\x1a\'.batuta.queues.v1.WithdrawEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12n\n\rWatchAttempts\x12&.batuta.queues.v1.WatchAttemptsRequest\x1a\'.batuta.queues.v1.WatchAttemptsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -31,6 +32,10 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._serialized_options = b'\220\002\001\312\301\030\005\022\003\001\004\005'
   _globals['_QUEUESERVICE'].methods_by_name['ListQueues']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['ListQueues']._serialized_options = b'\220\002\001\312\301\030\005\022\003\001\004\005'
+  _globals['_QUEUESERVICE'].methods_by_name['PauseQueue']._options = None
+  _globals['_QUEUESERVICE'].methods_by_name['PauseQueue']._serialized_options = b'\220\002\002\312\301\030\003\022\001\002'
+  _globals['_QUEUESERVICE'].methods_by_name['ResumeQueue']._options = None
+  _globals['_QUEUESERVICE'].methods_by_name['ResumeQueue']._serialized_options = b'\220\002\002\312\301\030\003\022\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['ListEntries']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\005'
   _globals['_QUEUESERVICE'].methods_by_name['SubmitEntry']._options = None
@@ -41,52 +46,32 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_QUEUESERVICE'].methods_by_name['BatchGetEntries']._serialized_options = b'\220\002\001\312\301\030\003\022\001\005'
   _globals['_QUEUESERVICE'].methods_by_name['ReleaseEntry']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['ReleaseEntry']._serialized_options = b'\220\002\002\312\301\030\004\022\002\002\005'
+  _globals['_QUEUESERVICE'].methods_by_name['MoveEntry']._options = None
+  _globals['_QUEUESERVICE'].methods_by_name['MoveEntry']._serialized_options = b'\220\002\002\312\301\030\003\022\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['WithdrawEntry']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['WithdrawEntry']._serialized_options = b'\220\002\002\312\301\030\003\022\001\005'
   _globals['_QUEUESERVICE'].methods_by_name['WatchAttempts']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['WatchAttempts']._serialized_options = b'\220\002\001\312\301\030\003\022\001\005'
-  _globals['_CREATEQUEUEREQUEST']._serialized_start=176
-  _globals['_CREATEQUEUEREQUEST']._serialized_end=311
-  _globals['_CREATEQUEUERESPONSE']._serialized_start=313
-  _globals['_CREATEQUEUERESPONSE']._serialized_end=381
-  _globals['_GETQUEUEREQUEST']._serialized_start=383
-  _globals['_GETQUEUEREQUEST']._serialized_end=475
-  _globals['_GETQUEUERESPONSE']._serialized_start=477
-  _globals['_GETQUEUERESPONSE']._serialized_end=542
-  _globals['_LISTQUEUESREQUEST']._serialized_start=544
-  _globals['_LISTQUEUESREQUEST']._serialized_end=623
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=625
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=734
-  _globals['_LISTENTRIESREQUEST']._serialized_start=736
-  _globals['_LISTENTRIESREQUEST']._serialized_end=843
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=845
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=957
-  _globals['_SUBMITENTRYREQUEST']._serialized_start=960
-  _globals['_SUBMITENTRYREQUEST']._serialized_end=1145
-  _globals['_SUBMITENTRYRESPONSE']._serialized_start=1147
-  _globals['_SUBMITENTRYRESPONSE']._serialized_end=1215
-  _globals['_BATCHSUBMITENTRIESREQUEST']._serialized_start=1217
-  _globals['_BATCHSUBMITENTRIESREQUEST']._serialized_end=1308
-  _globals['_BATCHSUBMITENTRIESRESPONSE']._serialized_start=1310
-  _globals['_BATCHSUBMITENTRIESRESPONSE']._serialized_end=1396
-  _globals['_SUBMITRESULT']._serialized_start=1398
-  _globals['_SUBMITRESULT']._serialized_end=1508
-  _globals['_BATCHGETENTRIESREQUEST']._serialized_start=1510
-  _globals['_BATCHGETENTRIESREQUEST']._serialized_end=1563
-  _globals['_BATCHGETENTRIESRESPONSE']._serialized_start=1565
-  _globals['_BATCHGETENTRIESRESPONSE']._serialized_end=1644
-  _globals['_RELEASEENTRYREQUEST']._serialized_start=1646
-  _globals['_RELEASEENTRYREQUEST']._serialized_end=1694
-  _globals['_RELEASEENTRYRESPONSE']._serialized_start=1696
-  _globals['_RELEASEENTRYRESPONSE']._serialized_end=1765
-  _globals['_WITHDRAWENTRYREQUEST']._serialized_start=1767
-  _globals['_WITHDRAWENTRYREQUEST']._serialized_end=1865
-  _globals['_WITHDRAWENTRYRESPONSE']._serialized_start=1867
-  _globals['_WITHDRAWENTRYRESPONSE']._serialized_end=1937
-  _globals['_WATCHATTEMPTSREQUEST']._serialized_start=1939
-  _globals['_WATCHATTEMPTSREQUEST']._serialized_end=2009
-  _globals['_WATCHATTEMPTSRESPONSE']._serialized_start=2012
-  _globals['_WATCHATTEMPTSRESPONSE']._serialized_end=2191
-  _globals['_QUEUESERVICE']._serialized_start=2194
-  _globals['_QUEUESERVICE']._serialized_end=3291
+  _globals['_CREATEQUEUEREQUEST']._serialized_start=229
+  _globals['_CREATEQUEUEREQUEST']._serialized_end=364
+  _globals['_CREATEQUEUERESPONSE']._serialized_start=366
+  _globals['_CREATEQUEUERESPONSE']._serialized_end=434
+  _globals['_GETQUEUEREQUEST']._serialized_start=436
+  _globals['_GETQUEUEREQUEST']._serialized_end=528
+  _globals['_GETQUEUERESPONSE']._serialized_start=530
+  _globals['_GETQUEUERESPONSE']._serialized_end=595
+  _globals['_LISTQUEUESREQUEST']._serialized_start=597
+  _globals['_LISTQUEUESREQUEST']._serialized_end=676
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=678
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=787
+  _globals['_LISTENTRIESREQUEST']._serialized_start=789
+  _globals['_LISTENTRIESREQUEST']._serialized_end=896
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=898
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1010
+  _globals['_WATCHATTEMPTSREQUEST']._serialized_start=1012
+  _globals['_WATCHATTEMPTSREQUEST']._serialized_end=1082
+  _globals['_WATCHATTEMPTSRESPONSE']._serialized_start=1085
+  _globals['_WATCHATTEMPTSRESPONSE']._serialized_end=1264
+  _globals['_QUEUESERVICE']._serialized_start=1267
+  _globals['_QUEUESERVICE']._serialized_end=2667
 # @@protoc_insertion_point(module_scope)

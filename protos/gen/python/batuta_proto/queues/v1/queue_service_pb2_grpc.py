@@ -2,6 +2,9 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.queues.v1 import queue_entries_pb2 as batuta_dot_queues_dot_v1_dot_queue__entries__pb2
+from batuta_proto.queues.v1 import queue_order_pb2 as batuta_dot_queues_dot_v1_dot_queue__order__pb2
+from batuta_proto.queues.v1 import queue_pause_pb2 as batuta_dot_queues_dot_v1_dot_queue__pause__pb2
 from batuta_proto.queues.v1 import queue_service_pb2 as batuta_dot_queues_dot_v1_dot_queue__service__pb2
 
 
@@ -30,6 +33,16 @@ class QueueServiceStub(object):
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.FromString,
                 )
+        self.PauseQueue = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/PauseQueue',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.PauseQueueRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.PauseQueueResponse.FromString,
+                )
+        self.ResumeQueue = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/ResumeQueue',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.ResumeQueueRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.ResumeQueueResponse.FromString,
+                )
         self.ListEntries = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/ListEntries',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListEntriesRequest.SerializeToString,
@@ -37,28 +50,33 @@ class QueueServiceStub(object):
                 )
         self.SubmitEntry = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/SubmitEntry',
-                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.SerializeToString,
-                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.FromString,
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.SubmitEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.SubmitEntryResponse.FromString,
                 )
         self.BatchSubmitEntries = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/BatchSubmitEntries',
-                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesRequest.SerializeToString,
-                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesResponse.FromString,
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchSubmitEntriesRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchSubmitEntriesResponse.FromString,
                 )
         self.BatchGetEntries = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/BatchGetEntries',
-                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.SerializeToString,
-                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesResponse.FromString,
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchGetEntriesRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchGetEntriesResponse.FromString,
                 )
         self.ReleaseEntry = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/ReleaseEntry',
-                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.SerializeToString,
-                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.FromString,
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.ReleaseEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.ReleaseEntryResponse.FromString,
+                )
+        self.MoveEntry = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/MoveEntry',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.FromString,
                 )
         self.WithdrawEntry = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/WithdrawEntry',
-                request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryRequest.SerializeToString,
-                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryResponse.FromString,
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryResponse.FromString,
                 )
         self.WatchAttempts = channel.unary_stream(
                 '/batuta.queues.v1.QueueService/WatchAttempts',
@@ -90,6 +108,22 @@ class QueueServiceServicer(object):
     def ListQueues(self, request, context):
         """Lists queues by name.
         Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseQueue(self, request, context):
+        """Has nothing of a queue offered to agents until ResumeQueue. What runs goes on, and entries still come in. One that is paused stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeQueue(self, request, context):
+        """Ends a pause. A queue that is not paused stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,6 +169,14 @@ class QueueServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MoveEntry(self, request, context):
+        """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+        Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WithdrawEntry(self, request, context):
         """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
         Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
@@ -171,6 +213,16 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.SerializeToString,
             ),
+            'PauseQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseQueue,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.PauseQueueRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.PauseQueueResponse.SerializeToString,
+            ),
+            'ResumeQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeQueue,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.ResumeQueueRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__pause__pb2.ResumeQueueResponse.SerializeToString,
+            ),
             'ListEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEntries,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListEntriesRequest.FromString,
@@ -178,28 +230,33 @@ def add_QueueServiceServicer_to_server(servicer, server):
             ),
             'SubmitEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitEntry,
-                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.FromString,
-                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.SerializeToString,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.SubmitEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.SubmitEntryResponse.SerializeToString,
             ),
             'BatchSubmitEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchSubmitEntries,
-                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesRequest.FromString,
-                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesResponse.SerializeToString,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchSubmitEntriesRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchSubmitEntriesResponse.SerializeToString,
             ),
             'BatchGetEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetEntries,
-                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.FromString,
-                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesResponse.SerializeToString,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchGetEntriesRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchGetEntriesResponse.SerializeToString,
             ),
             'ReleaseEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseEntry,
-                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.FromString,
-                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.SerializeToString,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.ReleaseEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.ReleaseEntryResponse.SerializeToString,
+            ),
+            'MoveEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveEntry,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.SerializeToString,
             ),
             'WithdrawEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEntry,
-                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryRequest.FromString,
-                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryResponse.SerializeToString,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryResponse.SerializeToString,
             ),
             'WatchAttempts': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAttempts,
@@ -269,6 +326,40 @@ class QueueService(object):
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
+    def PauseQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/PauseQueue',
+            batuta_dot_queues_dot_v1_dot_queue__pause__pb2.PauseQueueRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__pause__pb2.PauseQueueResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ResumeQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ResumeQueue',
+            batuta_dot_queues_dot_v1_dot_queue__pause__pb2.ResumeQueueRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__pause__pb2.ResumeQueueResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
     def ListEntries(request,
             target,
             options=(),
@@ -297,8 +388,8 @@ class QueueService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/SubmitEntry',
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryRequest.SerializeToString,
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.SubmitEntryResponse.FromString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.SubmitEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.SubmitEntryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -314,8 +405,8 @@ class QueueService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/BatchSubmitEntries',
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesRequest.SerializeToString,
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchSubmitEntriesResponse.FromString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchSubmitEntriesRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchSubmitEntriesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -331,8 +422,8 @@ class QueueService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/BatchGetEntries',
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesRequest.SerializeToString,
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.BatchGetEntriesResponse.FromString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchGetEntriesRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.BatchGetEntriesResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -348,8 +439,25 @@ class QueueService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ReleaseEntry',
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryRequest.SerializeToString,
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.ReleaseEntryResponse.FromString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.ReleaseEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.ReleaseEntryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def MoveEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/MoveEntry',
+            batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -365,8 +473,8 @@ class QueueService(object):
             timeout=None,
             metadata=None):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/WithdrawEntry',
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryRequest.SerializeToString,
-            batuta_dot_queues_dot_v1_dot_queue__service__pb2.WithdrawEntryResponse.FromString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -3,6 +3,9 @@
 isort:skip_file
 """
 
+from batuta_proto.queues.v1 import queue_entries_pb2 as _queue_entries_pb2
+from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
+from batuta_proto.queues.v1 import queue_pause_pb2 as _queue_pause_pb2
 from batuta_proto.queues.v1 import queue_service_pb2 as _queue_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -45,27 +48,39 @@ class QueueServiceStub:
     """Lists queues by name.
     Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
     """
+    PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_pause_pb2.PauseQueueRequest, _queue_pause_pb2.PauseQueueResponse]
+    """Has nothing of a queue offered to agents until ResumeQueue. What runs goes on, and entries still come in. One that is paused stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+    """
+    ResumeQueue: _grpc.UnaryUnaryMultiCallable[_queue_pause_pb2.ResumeQueueRequest, _queue_pause_pb2.ResumeQueueResponse]
+    """Ends a pause. A queue that is not paused stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+    """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListEntriesRequest, _queue_service_pb2.ListEntriesResponse]
     """Lists the entries of a queue that have not ended, in the order in which agents get them.
     Who: viewer, service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
     """
-    SubmitEntry: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.SubmitEntryRequest, _queue_service_pb2.SubmitEntryResponse]
+    SubmitEntry: _grpc.UnaryUnaryMultiCallable[_queue_entries_pb2.SubmitEntryRequest, _queue_entries_pb2.SubmitEntryResponse]
     """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
     Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
     """
-    BatchSubmitEntries: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.BatchSubmitEntriesRequest, _queue_service_pb2.BatchSubmitEntriesResponse]
+    BatchSubmitEntries: _grpc.UnaryUnaryMultiCallable[_queue_entries_pb2.BatchSubmitEntriesRequest, _queue_entries_pb2.BatchSubmitEntriesResponse]
     """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
     Who: service. Fails with: FIELD_VIOLATION.
     """
-    BatchGetEntries: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.BatchGetEntriesRequest, _queue_service_pb2.BatchGetEntriesResponse]
+    BatchGetEntries: _grpc.UnaryUnaryMultiCallable[_queue_entries_pb2.BatchGetEntriesRequest, _queue_entries_pb2.BatchGetEntriesResponse]
     """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
     Who: service. Fails with: FIELD_VIOLATION.
     """
-    ReleaseEntry: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ReleaseEntryRequest, _queue_service_pb2.ReleaseEntryResponse]
+    ReleaseEntry: _grpc.UnaryUnaryMultiCallable[_queue_entries_pb2.ReleaseEntryRequest, _queue_entries_pb2.ReleaseEntryResponse]
     """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
     Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
     """
-    WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.WithdrawEntryRequest, _queue_service_pb2.WithdrawEntryResponse]
+    MoveEntry: _grpc.UnaryUnaryMultiCallable[_queue_order_pb2.MoveEntryRequest, _queue_order_pb2.MoveEntryResponse]
+    """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+    Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+    """
+    WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_queue_entries_pb2.WithdrawEntryRequest, _queue_entries_pb2.WithdrawEntryResponse]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
     Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
     Who: service. Fails with: FIELD_VIOLATION.
@@ -93,27 +108,39 @@ class QueueServiceAsyncStub(QueueServiceStub):
     """Lists queues by name.
     Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
     """
+    PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_pause_pb2.PauseQueueRequest, _queue_pause_pb2.PauseQueueResponse]  # type: ignore[assignment]
+    """Has nothing of a queue offered to agents until ResumeQueue. What runs goes on, and entries still come in. One that is paused stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+    """
+    ResumeQueue: _aio.UnaryUnaryMultiCallable[_queue_pause_pb2.ResumeQueueRequest, _queue_pause_pb2.ResumeQueueResponse]  # type: ignore[assignment]
+    """Ends a pause. A queue that is not paused stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+    """
     ListEntries: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListEntriesRequest, _queue_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists the entries of a queue that have not ended, in the order in which agents get them.
     Who: viewer, service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
     """
-    SubmitEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.SubmitEntryRequest, _queue_service_pb2.SubmitEntryResponse]  # type: ignore[assignment]
+    SubmitEntry: _aio.UnaryUnaryMultiCallable[_queue_entries_pb2.SubmitEntryRequest, _queue_entries_pb2.SubmitEntryResponse]  # type: ignore[assignment]
     """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
     Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
     """
-    BatchSubmitEntries: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.BatchSubmitEntriesRequest, _queue_service_pb2.BatchSubmitEntriesResponse]  # type: ignore[assignment]
+    BatchSubmitEntries: _aio.UnaryUnaryMultiCallable[_queue_entries_pb2.BatchSubmitEntriesRequest, _queue_entries_pb2.BatchSubmitEntriesResponse]  # type: ignore[assignment]
     """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
     Who: service. Fails with: FIELD_VIOLATION.
     """
-    BatchGetEntries: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.BatchGetEntriesRequest, _queue_service_pb2.BatchGetEntriesResponse]  # type: ignore[assignment]
+    BatchGetEntries: _aio.UnaryUnaryMultiCallable[_queue_entries_pb2.BatchGetEntriesRequest, _queue_entries_pb2.BatchGetEntriesResponse]  # type: ignore[assignment]
     """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
     Who: service. Fails with: FIELD_VIOLATION.
     """
-    ReleaseEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ReleaseEntryRequest, _queue_service_pb2.ReleaseEntryResponse]  # type: ignore[assignment]
+    ReleaseEntry: _aio.UnaryUnaryMultiCallable[_queue_entries_pb2.ReleaseEntryRequest, _queue_entries_pb2.ReleaseEntryResponse]  # type: ignore[assignment]
     """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
     Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
     """
-    WithdrawEntry: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.WithdrawEntryRequest, _queue_service_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
+    MoveEntry: _aio.UnaryUnaryMultiCallable[_queue_order_pb2.MoveEntryRequest, _queue_order_pb2.MoveEntryResponse]  # type: ignore[assignment]
+    """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+    Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+    """
+    WithdrawEntry: _aio.UnaryUnaryMultiCallable[_queue_entries_pb2.WithdrawEntryRequest, _queue_entries_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
     Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
     Who: service. Fails with: FIELD_VIOLATION.
@@ -158,6 +185,26 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def PauseQueue(
+        self,
+        request: _queue_pause_pb2.PauseQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pause_pb2.PauseQueueResponse, _abc.Awaitable[_queue_pause_pb2.PauseQueueResponse]]:
+        """Has nothing of a queue offered to agents until ResumeQueue. What runs goes on, and entries still come in. One that is paused stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeQueue(
+        self,
+        request: _queue_pause_pb2.ResumeQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_pause_pb2.ResumeQueueResponse, _abc.Awaitable[_queue_pause_pb2.ResumeQueueResponse]]:
+        """Ends a pause. A queue that is not paused stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def ListEntries(
         self,
         request: _queue_service_pb2.ListEntriesRequest,
@@ -170,9 +217,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def SubmitEntry(
         self,
-        request: _queue_service_pb2.SubmitEntryRequest,
+        request: _queue_entries_pb2.SubmitEntryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.SubmitEntryResponse, _abc.Awaitable[_queue_service_pb2.SubmitEntryResponse]]:
+    ) -> _typing.Union[_queue_entries_pb2.SubmitEntryResponse, _abc.Awaitable[_queue_entries_pb2.SubmitEntryResponse]]:
         """Puts a task into a queue; durable once this returns. Idempotent by entry_id: a second submit of the same id changes nothing.
         Who: service. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_FULL.
         """
@@ -180,9 +227,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def BatchSubmitEntries(
         self,
-        request: _queue_service_pb2.BatchSubmitEntriesRequest,
+        request: _queue_entries_pb2.BatchSubmitEntriesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.BatchSubmitEntriesResponse, _abc.Awaitable[_queue_service_pb2.BatchSubmitEntriesResponse]]:
+    ) -> _typing.Union[_queue_entries_pb2.BatchSubmitEntriesResponse, _abc.Awaitable[_queue_entries_pb2.BatchSubmitEntriesResponse]]:
         """Puts many tasks into queues, in their order and in one commit; each succeeds or fails alone. Idempotent by entry_id as SubmitEntry is.
         Who: service. Fails with: FIELD_VIOLATION.
         """
@@ -190,9 +237,9 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def BatchGetEntries(
         self,
-        request: _queue_service_pb2.BatchGetEntriesRequest,
+        request: _queue_entries_pb2.BatchGetEntriesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.BatchGetEntriesResponse, _abc.Awaitable[_queue_service_pb2.BatchGetEntriesResponse]]:
+    ) -> _typing.Union[_queue_entries_pb2.BatchGetEntriesResponse, _abc.Awaitable[_queue_entries_pb2.BatchGetEntriesResponse]]:
         """Returns the newest event of each entry, whether it has ended or not. Reads what a caller missed when the log it followed is gone.
         Who: service. Fails with: FIELD_VIOLATION.
         """
@@ -200,19 +247,29 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ReleaseEntry(
         self,
-        request: _queue_service_pb2.ReleaseEntryRequest,
+        request: _queue_entries_pb2.ReleaseEntryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.ReleaseEntryResponse, _abc.Awaitable[_queue_service_pb2.ReleaseEntryResponse]]:
+    ) -> _typing.Union[_queue_entries_pb2.ReleaseEntryResponse, _abc.Awaitable[_queue_entries_pb2.ReleaseEntryResponse]]:
         """Gives an entry that is HELD to agents again, its counters at zero. One that is not held stays as it is.
         Who: member, service. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
+    def MoveEntry(
+        self,
+        request: _queue_order_pb2.MoveEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_order_pb2.MoveEntryResponse, _abc.Awaitable[_queue_order_pb2.MoveEntryResponse]]:
+        """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
+        Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+        """
+
+    @_abc_1.abstractmethod
     def WithdrawEntry(
         self,
-        request: _queue_service_pb2.WithdrawEntryRequest,
+        request: _queue_entries_pb2.WithdrawEntryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_queue_service_pb2.WithdrawEntryResponse, _abc.Awaitable[_queue_service_pb2.WithdrawEntryResponse]]:
+    ) -> _typing.Union[_queue_entries_pb2.WithdrawEntryResponse, _abc.Awaitable[_queue_entries_pb2.WithdrawEntryResponse]]:
         """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
         Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
         Who: service. Fails with: FIELD_VIOLATION.
