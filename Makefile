@@ -25,7 +25,7 @@ test: dev ## Run every test that is not marked nightly
 	python -m pytest -q -n 3 --dist worksteal -m "not nightly"
 
 chaos: dev ## Every fault that is injected into a deployment, the long ones too; prints runs and broken invariants
-	python -m pytest -q -m chaos
+	python -m pytest -q -n 2 --dist worksteal -m chaos
 
 soak: dev ## 20 agents, 10,000 tasks, a fault every 20 s: does anything grow? (two hours at most)
 	python -m tests.chaos.soak

@@ -14,15 +14,20 @@ from importlib import metadata
 from itertools import takewhile
 from typing import Any
 
-from batuta._cli.arguments import SubParsers, verbs
+from batuta._cli.arguments import SubParsers, command, verbs
 from batuta._cli.failures import CliError
 
 GROUP = "batuta.commands"
 KNOWN = {
     "up": ("serve everything on this machine until Ctrl-C", "server"),
+    "admin.backup": ("copy databases, keys and logins of the server on this machine, while it runs", "server"),
+    "admin.restore": ("make a data folder from a backup, whose files are checked first", "server"),
     "agent.start": ("run tasks from queues on this machine", "agent"),
 }
 """What our own plug-ins are for, known without loading them, and the extra that each needs."""
+
+NOUNS = {"admin": ("the server on this machine: back it up, restore it", "batuta admin backup /backups/monday")}
+"""What the nouns are that only plug-ins use: a sentence and an example."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ def attach(tree: dict[tuple[str, ...], SubParsers], plugins: Sequence[Plugin], a
 
 def _place(tree: dict[tuple[str, ...], SubParsers], path: tuple[str, ...]) -> SubParsers:
     if path not in tree:
-        tree[path] = verbs(_place(tree, path[:-1]).add_parser(path[-1], help=f"commands about {path[-1]}s"))
+        name = path[-1]
+        sentence, example = NOUNS.get(name, (f"commands about {name}s", f"batuta {' '.join(path)} COMMAND --help"))
+        tree[path] = verbs(command(_place(tree, path[:-1]), name, sentence, example))
     return tree[path]
 
 

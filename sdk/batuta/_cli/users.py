@@ -26,10 +26,10 @@ def add(parent: SubParsers, context: Context) -> None:
     _done(made, partial(add_user, context))
     _done(command(parent, "list", "list users by name", "batuta user list"), partial(list_users, context))
     show = command(parent, "show", "show a user and its credentials, for admins", "batuta user show ada")
-    show.add_argument("name", metavar="NAME")
+    show.add_argument("name", metavar="NAME", help="name of the user")
     _done(show, partial(show_user, context))
     edit = command(parent, "edit", "change a user, for admins", "batuta user edit ada --role admin")
-    edit.add_argument("name", metavar="NAME")
+    edit.add_argument("name", metavar="NAME", help="name of the user")
     edit.add_argument("--role", choices=ROLES, help="the most it may do; tokens given out before end")
     edit.add_argument("--display-name", metavar="TEXT", help="for people")
     _done(edit, partial(edit_user, context))
@@ -38,14 +38,14 @@ def add(parent: SubParsers, context: Context) -> None:
         ("enable", "give it back, for admins"),
     ):
         parser = command(parent, verb, sentence, f"batuta user {verb} ada")
-        parser.add_argument("name", metavar="NAME")
+        parser.add_argument("name", metavar="NAME", help="name of the user")
         _done(parser, partial(switch_user, context, verb))
     passwd = command(
         parent,
         "passwd",
         "set your password; admins: anybody's",
         "batuta user passwd ada",
-        "batuta user passwd ada < file-with-one-line",
+        "batuta user passwd ada",
     )
     passwd.add_argument("name", nargs="?", default="", metavar="NAME", help="whose (your own)")
     passwd.set_defaults(run=partial(set_password, context))
