@@ -38,12 +38,16 @@ def test_a_queue_is_made_once(batuta: Any) -> None:
 
 
 def test_a_queue_is_shown_by_name_or_id_with_its_entries(batuta: Any, server: Any) -> None:
-    server.state.entries = [queues.Entry(task_id="t1", state=queues.ENTRY_STATE_WAITING, priority=7)]
+    server.state.entries = [
+        queues.Entry(id="e0", task_id="t0", state=queues.ENTRY_STATE_HELD),
+        queues.Entry(id="e1", task_id="t1", state=queues.ENTRY_STATE_WAITING, priority=7),
+    ]
     for name in ("default", "a" * 32):
         text = batuta("queue", "show", name).text
         assert text.split()[:4] == ["name", "default", "id", "a" * 32]
-        assert text.splitlines()[-1].split() == ["t1", "WAITING", "7", "-", "-", "-", "-", "-"]
-    assert json.loads(batuta("queue", "show", "default", "--json").out)["entries"][0]["task_id"] == "t1"
+        assert text.splitlines()[-2].split()[:3] == ["-", "t0", "HELD"]
+        assert text.splitlines()[-1].split() == ["1", "t1", "WAITING", "7", "-", "-", "-", "-", "-"]
+    assert json.loads(batuta("queue", "show", "default", "--json").out)["entries"][1]["task_id"] == "t1"
 
 
 def test_what_waits_is_moved_by_its_own_id_or_its_tasks(batuta: Any, server: Any) -> None:

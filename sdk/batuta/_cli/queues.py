@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,11 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
     pause = queue_entries.paused(queue).removeprefix("is paused ")
     context.print(tables.facts([*facts, *counts, ("paused", pause)]))
     if entries:
-        headers = ("TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "TRIES", "WHY")
+        headers = ("PLACE", "TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "TRIES", "WHY")
+        places = _places(entries)
         rows = [
             (
+                places.get(entry.id, ""),
                 entry.task_id,
                 render.word(queues.EntryState, entry.state, "ENTRY_STATE_"),
                 entry.priority,
@@ -95,7 +98,17 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
             )
             for entry in entries
         ]
-        context.print("\n" + tables.render(headers, rows, width=context.width, whole=("TASK",), right=headers[2:4]))
+        context.print(
+            "\n" + tables.render(headers, rows, width=context.width, whole=("TASK",), right=("PLACE", *headers[3:5]))
+        )
+
+
+def _places(entries: Sequence[queues.Entry]) -> dict[str, int]:
+    """Of each entry that waits how many are given out up to it, itself included."""
+    from batuta_proto.queues import v1 as queues
+
+    waiting = [entry.id for entry in entries if entry.state == queues.ENTRY_STATE_WAITING]
+    return {entry_id: place for place, entry_id in enumerate(waiting, 1)}
 
 
 def _tries(entry: queues.Entry) -> str:
