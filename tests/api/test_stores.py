@@ -383,7 +383,10 @@ async def test_credentials_are_kept_listed_and_known_by_subject_and_role(works: 
         for credential in made:
             work.users.put(credential.revoked(NOON))
 
+    assert await works.read(lambda work: work.users.revoked_since(NOON)) == []
     await works.write(end_all)
+    assert sorted(await works.read(lambda work: work.users.revoked_since(NOON))) == ["k0", "k1", "k2"]
+    assert await works.read(lambda work: work.users.revoked_since(NOON + MINUTE)) == []
     assert not await works.read(lambda work: work.users.has("ada", "admin"))
 
 
@@ -410,6 +413,8 @@ async def test_users_are_kept_changed_and_listed_by_name(works: Works) -> None:
     await works.write(lambda work: work.people.put(changed))
     assert await works.read(lambda work: work.people.get("ada")) == changed
     assert await works.read(lambda work: work.people.admins(2)) == [changed]
+    assert await works.read(lambda work: work.people.fenced_since(NOON + MINUTE)) == {"ada": 2}
+    assert await works.read(lambda work: work.people.fenced_since(NOON + 2 * MINUTE)) == {}
     await works.write(lambda work: work.people.put(changed.disabled(NOON)))
     assert await works.read(lambda work: work.people.admins(2)) == []
 

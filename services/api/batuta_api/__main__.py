@@ -31,6 +31,7 @@ from batuta_api.tasks.servicer import Surroundings, TaskServicer
 from batuta_api.users.first_start import ensure_credentials
 from batuta_api.users.logins import Logins
 from batuta_api.users.password_logins import PasswordLogins
+from batuta_api.users.revocations import Revocations
 from batuta_api.users.servicer import SERVICE as USERS
 from batuta_api.users.servicer import UserServicer
 from batuta_api.wiring import METADATA, sql_work
@@ -40,6 +41,7 @@ from batuta_chassis.bus import Bus, open_bus
 from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
+from batuta_chassis.gate import Gate
 from batuta_chassis.hub import Hub
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
@@ -58,6 +60,7 @@ from batuta_proto.users import v1 as users
 from batuta_rpc.channel import open_aio, open_raw_aio
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from batuta_rpc.several import split
 
 QUEUE_SERVICES = ("batuta.queues.v1.QueueService", "batuta.agents.v1.AgentService")
 """Passed on to the queue service."""
@@ -77,6 +80,7 @@ class _Parts:
     hub: Hub
     closing: Closing
     queue: grpc.aio.Channel
+    brokers: tuple[grpc.aio.Channel, ...]
     sole: SoleProcess
     among: Among | None
     limits: Limits
@@ -119,9 +123,13 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
     queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
+    # What all brokers must hear is told each of them by a channel of its own.
+    brokers = tuple(open_aio(each, ServiceTokens(signer, clock), "api", dispatch=True) for each in split(endpoint))
     refusals = Refusals(works, clock)
     closing = Closing(hub)
-    parts = _Parts(settings, clock, ids, signer, database, works, hub, closing, queue, sole, among, limits, refusals)
+    parts = _Parts(
+        settings, clock, ids, signer, database, works, hub, closing, queue, brokers, sole, among, limits, refusals
+    )
     return _service(parts)
 
 
@@ -135,7 +143,7 @@ async def _enter(database: Database, bus: Bus, hub: Hub, settings: Settings, clo
 def _service(parts: _Parts) -> Service:
     settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
     among = parts.among
-    names = QueueNames(parts.queue, clock, ids)
+    names, gate = QueueNames(parts.queue, clock, ids), Gate()
     link = Link(clock)
     delivery = Delivery(works, parts.queue, link, names, clock)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
@@ -148,6 +156,7 @@ def _service(parts: _Parts) -> Service:
             sender.run,
             Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
             Housekeeping(works, clock).run,
+            Revocations(works, gate, parts.brokers, clock).run,
             parts.refusals.run,
             requests.purge(parts.database, clock, parts.limits.request_hours),
             *(() if among is None else among.background(sender)),
@@ -156,11 +165,13 @@ def _service(parts: _Parts) -> Service:
         on_stop=(
             *(() if among is None else (among.leave,)),
             parts.queue.close,
+            *(broker.close for broker in parts.brokers),
             raw.close,
             parts.database.close,
             parts.sole.release,
         ),
         dispatch_endpoint=settings.dispatch_endpoint,
+        gate=gate,
         forwarded=QUEUE_SERVICES,
     )
 

@@ -23,6 +23,10 @@ class Caller:
     attempt: int | None = None
     """For the run of an attempt: its number."""
     token_expire: datetime = NEVER
+    access_key: str = ""
+    """The credential that the token was given for; empty: none."""
+    epoch: int = 0
+    """Of a user: its epoch when the token was given."""
 
     @property
     def is_attempt(self) -> bool:

@@ -105,9 +105,8 @@ class ServiceProcess:
         await self._run(hooks(self._service.on_stop))
 
     def _make_server(self, service: Service) -> grpc.aio.Server:
-        pipeline = Pipeline(
-            contract(), Authenticator(Verifier(self._settings.keys_dir, self._clock)), self._clock, self._ids
-        )
+        authenticator = Authenticator(Verifier(self._settings.keys_dir, self._clock), service.gate)
+        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids)
         server = grpc.aio.server(interceptors=[pipeline], options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
         for add, servicer, _name in service.servicers:
             add(servicer, server)

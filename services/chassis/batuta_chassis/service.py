@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from batuta_chassis.gate import Gate
 from batuta_chassis.settings import Settings
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
@@ -38,6 +39,8 @@ class Service:
     """Optional behaviours, for GetServerInfo."""
     dispatch_endpoint: str = ""
     """Where agents dial, for GetServerInfo; the API's alone."""
+    gate: Gate = field(default_factory=Gate)
+    """Who is refused although their token is good; the service fills it."""
     forwarded: Sequence[str] = field(default=())
     """Full names of the services whose calls are passed on; they get a health entry too."""
 

@@ -20,6 +20,7 @@ class SystemServicer(system.SystemServiceServicer):
     """Answers from what the service was built with."""
 
     def __init__(self, service: Service) -> None:
+        self._gate = service.gate
         self._answer = system.GetServerInfoResponse(
             service=service.name,
             version=VERSION,
@@ -33,3 +34,10 @@ class SystemServicer(system.SystemServiceServicer):
     ) -> system.GetServerInfoResponse:
         """Version, capabilities, limits, and where agents dial."""
         return self._answer
+
+    async def ReplaceRevocations(
+        self, request: system.ReplaceRevocationsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> system.ReplaceRevocationsResponse:
+        """Refuse these tokens from now on."""
+        self._gate.replace(request.access_keys, {each.user_name: each.epoch for each in request.epochs})
+        return system.ReplaceRevocationsResponse()

@@ -66,12 +66,24 @@ class Signer:
             write_private(published, public)
         return cls(key, issuer, clock or SystemClock(), ids or SystemIds())
 
-    def sign_user(self, subject: str, roles: frozenset[str], ttl: timedelta = USER_TTL) -> tuple[str, datetime]:
-        """A token for a person, an agent or a service, and when it ends. `ttl` is at most 15 minutes."""
+    def sign_user(
+        self,
+        subject: str,
+        roles: frozenset[str],
+        ttl: timedelta = USER_TTL,
+        *,
+        access_key: str = "",
+        epoch: int = 0,
+    ) -> tuple[str, datetime]:
+        """A token for a person, an agent or a service, and when it ends. `ttl` is at most 15 minutes.
+
+        `access_key` and `epoch` are what a `Gate` takes it back by.
+        """
         if ttl > USER_TTL:
             raise ValueError(f"a token lives at most {USER_TTL}, not {ttl}")
         expires = self._clock.now() + ttl
-        return self._sign({"sub": subject, "roles": sorted(roles)}, expires), expires
+        claims = {"sub": subject, "roles": sorted(roles), "key": access_key, "epoch": epoch}
+        return self._sign(claims, expires), expires
 
     def sign_attempt(self, task_id: str, attempt: int, expires: datetime) -> str:
         """A token for the run of one attempt: it opens that task under that attempt and nothing else."""
@@ -166,6 +178,8 @@ def _caller(claims: dict[str, Any], issuer: str) -> Caller:
         task_id=str(claims["task"]) if for_attempt else None,
         attempt=int(claims["attempt"]) if for_attempt else None,
         token_expire=datetime.fromtimestamp(claims["exp"], UTC),
+        access_key=str(claims.get("key", "")),
+        epoch=int(claims.get("epoch", 0)),
     )
 
 

@@ -45,7 +45,8 @@ class Logins:
         if credentials.use_is_due(credential, now):
             await self._works.write(lambda work: credentials.note_use(work, access_key, now))
         left = USER_TTL if credential.expire_time is None else min(USER_TTL, credential.expire_time - now)
-        return self._signer.sign_user(credential.subject, frozenset(roles), left)
+        epoch = 0 if user is None else user.epoch
+        return self._signer.sign_user(credential.subject, frozenset(roles), left, access_key=access_key, epoch=epoch)
 
     async def join(self, secret: str, agent_id: str, peer: str) -> tuple[Credential, str]:
         """A credential of role agent and its secret. Raises `JoinTokenInvalid`, `RateLimited`."""

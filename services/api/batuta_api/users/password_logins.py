@@ -32,7 +32,7 @@ class PasswordLogins:
         """A token and its end. Raises `CredentialInvalid`, `RateLimited`."""
         async with self._passwords.turn() as turn:
             user = await self._check(turn, name, password, host_of(peer))
-        return self._signer.sign_user(user.name, frozenset({user.role}))
+        return self._signer.sign_user(user.name, frozenset({user.role}), epoch=user.epoch)
 
     async def set(self, caller: Caller, name: str, password: str, current: str, peer: str) -> User:
         """Set a password; whoever is no admin only their own, and by the one they have.

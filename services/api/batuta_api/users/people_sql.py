@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -36,6 +37,11 @@ class SqlPeopleStore:
         if after is not None:
             query = query.where(users.c.name > after)
         return [User(**values(row)) for row in self._connection.execute(query).mappings()]
+
+    def fenced_since(self, moment: datetime) -> dict[str, int]:
+        """The epochs, by name, of users whose epoch went up then or later."""
+        query = select(users.c.name, users.c.epoch).where(users.c.epoch_time >= moment)
+        return {row.name: row.epoch for row in self._connection.execute(query)}
 
     def admins(self, limit: int) -> list[User]:
         """Users that may manage users now, at most so many."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from batuta_api.users.user import User
@@ -24,6 +25,10 @@ class PeopleStore(Protocol):
 
     def page(self, after: str | None, limit: int) -> list[User]:
         """The next users after a name, by name as code points order it."""
+        ...
+
+    def fenced_since(self, moment: datetime) -> dict[str, int]:
+        """The epochs, by name, of users whose epoch went up then or later."""
         ...
 
     def admins(self, limit: int) -> list[User]:

@@ -51,6 +51,11 @@ class SqlUserStore:
         query = select(credentials.c.roles).where(credentials.c.subject == subject, credentials.c.revoke_time.is_(None))
         return any(role in roles.split() for roles in self._connection.execute(query).scalars())
 
+    def revoked_since(self, moment: datetime) -> list[str]:
+        """Access keys of credentials that were revoked then or later."""
+        query = select(credentials.c.access_key).where(credentials.c.revoke_time >= moment)
+        return list(self._connection.execute(query).scalars())
+
     def add_join_token(self, token: JoinToken) -> None:
         """Keep a new join token."""
         self._connection.execute(insert(join_tokens), asdict(token))

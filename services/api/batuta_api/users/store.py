@@ -40,6 +40,10 @@ class UserStore(Protocol):
         """Whether a credential of that subject and role exists that is not revoked."""
         ...
 
+    def revoked_since(self, moment: datetime) -> list[str]:
+        """Access keys of credentials that were revoked then or later."""
+        ...
+
     def add_join_token(self, token: JoinToken) -> None:
         """Keep a new join token."""
         ...

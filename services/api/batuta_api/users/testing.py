@@ -40,6 +40,11 @@ class MemoryUserStore:
         """Whether a credential of that subject and role exists that is not revoked."""
         return any(c.subject == subject and role in c.roles and c.revoke_time is None for c in self._rows.values())
 
+    def revoked_since(self, moment: datetime) -> list[str]:
+        """Access keys of credentials that were revoked then or later."""
+        ended = {key: row.revoke_time for key, row in self._rows.items()}
+        return [key for key, at in ended.items() if at is not None and at >= moment]
+
     def add_join_token(self, token: JoinToken) -> None:
         """Keep a new join token."""
         self._tokens[token.token_hash] = token
@@ -81,6 +86,10 @@ class MemoryPeopleStore:
     def page(self, after: str | None, limit: int) -> list[User]:
         """The next users after a name, by name as code points order it."""
         return [self._rows[name] for name in sorted(self._rows) if after is None or name > after][:limit]
+
+    def fenced_since(self, moment: datetime) -> dict[str, int]:
+        """The epochs, by name, of users whose epoch went up then or later."""
+        return {u.name: u.epoch for u in self._rows.values() if u.epoch_time is not None and u.epoch_time >= moment}
 
     def admins(self, limit: int) -> list[User]:
         """Users that may manage users now, at most so many."""

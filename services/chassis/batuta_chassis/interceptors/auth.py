@@ -7,6 +7,7 @@ from typing import Any
 
 from batuta_chassis.caller import ANONYMOUS, Caller
 from batuta_chassis.contract import Rule
+from batuta_chassis.gate import Gate
 from batuta_chassis.tokens import Verifier
 from batuta_rpc.errors import RoleMissing, TokenInvalid, TokenMissing
 
@@ -14,8 +15,9 @@ from batuta_rpc.errors import RoleMissing, TokenInvalid, TokenMissing
 class Authenticator:
     """Turns the metadata of a call into its caller."""
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Verifier, gate: Gate) -> None:
         self._verifier = verifier
+        self.gate = gate
 
     def admit(self, rule: Rule, metadata: Iterable[Any] | None) -> Caller:
         """The caller, if the method is open to them.
@@ -25,6 +27,7 @@ class Authenticator:
         if rule.public:
             return ANONYMOUS
         caller = self._verifier.verify(_token(metadata))
+        self.gate.check(caller)
         if caller.roles.isdisjoint(rule.admitted):
             raise RoleMissing(
                 f"{rule.name.rsplit('/', 1)[1]} is for {' or '.join(rule.roles) or 'nobody'}; "

@@ -93,7 +93,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
         async def serve(requests: AsyncIterator[Any], context: Context) -> Any:
             self._admit(rule, context)
-            return await inner(requests, context)
+            with self._authenticator.gate.watching(current_caller()):
+                return await inner(requests, context)
 
         async def behaviour(requests: AsyncIterator[Any], context: Context) -> Any:
             return await self._observe(rule, context, serve, requests)
@@ -111,7 +112,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
         async def serve(request: Any, context: Context) -> Any:
             self._admit(rule, context)
-            await respond(request if deserialize is None else _read(rule, deserialize, request), context)
+            with self._authenticator.gate.watching(current_caller()):
+                await respond(request if deserialize is None else _read(rule, deserialize, request), context)
 
         async def behaviour(request: Any, context: Context) -> None:
             await self._observe(rule, context, serve, request)

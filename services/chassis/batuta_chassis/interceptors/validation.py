@@ -18,6 +18,7 @@ PATTERNS = {
         "must not begin or end with a blank, or hold control characters"
     ),
     r"^[^\x00-\x1f\x7f]+$": "must not hold control characters",
+    r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$": "must begin with a letter or digit and hold only these and . _ @ + -",
     r"^[0-9a-f]*$": "must be hexadecimal, in small letters",
     r"^([0-9]+\.[0-9]+(\.[0-9]+)?)?$": "must be a version, as in 3.11",
 }

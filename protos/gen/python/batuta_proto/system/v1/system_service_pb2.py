@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%batuta/system/v1/system_service.proto\x12\x10\x62\x61tuta.system.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x18\n\x07service\x18\x01 \x01(\tR\x07service\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\"\n\x0c\x63\x61pabilities\x18\x03 \x03(\tR\x0c\x63\x61pabilities\x12\x30\n\x06limits\x18\x04 \x01(\x0b\x32\x18.batuta.system.v1.LimitsR\x06limits\x12+\n\x11\x64ispatch_endpoint\x18\x05 \x01(\tR\x10\x64ispatchEndpoint\"N\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\x03R\x0cmessageBytes\x12\x1f\n\x0b\x63hunk_bytes\x18\x02 \x01(\x03R\nchunkBytes2|\n\rSystemService\x12k\n\rGetServerInfo\x12&.batuta.system.v1.GetServerInfoRequest\x1a\'.batuta.system.v1.GetServerInfoResponse\"\t\x90\x02\x01\xca\xc1\x18\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%batuta/system/v1/system_service.proto\x12\x10\x62\x61tuta.system.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\x16\n\x14GetServerInfoRequest\"\xce\x01\n\x15GetServerInfoResponse\x12\x18\n\x07service\x18\x01 \x01(\tR\x07service\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\"\n\x0c\x63\x61pabilities\x18\x03 \x03(\tR\x0c\x63\x61pabilities\x12\x30\n\x06limits\x18\x04 \x01(\x0b\x32\x18.batuta.system.v1.LimitsR\x06limits\x12+\n\x11\x64ispatch_endpoint\x18\x05 \x01(\tR\x10\x64ispatchEndpoint\"q\n\x19ReplaceRevocationsRequest\x12\x1f\n\x0b\x61\x63\x63\x65ss_keys\x18\x01 \x03(\tR\naccessKeys\x12\x33\n\x06\x65pochs\x18\x02 \x03(\x0b\x32\x1b.batuta.system.v1.UserEpochR\x06\x65pochs\">\n\tUserEpoch\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\"\x1c\n\x1aReplaceRevocationsResponse\"N\n\x06Limits\x12#\n\rmessage_bytes\x18\x01 \x01(\x03R\x0cmessageBytes\x12\x1f\n\x0b\x63hunk_bytes\x18\x02 \x01(\x03R\nchunkBytes2\xf9\x01\n\rSystemService\x12k\n\rGetServerInfo\x12&.batuta.system.v1.GetServerInfoRequest\x1a\'.batuta.system.v1.GetServerInfoResponse\"\t\x90\x02\x01\xca\xc1\x18\x02\x08\x01\x12{\n\x12ReplaceRevocations\x12+.batuta.system.v1.ReplaceRevocationsRequest\x1a,.batuta.system.v1.ReplaceRevocationsResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,12 +24,20 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetServerInfo']._options = None
   _globals['_SYSTEMSERVICE'].methods_by_name['GetServerInfo']._serialized_options = b'\220\002\001\312\301\030\002\010\001'
+  _globals['_SYSTEMSERVICE'].methods_by_name['ReplaceRevocations']._options = None
+  _globals['_SYSTEMSERVICE'].methods_by_name['ReplaceRevocations']._serialized_options = b'\220\002\002\312\301\030\003\022\001\005'
   _globals['_GETSERVERINFOREQUEST']._serialized_start=89
   _globals['_GETSERVERINFOREQUEST']._serialized_end=111
   _globals['_GETSERVERINFORESPONSE']._serialized_start=114
   _globals['_GETSERVERINFORESPONSE']._serialized_end=320
-  _globals['_LIMITS']._serialized_start=322
-  _globals['_LIMITS']._serialized_end=400
-  _globals['_SYSTEMSERVICE']._serialized_start=402
-  _globals['_SYSTEMSERVICE']._serialized_end=526
+  _globals['_REPLACEREVOCATIONSREQUEST']._serialized_start=322
+  _globals['_REPLACEREVOCATIONSREQUEST']._serialized_end=435
+  _globals['_USEREPOCH']._serialized_start=437
+  _globals['_USEREPOCH']._serialized_end=499
+  _globals['_REPLACEREVOCATIONSRESPONSE']._serialized_start=501
+  _globals['_REPLACEREVOCATIONSRESPONSE']._serialized_end=529
+  _globals['_LIMITS']._serialized_start=531
+  _globals['_LIMITS']._serialized_end=609
+  _globals['_SYSTEMSERVICE']._serialized_start=612
+  _globals['_SYSTEMSERVICE']._serialized_end=861
 # @@protoc_insertion_point(module_scope)

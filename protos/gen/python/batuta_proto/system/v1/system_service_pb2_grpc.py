@@ -20,6 +20,11 @@ class SystemServiceStub(object):
                 request_serializer=batuta_dot_system_dot_v1_dot_system__service__pb2.GetServerInfoRequest.SerializeToString,
                 response_deserializer=batuta_dot_system_dot_v1_dot_system__service__pb2.GetServerInfoResponse.FromString,
                 )
+        self.ReplaceRevocations = channel.unary_unary(
+                '/batuta.system.v1.SystemService/ReplaceRevocations',
+                request_serializer=batuta_dot_system_dot_v1_dot_system__service__pb2.ReplaceRevocationsRequest.SerializeToString,
+                response_deserializer=batuta_dot_system_dot_v1_dot_system__service__pb2.ReplaceRevocationsResponse.FromString,
+                )
 
 
 class SystemServiceServicer(object):
@@ -34,6 +39,14 @@ class SystemServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplaceRevocations(self, request, context):
+        """Tells a service which tokens were taken back. The whole list each time; the API sends it every 15 seconds.
+        Who: service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SystemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -41,6 +54,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.GetServerInfo,
                     request_deserializer=batuta_dot_system_dot_v1_dot_system__service__pb2.GetServerInfoRequest.FromString,
                     response_serializer=batuta_dot_system_dot_v1_dot_system__service__pb2.GetServerInfoResponse.SerializeToString,
+            ),
+            'ReplaceRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceRevocations,
+                    request_deserializer=batuta_dot_system_dot_v1_dot_system__service__pb2.ReplaceRevocationsRequest.FromString,
+                    response_serializer=batuta_dot_system_dot_v1_dot_system__service__pb2.ReplaceRevocationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -67,5 +85,22 @@ class SystemService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.system.v1.SystemService/GetServerInfo',
             batuta_dot_system_dot_v1_dot_system__service__pb2.GetServerInfoRequest.SerializeToString,
             batuta_dot_system_dot_v1_dot_system__service__pb2.GetServerInfoResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ReplaceRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.system.v1.SystemService/ReplaceRevocations',
+            batuta_dot_system_dot_v1_dot_system__service__pb2.ReplaceRevocationsRequest.SerializeToString,
+            batuta_dot_system_dot_v1_dot_system__service__pb2.ReplaceRevocationsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

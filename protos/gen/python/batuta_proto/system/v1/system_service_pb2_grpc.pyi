@@ -37,6 +37,10 @@ class SystemServiceStub:
     """Says version, capabilities, limits and where agents dial.
     Who: anybody. Fails with: nothing of its own.
     """
+    ReplaceRevocations: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ReplaceRevocationsRequest, _system_service_pb2.ReplaceRevocationsResponse]
+    """Tells a service which tokens were taken back. The whole list each time; the API sends it every 15 seconds.
+    Who: service. Fails with: FIELD_VIOLATION.
+    """
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -46,6 +50,10 @@ class SystemServiceAsyncStub(SystemServiceStub):
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetServerInfoRequest, _system_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Says version, capabilities, limits and where agents dial.
     Who: anybody. Fails with: nothing of its own.
+    """
+    ReplaceRevocations: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ReplaceRevocationsRequest, _system_service_pb2.ReplaceRevocationsResponse]  # type: ignore[assignment]
+    """Tells a service which tokens were taken back. The whole list each time; the API sends it every 15 seconds.
+    Who: service. Fails with: FIELD_VIOLATION.
     """
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -59,6 +67,16 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_system_service_pb2.GetServerInfoResponse, _abc.Awaitable[_system_service_pb2.GetServerInfoResponse]]:
         """Says version, capabilities, limits and where agents dial.
         Who: anybody. Fails with: nothing of its own.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplaceRevocations(
+        self,
+        request: _system_service_pb2.ReplaceRevocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.ReplaceRevocationsResponse, _abc.Awaitable[_system_service_pb2.ReplaceRevocationsResponse]]:
+        """Tells a service which tokens were taken back. The whole list each time; the API sends it every 15 seconds.
+        Who: service. Fails with: FIELD_VIOLATION.
         """
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

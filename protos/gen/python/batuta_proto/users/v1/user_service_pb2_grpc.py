@@ -155,7 +155,7 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DisableUser(self, request, context):
-        """Gives a user no token any more. Disabling one that is disabled changes nothing.
+        """Gives a user no token any more; those given out before, and their streams, end within a minute. Disabling one that is disabled changes nothing.
         Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -197,7 +197,7 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RevokeCredential(self, request, context):
-        """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
+        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
         Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -64,7 +64,7 @@ class UserServiceStub:
     Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN, ETAG_MISMATCH.
     """
     DisableUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.DisableUserRequest, _user_pb2.DisableUserResponse]
-    """Gives a user no token any more. Disabling one that is disabled changes nothing.
+    """Gives a user no token any more; those given out before, and their streams, end within a minute. Disabling one that is disabled changes nothing.
     Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
     """
     EnableUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.EnableUserRequest, _user_pb2.EnableUserResponse]
@@ -86,7 +86,7 @@ class UserServiceStub:
     Who: admin. Fails with: FIELD_VIOLATION.
     """
     RevokeCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]
-    """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
+    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
     Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]
@@ -132,7 +132,7 @@ class UserServiceAsyncStub(UserServiceStub):
     Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN, ETAG_MISMATCH.
     """
     DisableUser: _aio.UnaryUnaryMultiCallable[_user_pb2.DisableUserRequest, _user_pb2.DisableUserResponse]  # type: ignore[assignment]
-    """Gives a user no token any more. Disabling one that is disabled changes nothing.
+    """Gives a user no token any more; those given out before, and their streams, end within a minute. Disabling one that is disabled changes nothing.
     Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
     """
     EnableUser: _aio.UnaryUnaryMultiCallable[_user_pb2.EnableUserRequest, _user_pb2.EnableUserResponse]  # type: ignore[assignment]
@@ -154,7 +154,7 @@ class UserServiceAsyncStub(UserServiceStub):
     Who: admin. Fails with: FIELD_VIOLATION.
     """
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]  # type: ignore[assignment]
-    """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
+    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
     Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]  # type: ignore[assignment]
@@ -245,7 +245,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.DisableUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.DisableUserResponse, _abc.Awaitable[_user_pb2.DisableUserResponse]]:
-        """Gives a user no token any more. Disabling one that is disabled changes nothing.
+        """Gives a user no token any more; those given out before, and their streams, end within a minute. Disabling one that is disabled changes nothing.
         Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, LAST_ADMIN.
         """
 
@@ -297,7 +297,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credential_pb2.RevokeCredentialRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.RevokeCredentialResponse, _abc.Awaitable[_credential_pb2.RevokeCredentialResponse]]:
-        """Ends a credential; tokens made from it end within their 15 minutes. Revoking one that is revoked changes nothing.
+        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
         Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
 
