@@ -68,6 +68,7 @@ def test_a_dry_run_changes_nothing(batuta: Any, server: Any, two: Any) -> None:
         (["list", "--param", "Args/lr<=x"], "'x' is no number"),
         (["list", "--metric", "loss/train=1"], "compared by <= or >="),
         (["list", "--sort", "nonsense"], "--sort knows create_time"),
+        (["list", "--sort", "metric:loss"], "--sort names metric:GROUP/NAME"),
         (["edit", ID], "say what to change"),
         (["edit", ID, "--set", "lr=1"], "SECTION/NAME"),
         (["edit", ID, "--set", "Args/lr"], "SECTION/NAME=VALUE"),

@@ -63,7 +63,9 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
         root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
     )
     projects.add(tree["project",], context)
-    tree["queue",] = noun(root, "queue", "queues: make, list, look into, move, pause, release", "batuta queue list")
+    tree["queue",] = noun(
+        root, "queue", "queues: make, list, look into, put in order, pause, release", "batuta queue list"
+    )
     queues.add(tree["queue",], context)
     queue_move.add(tree["queue",], context)
     queue_pause.add(tree["queue",], context)

@@ -166,7 +166,9 @@ def order_of(args: argparse.Namespace) -> tasks.TaskOrder:
     kind, colon, rest = key.partition(":")
     if colon and kind in ("param", "metric"):
         which, rest = _summary(rest) if kind == "metric" else ("last", rest)
-        group, name, _, _ = _split(rest, "--sort")
+        group, slash, name = rest.partition("/")
+        if not (group and slash and name):
+            raise CliError(f"--sort names {kind}:GROUP/NAME, such as {kind}:loss/train, not {args.sort!r}.", USAGE)
         return tasks.TaskOrder(
             field="TASK_ORDER_FIELD_PARAMETER" if kind == "param" else "TASK_ORDER_FIELD_METRIC",
             group=group,

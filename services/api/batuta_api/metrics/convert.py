@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from batuta_api import pages
 from batuta_api.metrics.appending import Batch
 from batuta_api.metrics.model import Column, Producer, Summary
+from batuta_api.violations import violation
 from batuta_proto.metrics import v1 as metrics
-from batuta_rpc.errors import FieldViolation
 
 _SERIES_PAGE = 1000
 """Series in one answer at most: with the longest names about 4 MiB."""
@@ -20,7 +20,7 @@ def batch(request: metrics.AppendScalarsRequest) -> Batch:
     columns = [_column(each, place) for place, each in enumerate(request.columns)]
     room = request.last_sequence - request.first_sequence + 1
     if sum(len(column.values) for column in columns) > max(room, 0):
-        raise _violation("last_sequence", "first_sequence to last_sequence has room for fewer records than there are")
+        raise violation("last_sequence", "first_sequence to last_sequence has room for fewer records than there are")
     producer = Producer(request.task_id, request.attempt, request.producer)
     return Batch(producer, request.first_sequence, request.last_sequence, columns)
 
@@ -28,12 +28,8 @@ def batch(request: metrics.AppendScalarsRequest) -> Batch:
 def _column(column: metrics.ScalarColumn, place: int) -> Column:
     iterations, times, values = list(column.iterations), list(column.time_unix_millis), list(column.values)
     if not len(iterations) == len(times) == len(values):
-        raise _violation(f"columns[{place}]", "iterations, time_unix_millis and values must have the same length")
+        raise violation(f"columns[{place}]", "iterations, time_unix_millis and values must have the same length")
     return Column(column.metric, column.variant, iterations, times, values)
-
-
-def _violation(field: str, text: str) -> FieldViolation:
-    return FieldViolation(f"{field}: {text}", field_violations=[(field, text)])
 
 
 def render_page(columns: Sequence[Column], position: int, synced: bool) -> metrics.ReadScalarsResponse:

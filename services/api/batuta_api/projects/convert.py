@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from batuta_api.moments import stamp
 from batuta_api.projects.model import Counted, Project
+from batuta_api.violations import violation
 from batuta_proto.projects import v1 as projects
-from batuta_rpc.errors import FieldViolation
 
 _PATHS = ("display_name", "description", "default_output_uri")
 
@@ -42,13 +42,9 @@ def statistics(counted: Sequence[Counted], subprojects: int) -> projects.Project
 def edit(asked: projects.Project, paths: Sequence[str]) -> dict[str, str]:
     """The fields that a mask names. Raises `FieldViolation` for a path that is none."""
     if not paths:
-        raise _violation(f"names nothing; the paths are: {', '.join(_PATHS)}, or `*` for all of them")
+        raise violation("update_mask", f"names nothing; the paths are: {', '.join(_PATHS)}, or `*` for all of them")
     wanted = _PATHS if list(paths) == ["*"] else paths
     for path in wanted:
         if path not in _PATHS:
-            raise _violation(f"{path!r} cannot be set; the paths are: {', '.join(_PATHS)}")
+            raise violation("update_mask", f"{path!r} cannot be set; the paths are: {', '.join(_PATHS)}")
     return {path: str(getattr(asked, path)) for path in wanted}
-
-
-def _violation(text: str) -> FieldViolation:
-    return FieldViolation(f"update_mask: {text}", field_violations=[("update_mask", text)])

@@ -10,8 +10,9 @@ from batuta_api import topics
 from batuta_api.projects import naming
 from batuta_api.projects.model import Counted, Project
 from batuta_api.tasks.model import TaskState
+from batuta_api.violations import violation
 from batuta_api.work import Work
-from batuta_rpc.errors import EtagMismatch, FieldViolation, IllegalTransition, ProjectNameTaken, ProjectNotEmpty
+from batuta_rpc.errors import EtagMismatch, IllegalTransition, ProjectNameTaken, ProjectNotEmpty
 from batuta_rpc.ids import Ids
 
 _BUSY = (TaskState.QUEUED, TaskState.RUNNING, TaskState.STOPPING)
@@ -116,7 +117,7 @@ def _find(work: Work, which: Which) -> Project:
 def _check_outside(project: Project, name: str, field: str) -> None:
     if project.holds(name):
         text = f"project {project.display_name!r} cannot be put into itself"
-        raise FieldViolation(f"{field}: {text}", field_violations=[(field, text)])
+        raise violation(field, text)
 
 
 def _check_deletable(project: Project, counted: Sequence[Counted], force: bool) -> None:

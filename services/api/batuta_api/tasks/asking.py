@@ -7,7 +7,6 @@ from typing import Any, cast
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from batuta_api.moments import moment
-from batuta_api.tasks.convert import violation
 from batuta_api.tasks.model import TaskState
 from batuta_api.tasks.wanted import (
     NEWEST_FIRST,
@@ -21,6 +20,7 @@ from batuta_api.tasks.wanted import (
     TaskFilter,
     Times,
 )
+from batuta_api.violations import violation
 from batuta_proto.tasks import v1 as tasks
 
 _TIMES = ("create_time", "update_time", "start_time", "end_time")

@@ -21,9 +21,9 @@ from batuta_api.tasks.model import (
     Task,
     TaskStatus,
 )
+from batuta_api.violations import violation
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
-from batuta_rpc.errors import FieldViolation
 
 _SOURCE = tuple(Source.__dataclass_fields__)
 _PATHS: tuple[str, ...] = (
@@ -237,8 +237,3 @@ def tails(given: Iterable[types.ProducerTail]) -> tuple[Tail, ...]:
     """The ends that producers declared. Kinds that this release does not know are passed over."""
     known = {int(kind) for kind in TailKind}
     return tuple(Tail(tail.producer, TailKind(tail.kind), tail.end) for tail in given if int(tail.kind) in known)
-
-
-def violation(field: str, text: str) -> FieldViolation:
-    """A field breaks a rule."""
-    return FieldViolation(f"{field}: {text}", field_violations=[(field, text)])

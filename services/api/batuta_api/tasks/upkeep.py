@@ -11,9 +11,9 @@ from batuta_api.projects import naming
 from batuta_api.tasks import admission, lifecycle
 from batuta_api.tasks.model import Task
 from batuta_api.tasks.refusals import check_etag, told
+from batuta_api.violations import violation
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller
-from batuta_rpc.errors import FieldViolation
 from batuta_rpc.ids import Ids
 
 TAGS = 200
@@ -69,12 +69,12 @@ def tag(work: Work, caller: Caller, which: Which, add: Sequence[str], remove: Se
     """Add tags and take tags away. Raises as `change` does, and `FieldViolation`."""
     both = sorted(set(add) & set(remove))
     if both:
-        raise _violation("remove", f"{both[0]!r} is to be added as well")
+        raise violation("remove", f"{both[0]!r} is to be added as well")
 
     def tagged(task: Task) -> Task:
         tags = tuple(dict.fromkeys(each for each in (*task.tags, *add) if each not in set(remove)))
         if len(tags) > TAGS:
-            raise _violation("add", f"the task would have {len(tags)} tags; {TAGS} is the most")
+            raise violation("add", f"the task would have {len(tags)} tags; {TAGS} is the most")
         return lifecycle.edit(task, now, tags=tags)
 
     return change(work, caller, which, tagged)
@@ -90,7 +90,3 @@ def purge(work: Work, now: datetime) -> int:
         work.tasks.remove(task_id)
         work.announce(topics.task(task_id))
     return len(due)
-
-
-def _violation(field: str, text: str) -> FieldViolation:
-    return FieldViolation(f"{field}: {text}", field_violations=[(field, text)])

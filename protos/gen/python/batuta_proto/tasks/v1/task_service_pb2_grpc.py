@@ -175,7 +175,7 @@ class TaskServiceServicer(object):
 
     def UpdateTask(self, request, context):
         """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, ILLEGAL_TRANSITION (deleted), STALE_ATTEMPT,
         ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -242,7 +242,7 @@ class TaskServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PublishTask(self, request, context):
-        """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+        """Seals a completed or aborted task: it is not run or reset any more, and deleted only by force.
         Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -283,7 +283,7 @@ class TaskServiceServicer(object):
 
     def MoveTask(self, request, context):
         """Puts a task into another project, which is made where it is missing.
-        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -291,7 +291,7 @@ class TaskServiceServicer(object):
 
     def TagTask(self, request, context):
         """Adds tags and takes tags away, whatever state the task is in.
-        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,7 +56,7 @@ class TaskServiceStub:
     """
     UpdateTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]
     """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, ILLEGAL_TRANSITION (deleted), STALE_ATTEMPT,
     ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
     """
     CloneTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.CloneTaskRequest, _task_service_pb2.CloneTaskResponse]
@@ -91,7 +91,7 @@ class TaskServiceStub:
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     PublishTask: _grpc.UnaryUnaryMultiCallable[_task_lifecycle_pb2.PublishTaskRequest, _task_lifecycle_pb2.PublishTaskResponse]
-    """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+    """Seals a completed or aborted task: it is not run or reset any more, and deleted only by force.
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     ArchiveTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.ArchiveTaskRequest, _task_upkeep_pb2.ArchiveTaskResponse]
@@ -112,11 +112,11 @@ class TaskServiceStub:
     """
     MoveTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.MoveTaskRequest, _task_upkeep_pb2.MoveTaskResponse]
     """Puts a task into another project, which is made where it is missing.
-    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     TagTask: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.TagTaskRequest, _task_upkeep_pb2.TagTaskResponse]
     """Adds tags and takes tags away, whatever state the task is in.
-    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     BatchChangeTasks: _grpc.UnaryUnaryMultiCallable[_task_upkeep_pb2.BatchChangeTasksRequest, _task_upkeep_pb2.BatchChangeTasksResponse]
     """Does many changes of tasks. Each is whole by itself, done as the call of its name does it; one that fails stops none of the others.
@@ -160,7 +160,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     UpdateTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.UpdateTaskRequest, _task_service_pb2.UpdateTaskResponse]  # type: ignore[assignment]
     """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, ILLEGAL_TRANSITION (deleted), STALE_ATTEMPT,
     ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
     """
     CloneTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.CloneTaskRequest, _task_service_pb2.CloneTaskResponse]  # type: ignore[assignment]
@@ -195,7 +195,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     PublishTask: _aio.UnaryUnaryMultiCallable[_task_lifecycle_pb2.PublishTaskRequest, _task_lifecycle_pb2.PublishTaskResponse]  # type: ignore[assignment]
-    """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+    """Seals a completed or aborted task: it is not run or reset any more, and deleted only by force.
     Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     ArchiveTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.ArchiveTaskRequest, _task_upkeep_pb2.ArchiveTaskResponse]  # type: ignore[assignment]
@@ -216,11 +216,11 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     MoveTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.MoveTaskRequest, _task_upkeep_pb2.MoveTaskResponse]  # type: ignore[assignment]
     """Puts a task into another project, which is made where it is missing.
-    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     TagTask: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.TagTaskRequest, _task_upkeep_pb2.TagTaskResponse]  # type: ignore[assignment]
     """Adds tags and takes tags away, whatever state the task is in.
-    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+    Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
     BatchChangeTasks: _aio.UnaryUnaryMultiCallable[_task_upkeep_pb2.BatchChangeTasksRequest, _task_upkeep_pb2.BatchChangeTasksResponse]  # type: ignore[assignment]
     """Does many changes of tasks. Each is whole by itself, done as the call of its name does it; one that fails stops none of the others.
@@ -291,7 +291,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.UpdateTaskResponse, _abc.Awaitable[_task_service_pb2.UpdateTaskResponse]]:
         """Changes the fields named by the mask: name, tags and comment of any task, the rest of a draft only; a run changes its own task (`attempt` is set).
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, STALE_ATTEMPT,
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION (unknown or output-only path), TASK_NOT_FOUND, TASK_NOT_DRAFT, ILLEGAL_TRANSITION (deleted), STALE_ATTEMPT,
         ETAG_MISMATCH, OTHER_TASK, REQUEST_ID_REUSED.
         """
 
@@ -374,7 +374,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_lifecycle_pb2.PublishTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_lifecycle_pb2.PublishTaskResponse, _abc.Awaitable[_task_lifecycle_pb2.PublishTaskResponse]]:
-        """Seals a completed or aborted task: it is not run, reset or deleted any more, unless forced.
+        """Seals a completed or aborted task: it is not run or reset any more, and deleted only by force.
         Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION, ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
 
@@ -425,7 +425,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_upkeep_pb2.MoveTaskResponse, _abc.Awaitable[_task_upkeep_pb2.MoveTaskResponse]]:
         """Puts a task into another project, which is made where it is missing.
-        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -435,7 +435,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_upkeep_pb2.TagTaskResponse, _abc.Awaitable[_task_upkeep_pb2.TagTaskResponse]]:
         """Adds tags and takes tags away, whatever state the task is in.
-        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+        Who: member. Fails with: FIELD_VIOLATION, TASK_NOT_FOUND, ILLEGAL_TRANSITION (deleted), ETAG_MISMATCH, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
