@@ -1,4 +1,4 @@
-"""The second quick start of the README, as somebody without a clone does it: the wheel, an empty environment, a script."""
+"""The second quick start of the README, as somebody without a clone does it: wheel, empty environment, script."""
 
 from __future__ import annotations
 
