@@ -27,9 +27,7 @@ KNOWN = {
 }
 """What our own plug-ins are for, known without loading them, and the extra that each needs."""
 
-NOUNS = {
-    "admin": ("the server on this machine: its health, back it up, restore it", "batuta admin COMMAND --help")
-}
+NOUNS = {"admin": ("the server on this machine: its health, back it up, restore it", "batuta admin COMMAND --help")}
 """What the nouns are that only plug-ins use: a sentence and an example."""
 
 

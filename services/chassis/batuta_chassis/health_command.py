@@ -79,10 +79,9 @@ def ask(url: str, service: str, certificate_name: str, seconds: float) -> str:
     )
     with channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=seconds
-            )
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs do not know the synchronous one
+            answer: Any = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=seconds)
         except grpc.RpcError as error:
             unknown = error.code() is grpc.StatusCode.NOT_FOUND
             return "SERVICE_UNKNOWN" if unknown else "UNREACHABLE"
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
