@@ -168,7 +168,8 @@ class Deployment:
             "tls_key": self._options.tls_key if outside else "",
             "database_url": self._options.database_url,
         }
-        return Settings(service=name, **{"grace_seconds": 3.0, **told, **own})
+        chosen: dict[str, Any] = {"grace_seconds": 3.0, **told, **own}
+        return Settings(service=name, **chosen)
 
     def _dispatch(self, settings: Mapping[str, Settings]) -> str:
         if "queue" not in settings:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from batuta_chassis.sources import SettingsError, Sources, setting
+from batuta_chassis.sources import SettingsError, Sources, setting, words
 from batuta_rpc.target import is_loopback
 
 __all__ = ["Settings", "SettingsError", "default_data_dir"]
@@ -35,11 +35,12 @@ class Settings:
     """The settings of one service process. Folders exist once `prepare` has run."""
 
     service: str
-    data_dir: Path = setting(NOWHERE, "folder of everything this service keeps")
+    data_dir: Path = field(default=NOWHERE, metadata=words("folder of everything this service keeps"))
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(0, "port to listen on; 0 takes a free one")
-    keys_dir: Path = setting(
-        NOWHERE, "folder of the token keys, shared by the services; default: keys in the data folder"
+    keys_dir: Path = field(
+        default=NOWHERE,
+        metadata=words("folder of the token keys, shared by the services; default: keys in the data folder"),
     )
     database_url: str = setting("", "SQLAlchemy URL; default: a file in the data folder", secret=True)
     reflection: bool = setting(True, "let tools ask for the contract (0 or 1)")

@@ -41,7 +41,12 @@ class Given:
 
 def setting(default: Any, sentence: str, *, unit: str = "", secret: bool = False) -> Any:
     """A field that can be set. `sentence` says what it is; `secret` ones are never shown."""
-    return field(default=default, metadata={"help": sentence, "unit": unit, "secret": secret})
+    return field(default=default, metadata=words(sentence, unit, secret))
+
+
+def words(sentence: str, unit: str = "", secret: bool = False) -> dict[str, Any]:
+    """The metadata of such a field."""
+    return {"help": sentence, "unit": unit, "secret": secret}
 
 
 def settable(kind: type[Any]) -> list[Field[Any]]:
