@@ -9,6 +9,7 @@ from batuta._cli import (
     access_keys,
     agent_care,
     agents,
+    audit,
     login,
     plugins,
     projects,
@@ -77,6 +78,8 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
     access_keys.add(tree["credentials",], context)
+    tree["audit",] = noun(root, "audit", "who changed what, and who was refused", "batuta audit changes --by ada")
+    audit.add(tree["audit",], context)
     plugins.attach(tree, found, argv)
     return parser
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import grpc.aio
 
-from batuta_api.audit.testing import MemoryAuditStore
+from batuta_api.audit.testing import MemoryAuditStore, MemoryChangeStore
 from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
@@ -80,6 +80,7 @@ def memory_work() -> Work:
         people=MemoryPeopleStore(),
         users=MemoryUserStore(),
         audit=MemoryAuditStore(),
+        changes=MemoryChangeStore(),
         outbox=MemoryOutbox(),
         requests=MemoryRequests(),
         announce=_nobody_listens,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batuta_api.audit.changes import ChangeStore
 from batuta_api.audit.store import AuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
@@ -43,6 +44,7 @@ class Work:
     people: PeopleStore
     users: UserStore
     audit: AuditStore
+    changes: ChangeStore
     outbox: Posting
     requests: RequestStore
     announce: Callable[[str], None]
