@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from batuta_chassis.hub import Hub
 from batuta_chassis.migrations import migrate
 from batuta_chassis.testing import MemoryTransactor, Running, running
 from batuta_chassis.transactions import SqlTransactor
+from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -28,6 +30,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import SystemClock, within
+from batuta_rpc.ids import SystemIds
 from batuta_rpc.testing import FakeClock
 
 
@@ -39,6 +42,7 @@ class Stubs:
     projects: Any
     metrics: Any
     logs: Any
+    artifacts: Any
     users: Any
     queues: Any
 
@@ -50,6 +54,7 @@ class Stubs:
             projects.ProjectServiceStub(channel),
             metrics.MetricServiceStub(channel),
             logs.LogServiceStub(channel),
+            artifacts.ArtifactServiceStub(channel),
             users.UserServiceStub(channel),
             queues.QueueServiceStub(channel),
         )
@@ -82,6 +87,23 @@ class Stubs:
         answers = await collect(self.logs.AppendLog(several(first)))
         return int(answers[-1].committed_offset)
 
+    async def upload(self, data: bytes, **begin: Any) -> artifacts.Artifact:
+        """Upload one artifact in one stream; unless said otherwise by a new upload, by hand."""
+        fields = {"upload_id": SystemIds().new_id(), "name": "model", **begin}
+        answers = await collect(
+            self.artifacts.UploadArtifact(
+                several(begun(**fields), chunk(0, data), finish(data))
+                if data
+                else several(begun(**fields), finish(data))
+            )
+        )
+        return answers[-1].artifact
+
+    async def download(self, artifact_id: str, **span: int) -> bytes:
+        """The bytes of an artifact, or some of them."""
+        asked = artifacts.ReadArtifactRequest(artifact_id=artifact_id, **span)
+        return b"".join(answer.data for answer in await collect(self.artifacts.ReadArtifact(asked)))
+
     async def until(self, task_id: str, condition: Callable[[tasks.Task], bool]) -> tasks.Task:
         """Watch a task until it is as wanted."""
         stream = self.tasks.WatchTask(tasks.WatchTaskRequest(task_id=task_id))
@@ -100,6 +122,22 @@ class Stubs:
     async def until_state(self, task_id: str, state: int) -> tasks.Task:
         """Watch a task until it is in that state."""
         return await self.until(task_id, lambda task: task.status.state == state)
+
+
+def begun(**fields: Any) -> artifacts.UploadArtifactRequest:
+    """The first message of an upload."""
+    return artifacts.UploadArtifactRequest(begin=artifacts.UploadBegin(**fields))
+
+
+def chunk(offset: int, data: bytes) -> artifacts.UploadArtifactRequest:
+    """Some bytes of an upload."""
+    return artifacts.UploadArtifactRequest(chunk=artifacts.UploadChunk(offset=offset, data=data))
+
+
+def finish(data: bytes) -> artifacts.UploadArtifactRequest:
+    """The last message of an upload of `data`."""
+    ended = artifacts.UploadFinish(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return artifacts.UploadArtifactRequest(finish=ended)
 
 
 async def soon(awaitable: Awaitable[Any], seconds: float = 10.0) -> Any:

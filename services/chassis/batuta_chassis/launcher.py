@@ -165,6 +165,8 @@ class Deployment:
             tls_key=self._options.tls_key if outside else "",
             grace_seconds=3.0,
             database_url=self._options.database_url,
+            artifacts_uri=os.environ.get("BATUTA_API_ARTIFACTS_URI", ""),
+            artifact_stores=os.environ.get("BATUTA_API_ARTIFACT_STORES", ""),
             limits=limits_in(os.environ, name),
         )
 

@@ -49,6 +49,17 @@ class Settings:
         default="",
         metadata={"help": "Redis for wake-ups between several processes on one PostgreSQL: redis://host:port"},
     )
+    artifacts_uri: str = field(
+        default="",
+        metadata={
+            "help": "where the API keeps artifacts: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or file:///FOLDER "
+            "(default: in the data folder)"
+        },
+    )
+    artifact_stores: str = field(
+        default="",
+        metadata={"help": "object stores that projects may name for their artifacts, separated by commas"},
+    )
     disk_reserve: int = field(
         default=8 << 20,
         metadata={"help": "bytes of an SQLite file's disk kept for changes of state when the disk is full; 0: none"},

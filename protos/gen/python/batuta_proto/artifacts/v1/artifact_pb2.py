@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/artifacts/v1/artifact.proto\x12\x13\x62\x61tuta.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x04\n\x08\x41rtifact\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12\x17\n\x07task_id\x18\x03 \x01(\tR\x06taskId\x12\x18\n\x07\x61ttempt\x18\x04 \x01(\x03R\x07\x61ttempt\x12\x12\n\x04name\x18\x05 \x01(\tR\x04name\x12\x35\n\x04kind\x18\x06 \x01(\x0e\x32!.batuta.artifacts.v1.ArtifactKindR\x04kind\x12\x1d\n\nmedia_type\x18\x07 \x01(\tR\tmediaType\x12\x41\n\x06labels\x18\x08 \x03(\x0b\x32).batuta.artifacts.v1.Artifact.LabelsEntryR\x06labels\x12\x18\n\x07preview\x18\t \x01(\tR\x07preview\x12\x1d\n\nsize_bytes\x18\n \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\x0b \x01(\tR\x06sha256\x12\x10\n\x03uri\x18\x0c \x01(\tR\x03uri\x12;\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x18\n\x07\x63reator\x18\x0f \x01(\tR\x07\x63reator\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"y\n\x0e\x41rtifactFilter\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\x03R\x07\x61ttempt\x12\x14\n\x05names\x18\x02 \x03(\tR\x05names\x12\x37\n\x05kinds\x18\x03 \x03(\x0e\x32!.batuta.artifacts.v1.ArtifactKindR\x05kinds*\x8d\x02\n\x0c\x41rtifactKind\x12\x1d\n\x19\x41RTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41RTIFACT_KIND_FILE\x10\n\x12\x18\n\x14\x41RTIFACT_KIND_FOLDER\x10\x14\x12\x16\n\x12\x41RTIFACT_KIND_TEXT\x10\x1e\x12\x16\n\x12\x41RTIFACT_KIND_JSON\x10(\x12\x17\n\x13\x41RTIFACT_KIND_BYTES\x10\x32\x12\x17\n\x13\x41RTIFACT_KIND_ARRAY\x10<\x12\x17\n\x13\x41RTIFACT_KIND_TABLE\x10\x46\x12\x17\n\x13\x41RTIFACT_KIND_IMAGE\x10P\x12\x18\n\x14\x41RTIFACT_KIND_PICKLE\x10Zb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/artifacts/v1/artifact.proto\x12\x13\x62\x61tuta.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x04\n\x08\x41rtifact\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n\x07task_id\x18\x02 \x01(\tR\x06taskId\x12\x18\n\x07\x61ttempt\x18\x03 \x01(\x03R\x07\x61ttempt\x12\x12\n\x04name\x18\x04 \x01(\tR\x04name\x12\x35\n\x04kind\x18\x05 \x01(\x0e\x32!.batuta.artifacts.v1.ArtifactKindR\x04kind\x12\x1d\n\nmedia_type\x18\x06 \x01(\tR\tmediaType\x12\x41\n\x06labels\x18\x07 \x03(\x0b\x32).batuta.artifacts.v1.Artifact.LabelsEntryR\x06labels\x12\x18\n\x07preview\x18\x08 \x01(\tR\x07preview\x12\x1d\n\nsize_bytes\x18\t \x01(\x03R\tsizeBytes\x12\x16\n\x06sha256\x18\n \x01(\tR\x06sha256\x12\x10\n\x03uri\x18\x0b \x01(\tR\x03uri\x12;\n\x0b\x63reate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12;\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12\x18\n\x07\x63reator\x18\x0e \x01(\tR\x07\x63reator\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"y\n\x0e\x41rtifactFilter\x12\x18\n\x07\x61ttempt\x18\x01 \x01(\x03R\x07\x61ttempt\x12\x14\n\x05names\x18\x02 \x03(\tR\x05names\x12\x37\n\x05kinds\x18\x03 \x03(\x0e\x32!.batuta.artifacts.v1.ArtifactKindR\x05kinds*\x8d\x02\n\x0c\x41rtifactKind\x12\x1d\n\x19\x41RTIFACT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41RTIFACT_KIND_FILE\x10\n\x12\x18\n\x14\x41RTIFACT_KIND_FOLDER\x10\x14\x12\x16\n\x12\x41RTIFACT_KIND_TEXT\x10\x1e\x12\x16\n\x12\x41RTIFACT_KIND_JSON\x10(\x12\x17\n\x13\x41RTIFACT_KIND_BYTES\x10\x32\x12\x17\n\x13\x41RTIFACT_KIND_ARRAY\x10<\x12\x17\n\x13\x41RTIFACT_KIND_TABLE\x10\x46\x12\x17\n\x13\x41RTIFACT_KIND_IMAGE\x10P\x12\x18\n\x14\x41RTIFACT_KIND_PICKLE\x10Zb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,12 +24,12 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_ARTIFACT_LABELSENTRY']._options = None
   _globals['_ARTIFACT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ARTIFACTKIND']._serialized_start=795
-  _globals['_ARTIFACTKIND']._serialized_end=1064
+  _globals['_ARTIFACTKIND']._serialized_start=775
+  _globals['_ARTIFACTKIND']._serialized_end=1044
   _globals['_ARTIFACT']._serialized_start=93
-  _globals['_ARTIFACT']._serialized_end=669
-  _globals['_ARTIFACT_LABELSENTRY']._serialized_start=612
-  _globals['_ARTIFACT_LABELSENTRY']._serialized_end=669
-  _globals['_ARTIFACTFILTER']._serialized_start=671
-  _globals['_ARTIFACTFILTER']._serialized_end=792
+  _globals['_ARTIFACT']._serialized_end=649
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_start=592
+  _globals['_ARTIFACT_LABELSENTRY']._serialized_end=649
+  _globals['_ARTIFACTFILTER']._serialized_start=651
+  _globals['_ARTIFACTFILTER']._serialized_end=772
 # @@protoc_insertion_point(module_scope)

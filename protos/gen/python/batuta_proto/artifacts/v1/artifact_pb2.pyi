@@ -31,7 +31,7 @@ ARTIFACT_KIND_IMAGE: ArtifactKind
 ARTIFACT_KIND_PICKLE: ArtifactKind
 
 class Artifact(_message.Message):
-    __slots__ = ("id", "etag", "task_id", "attempt", "name", "kind", "media_type", "labels", "preview", "size_bytes", "sha256", "uri", "create_time", "expire_time", "creator")
+    __slots__ = ("id", "task_id", "attempt", "name", "kind", "media_type", "labels", "preview", "size_bytes", "sha256", "uri", "create_time", "expire_time", "creator")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,7 +40,6 @@ class Artifact(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
-    ETAG_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -55,7 +54,6 @@ class Artifact(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     CREATOR_FIELD_NUMBER: _ClassVar[int]
     id: str
-    etag: str
     task_id: str
     attempt: int
     name: str
@@ -69,7 +67,7 @@ class Artifact(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
     creator: str
-    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., media_type: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., preview: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., uri: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., creator: _Optional[str] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., media_type: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., preview: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., uri: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., creator: _Optional[str] = ...) -> None: ...
 
 class ArtifactFilter(_message.Message):
     __slots__ = ("attempt", "names", "kinds")

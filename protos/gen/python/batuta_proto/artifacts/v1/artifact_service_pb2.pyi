@@ -132,14 +132,12 @@ class ListArtifactsResponse(_message.Message):
     def __init__(self, artifacts: _Optional[_Iterable[_Union[_artifact_pb2.Artifact, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteArtifactRequest(_message.Message):
-    __slots__ = ("artifact_id", "etag", "request_id")
+    __slots__ = ("artifact_id", "request_id")
     ARTIFACT_ID_FIELD_NUMBER: _ClassVar[int]
-    ETAG_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     artifact_id: str
-    etag: str
     request_id: str
-    def __init__(self, artifact_id: _Optional[str] = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, artifact_id: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeleteArtifactResponse(_message.Message):
     __slots__ = ("artifact",)

@@ -87,7 +87,7 @@ class ArtifactServiceServicer(object):
 
     def DeleteArtifact(self, request, context):
         """Deletes an artifact for good. Its bytes go a minute later, so that who reads them now can end.
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published), ETAG_MISMATCH.
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

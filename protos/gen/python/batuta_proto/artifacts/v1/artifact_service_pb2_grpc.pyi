@@ -58,7 +58,7 @@ class ArtifactServiceStub:
     """
     DeleteArtifact: _grpc.UnaryUnaryMultiCallable[_artifact_service_pb2.DeleteArtifactRequest, _artifact_service_pb2.DeleteArtifactResponse]
     """Deletes an artifact for good. Its bytes go a minute later, so that who reads them now can end.
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published), ETAG_MISMATCH.
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published).
     """
 
 @_typing.type_check_only
@@ -91,7 +91,7 @@ class ArtifactServiceAsyncStub(ArtifactServiceStub):
     """
     DeleteArtifact: _aio.UnaryUnaryMultiCallable[_artifact_service_pb2.DeleteArtifactRequest, _artifact_service_pb2.DeleteArtifactResponse]  # type: ignore[assignment]
     """Deletes an artifact for good. Its bytes go a minute later, so that who reads them now can end.
-    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published), ETAG_MISMATCH.
+    Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published).
     """
 
 class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -151,7 +151,7 @@ class ArtifactServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_artifact_service_pb2.DeleteArtifactResponse, _abc.Awaitable[_artifact_service_pb2.DeleteArtifactResponse]]:
         """Deletes an artifact for good. Its bytes go a minute later, so that who reads them now can end.
-        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published), ETAG_MISMATCH.
+        Who: member, or the attempt's own run. Fails with: FIELD_VIOLATION, REQUEST_ID_REUSED, ARTIFACT_NOT_FOUND, STALE_ATTEMPT, OTHER_TASK, ILLEGAL_TRANSITION (the task is published).
         """
 
 def add_ArtifactServiceServicer_to_server(servicer: ArtifactServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
