@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from batuta_api import __main__ as main
@@ -30,6 +31,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import SystemClock, within
+from batuta_rpc.errors import RpcError
 from batuta_rpc.ids import SystemIds
 from batuta_rpc.testing import FakeClock
 
@@ -90,14 +92,13 @@ class Stubs:
     async def upload(self, data: bytes, **begin: Any) -> artifacts.Artifact:
         """Upload one artifact in one stream; unless said otherwise by a new upload, by hand."""
         fields = {"upload_id": SystemIds().new_id(), "name": "model", **begin}
-        answers = await collect(
-            self.artifacts.UploadArtifact(
-                several(begun(**fields), chunk(0, data), finish(data))
-                if data
-                else several(begun(**fields), finish(data))
-            )
-        )
+        pieces = [chunk(0, data)] if data else []
+        answers = await self.talk(begun(**fields), *pieces, finish(data))
         return answers[-1].artifact
+
+    async def talk(self, *messages: artifacts.UploadArtifactRequest) -> list[artifacts.UploadArtifactResponse]:
+        """A whole stream of an upload: what the server answers, or raises."""
+        return await soon(rest_of(self.artifacts.UploadArtifact(), *messages))
 
     async def download(self, artifact_id: str, **span: int) -> bytes:
         """The bytes of an artifact, or some of them."""
@@ -140,6 +141,20 @@ def finish(data: bytes) -> artifacts.UploadArtifactRequest:
     return artifacts.UploadArtifactRequest(finish=ended)
 
 
+async def rest_of(call: Any, *messages: artifacts.UploadArtifactRequest) -> list[artifacts.UploadArtifactResponse]:
+    """Send the messages, as long as the server takes some; what it answers until its end."""
+    try:
+        for message in messages:
+            await call.write(message)
+        await call.done_writing()
+    except RpcError:  # it has ended already, and reading says how
+        pass
+    answers: list[artifacts.UploadArtifactResponse] = []
+    while (answer := await call.read()) is not grpc.aio.EOF:
+        answers.append(answer)
+    return answers
+
+
 async def soon(awaitable: Awaitable[Any], seconds: float = 10.0) -> Any:
     """Await with a deadline."""
     return await within(SystemClock(), seconds, awaitable)
@@ -163,6 +178,7 @@ class Api:
     data: Path
 
     eventually = staticmethod(eventually)
+    rest_of = staticmethod(rest_of)
     soon = staticmethod(soon)
 
     def stubs(self, *roles: str, subject: str = "ada", token: str | None = None) -> Stubs:

@@ -47,16 +47,6 @@ def finish(data: bytes) -> artifacts.UploadArtifactRequest:
     return artifacts.UploadArtifactRequest(finish=artifacts.UploadFinish(size_bytes=len(data), sha256=digest))
 
 
-async def several(*messages: Any) -> AsyncIterator[Any]:
-    for message in messages:
-        yield message
-
-
-async def talk(stubs: Any, *messages: artifacts.UploadArtifactRequest) -> list[artifacts.UploadArtifactResponse]:
-    """A whole stream of an upload."""
-    return [answer async for answer in stubs.artifacts.UploadArtifact(several(*messages))]
-
-
 def kept(folder: Path) -> list[Path]:
     """Every file below the folder of artifacts."""
     return sorted(path for path in (folder / "artifacts").rglob("*") if path.is_file())
@@ -81,7 +71,7 @@ async def test_what_was_uploaded_comes_back_with_its_size_and_digest(member: Any
         preview="3 MiB of noise",
     )
     pieces = [chunk(at, data[at : at + MIB]) for at in range(0, len(data), MIB)]
-    made = (await talk(member, begin, *pieces, finish(data)))[-1].artifact
+    made = (await member.talk(begin, *pieces, finish(data)))[-1].artifact
     assert (made.id, made.task_id, made.attempt, made.name) == (upload_id, task.id, 0, "weights of ünit 1")
     assert (made.size_bytes, made.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (made.kind, dict(made.labels), made.preview) == (
@@ -139,11 +129,8 @@ async def test_an_upload_that_was_cut_off_goes_on_where_the_server_stands(member
     await call.write(begin)
     stands = (await api.soon(call.read())).committed_offset
     assert 4 * MIB <= stands <= 5 * MIB
-    for at in range(stands - 10, len(data), MIB):  # what is stored already is passed over
-        await call.write(chunk(at, data[at : at + MIB]))
-    await call.write(finish(data))
-    await call.done_writing()
-    answers = [answer async for answer in call]
+    pieces = [chunk(at, data[at : at + MIB]) for at in range(stands - 10, len(data), MIB)]  # the first is there in part
+    answers = await api.rest_of(call, *pieces, finish(data))
     assert await member.download(answers[-1].artifact.id) == data
 
 
@@ -155,10 +142,10 @@ async def test_an_upload_goes_on_after_the_server_was_started_again(
         member = make_stubs(process)
         begin = begun(upload_id=upload_id, task_id=(await member.draft()).id)
         with pytest.raises(ProtocolViolation, match="without `finish`"):
-            await talk(member, begin, chunk(0, data[:MIB]))
+            await member.talk(begin, chunk(0, data[:MIB]))
     async with running(build, tmp_path, service="api", queue_endpoint=queue.endpoint) as process:
         member = make_stubs(process)
-        answers = await talk(member, begin, chunk(MIB, data[MIB:]), finish(data))
+        answers = await member.talk(begin, chunk(MIB, data[MIB:]), finish(data))
         assert answers[0].committed_offset == MIB
         assert await member.download(answers[-1].artifact.id) == data
 
@@ -166,20 +153,20 @@ async def test_an_upload_goes_on_after_the_server_was_started_again(
 async def test_a_finished_upload_that_is_sent_again_is_answered_and_not_done_again(member: Any, api: Any) -> None:
     task, upload_id = await member.draft(), SystemIds().new_id()
     begin = begun(upload_id=upload_id, task_id=task.id)
-    [_, first] = await talk(member, begin, chunk(0, b"weights"), finish(b"weights"))
-    [again] = await talk(member, begin, chunk(0, b"weights"), finish(b"weights"))
+    [_, first] = await member.talk(begin, chunk(0, b"weights"), finish(b"weights"))
+    [again] = await member.talk(begin, chunk(0, b"weights"), finish(b"weights"))
     assert (again.artifact, again.committed_offset) == (first.artifact, 7)
     assert len(kept(api.data)) == 1
     with pytest.raises(RequestIdReused):
-        await talk(member, begun(upload_id=upload_id, task_id=task.id, name="other"), finish(b""))
+        await member.talk(begun(upload_id=upload_id, task_id=task.id, name="other"), finish(b""))
 
 
 async def test_a_begun_upload_id_is_not_taken_for_something_else(member: Any) -> None:
     task, upload_id = await member.draft(), SystemIds().new_id()
     with pytest.raises(ProtocolViolation):
-        await talk(member, begun(upload_id=upload_id, task_id=task.id), chunk(0, b"a"))
+        await member.talk(begun(upload_id=upload_id, task_id=task.id), chunk(0, b"a"))
     with pytest.raises(RequestIdReused):
-        await talk(member, begun(upload_id=upload_id, task_id=task.id, preview="x"), finish(b""))
+        await member.talk(begun(upload_id=upload_id, task_id=task.id, preview="x"), finish(b""))
 
 
 async def test_of_two_uploads_of_one_name_the_one_that_finishes_last_stays(member: Any, api: Any) -> None:
@@ -191,10 +178,8 @@ async def test_of_two_uploads_of_one_name_the_one_that_finishes_last_stays(membe
         assert (await api.soon(call.read())).committed_offset == 0
     for number in (1, 0):
         data = b"of %d" % number
-        await calls[number].write(chunk(0, data))
-        await calls[number].write(finish(data))
-        await calls[number].done_writing()
-        assert [answer.artifact.id async for answer in calls[number]][-1] == ids[number]
+        answers = await api.rest_of(calls[number], chunk(0, data), finish(data))
+        assert answers[-1].artifact.id == ids[number]
     [found] = await listed(member, task.id)
     assert found.id == ids[0]
     assert await member.download(ids[0]) == b"of 0"
@@ -223,15 +208,15 @@ async def test_bytes_that_are_not_what_was_announced_become_nothing(member: Any,
     task, upload_id = await member.draft(), SystemIds().new_id()
     begin = begun(upload_id=upload_id, task_id=task.id)
     with pytest.raises(ContentMismatch, match="from 0"):
-        await talk(member, begin, chunk(0, b"weights"), finish(b"heights"))
+        await member.talk(begin, chunk(0, b"weights"), finish(b"heights"))
     assert (await listed(member, task.id), kept(api.data)) == ([], [])
     with pytest.raises(UploadGap) as gap:
-        await talk(member, begin, chunk(0, b"wei"), finish(b"weights"))
+        await member.talk(begin, chunk(0, b"wei"), finish(b"weights"))
     assert gap.value.metadata["committed_offset"] == "3"
     with pytest.raises(UploadGap) as gap:
-        await talk(member, begin, chunk(4, b"hts"))
+        await member.talk(begin, chunk(4, b"hts"))
     assert gap.value.metadata["committed_offset"] == "3"
-    [*_, last] = await talk(member, begin, chunk(3, b"ghts"), finish(b"weights"))
+    [*_, last] = await member.talk(begin, chunk(3, b"ghts"), finish(b"weights"))
     assert await member.download(last.artifact.id) == b"weights"
 
 
@@ -243,11 +228,11 @@ async def test_a_stream_that_keeps_no_order_is_refused(member: Any) -> None:
         [begun(upload_id="a" * 32, task_id=task.id), begun(upload_id="a" * 32, task_id=task.id)],
     ):
         with pytest.raises(ProtocolViolation):
-            await talk(member, *messages)
+            await member.talk(*messages)
     with pytest.raises(FieldViolation, match="upload_id"):
-        await talk(member, begun(upload_id="../../../../../../../etc/passwd00", task_id=task.id))
+        await member.talk(begun(upload_id="../../../../../../../etc/passwd00", task_id=task.id))
     with pytest.raises(FieldViolation, match=r"chunk\.data"):
-        await talk(member, begun(upload_id="a" * 32, task_id=task.id), chunk(0, bytes(MIB + 1)))
+        await member.talk(begun(upload_id="a" * 32, task_id=task.id), chunk(0, bytes(MIB + 1)))
 
 
 async def test_attempts_have_names_of_their_own_and_old_ones_stay(member: Any, api: Any) -> None:
@@ -379,7 +364,7 @@ async def test_what_is_too_large_or_too_many_is_refused_by_its_limit(
         assert refused.value.metadata["limit"] == limit
         if limit == "artifact_bytes":
             with pytest.raises(ArtifactQuota, match=message):
-                await talk(member, begun(upload_id="a" * 32, task_id=task.id, size_bytes=11))
+                await member.talk(begun(upload_id="a" * 32, task_id=task.id, size_bytes=11))
 
 
 async def test_so_many_uploads_of_a_task_may_be_unfinished(queue: Any, tmp_path: Path, make_stubs: Any) -> None:
@@ -388,11 +373,11 @@ async def test_so_many_uploads_of_a_task_may_be_unfinished(queue: Any, tmp_path:
         member = make_stubs(process)
         task = await member.draft()
         with pytest.raises(ProtocolViolation):
-            await talk(member, begun(upload_id="a" * 32, task_id=task.id))
+            await member.talk(begun(upload_id="a" * 32, task_id=task.id))
         with pytest.raises(ArtifactQuota, match="uploads_per_task"):
-            await talk(member, begun(upload_id="b" * 32, task_id=task.id))
-        await talk(member, begun(upload_id="a" * 32, task_id=task.id), finish(b""))
-        await talk(member, begun(upload_id="b" * 32, task_id=task.id), finish(b""))
+            await member.talk(begun(upload_id="b" * 32, task_id=task.id))
+        await member.talk(begun(upload_id="a" * 32, task_id=task.id), finish(b""))
+        await member.talk(begun(upload_id="b" * 32, task_id=task.id), finish(b""))
 
 
 async def test_s16_a_project_sends_artifacts_to_no_place_but_those_the_operator_allows(member: Any, api: Any) -> None:
