@@ -221,6 +221,12 @@ def make_stubs() -> Callable[[Running], Stubs]:
 
 
 @pytest.fixture
+def on_channel() -> Callable[[Any], Stubs]:
+    """Stubs on a channel that the test opened itself."""
+    return Stubs.on
+
+
+@pytest.fixture
 def make_api(queue: RunningQueue, tmp_path: Path) -> Callable[[Running], Api]:
     """An `Api` for a process that the test starts itself."""
     return lambda process: Api(process, queue, tmp_path)

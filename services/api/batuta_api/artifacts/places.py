@@ -64,7 +64,7 @@ class BlobPlaces:
             return known
         try:
             made = self._open[store] = self._opened(store)
-        except (ImportError, OSError) as error:
+        except (ImportError, OSError, ValueError) as error:
             raise UpstreamUnavailable(f"the server cannot open {store or self._folder}: {error}") from error
         return made
 
