@@ -35,7 +35,8 @@ MIB = 1 << 20
 
 
 def begun(**fields: Any) -> artifacts.UploadArtifactRequest:
-    return artifacts.UploadArtifactRequest(begin=artifacts.UploadBegin(**{"name": "model", **fields}))
+    fields.setdefault("name", "model")
+    return artifacts.UploadArtifactRequest(begin=artifacts.UploadBegin(**fields))
 
 
 def chunk(offset: int, data: bytes) -> artifacts.UploadArtifactRequest:
