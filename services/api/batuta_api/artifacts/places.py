@@ -40,6 +40,7 @@ class BlobPlaces:
             if not _URL.fullmatch(url):
                 raise SettingsError(f"artifact_stores takes s3://BUCKET/FOLDER and gs://BUCKET/FOLDER, not {url!r}")
         default = settings.artifacts_uri.strip().rstrip("/")
+        (settings.data_dir / "artifacts").mkdir(mode=0o700, parents=True, exist_ok=True)
         made = cls(settings.data_dir / "artifacts" / "blobs", _checked(default), given)
         for url in {default, *given}:
             made._open_or_refuse(url)
