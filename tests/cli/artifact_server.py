@@ -90,9 +90,9 @@ class Artifacts(artifacts.ArtifactServiceServicer):
             yield artifacts.ReadArtifactResponse(offset=place, data=data[place : place + 1000])
 
     def UploadArtifact(
-        self, requests: Iterator[artifacts.UploadArtifactRequest], context: grpc.ServicerContext
+        self, request_iterator: Iterator[artifacts.UploadArtifactRequest], context: grpc.ServicerContext
     ) -> Iterator[artifacts.UploadArtifactResponse]:
-        shelf, begin = self._shelf, next(requests).begin
+        shelf, begin = self._shelf, next(request_iterator).begin
         shelf.begun.append(begin)
         if shelf.refuse is not None:
             fail(context, shelf.refuse)
@@ -102,7 +102,7 @@ class Artifacts(artifacts.ArtifactServiceServicer):
         data = shelf.partial.get(begin.upload_id, b"")
         cut = shelf.cut_upload_after.pop(0) if shelf.cut_upload_after else None
         yield artifacts.UploadArtifactResponse(committed_offset=len(data))
-        for request in requests:
+        for request in request_iterator:
             if request.WhichOneof("step") == "finish":
                 assert request.finish.sha256 == hashlib.sha256(data).hexdigest()
                 made = shelf.put(

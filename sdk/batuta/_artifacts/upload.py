@@ -55,7 +55,7 @@ class _Stream:
                 elif answer.committed_offset > stood:
                     self._progress()
                 stood = answer.committed_offset
-                self._tell(stood)
+                self._tell(answer.committed_offset)
         except Exception:
             if self._trouble is not None:
                 raise self._trouble from None

@@ -59,8 +59,8 @@ def backup(data: Path, target: Path, now: datetime, artifacts: bool = True) -> C
         if artifacts:
             _copy_artifacts(data / ARTIFACTS, scratch / ARTIFACTS)
         files = _described(scratch)
-        manifest = {"version": VERSION, "time": now.isoformat(), "from": str(data), "artifacts": artifacts}
-        manifest["files"] = files
+        said = {"version": VERSION, "time": now.isoformat(), "from": str(data), "artifacts": artifacts}
+        manifest: dict[str, Any] = {**said, "files": files}
         write_private(scratch / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
         scratch.rename(target)
     except (OSError, sqlite3.Error) as error:
