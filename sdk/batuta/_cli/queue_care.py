@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def add(parent: SubParsers, context: Context) -> None:
     """Add the commands."""
-    edit = command(
-        parent, "edit", "rename a queue, or change what it says", "batuta queue edit gpu --rename 'gpu large'"
-    )
+    edit = command(parent, "edit", "rename a queue, or change what it says", "batuta queue edit gpu --rename gpu-large")
     edit.add_argument("--rename", metavar="NEW-NAME", help="its new name; tasks and agents stay in it")
     edit.add_argument("--description", metavar="TEXT", help="free text")
     edit.add_argument(
