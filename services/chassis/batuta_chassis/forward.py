@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # generic in the type stubs only
 
 Failed = Callable[[str], Awaitable[object]]
 Noted = Callable[[str, bytes], Awaitable[Failed | None]]
+NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 _HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":")
 
 
@@ -38,13 +40,16 @@ class Forward(grpc.GenericRpcHandler):
         contract: Contract,
         name: str,
         noted: Noted | None = None,
+        heed: Mapping[str, Callable[[], None]] = NOTHING,
     ) -> None:
         """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it.
 
         `noted` hears of every unary call that may change something before it is passed on. What it raises ends the
-        call; what it returns hears the reason if the call fails.
+        call; what it returns hears the reason if the call fails. `heed`: what is called, by the full name of a unary
+        method, once a call of it is over, however it ended.
         """
         self._channel: Any = channel
+        self._heed = heed
         self._services = frozenset(services)
         self._contract = contract
         self._name = name
@@ -69,6 +74,7 @@ class Forward(grpc.GenericRpcHandler):
 
     def _unary(self, rule: Rule) -> Handler:
         dial: Callable[..., Any] = self._channel.unary_unary(rule.name)
+        heed = self._heed.get(rule.name, _nothing)
 
         async def pass_on(request: Any, context: Context) -> Any:
             failed = await self._noted(rule.name, request) if rule.changes and self._noted is not None else None
@@ -82,6 +88,8 @@ class Forward(grpc.GenericRpcHandler):
                     with contextlib.suppress(RpcError):
                         await failed(_reason(error))
                 await self._end(context, error)
+            finally:
+                heed()  # a call that failed may have had its effect all the same
 
         return grpc.unary_unary_rpc_method_handler(pass_on)
 
@@ -139,6 +147,10 @@ class Forward(grpc.GenericRpcHandler):
             ) from error
         await context.abort(error.code(), error.details() or "", trailing)
         raise AssertionError("abort always raises")
+
+
+def _nothing() -> None:
+    """Nobody asked to be told."""
 
 
 async def _send(requests: AsyncIterator[Any], call: Any) -> None:
