@@ -16,7 +16,15 @@ from batuta_proto.projects import v1 as projects
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
-from batuta_rpc.errors import FieldViolation, ProjectNotFound, RoleMissing, RpcError, TaskNotFound, UserNotFound
+from batuta_rpc.errors import (
+    ArtifactNotFound,
+    FieldViolation,
+    ProjectNotFound,
+    RoleMissing,
+    RpcError,
+    TaskNotFound,
+    UserNotFound,
+)
 
 VIEWER, MEMBER, ADMIN = types.ROLE_VIEWER, types.ROLE_MEMBER, types.ROLE_ADMIN
 
@@ -79,9 +87,7 @@ def reads(task_id: str, project_id: str) -> dict[str, Callable[[Any], Awaitable[
         "ReadLog": lambda to: first(to.logs.ReadLog(logs.ReadLogRequest(task_id=task_id))),
         "ReadScalars": lambda to: first(to.metrics.ReadScalars(metrics.ReadScalarsRequest(task_id=task_id))),
         "ListScalars": lambda to: to.metrics.ListScalars(metrics.ListScalarsRequest(task_id=task_id)),
-        "ListArtifacts": lambda to: to.artifacts.ListArtifacts(
-            artifacts.ListArtifactsRequest(filter=artifacts.ListArtifactsRequest.Filter(task_id=task_id))
-        ),
+        "ListArtifacts": lambda to: to.artifacts.ListArtifacts(artifacts.ListArtifactsRequest(task_id=task_id)),
         "GetProject": lambda to: to.projects.GetProject(projects.GetProjectRequest(project_id=project_id)),
         "GetProjectAccess": lambda to: to.projects.GetProjectAccess(
             projects.GetProjectAccessRequest(project_id=project_id)
@@ -228,6 +234,26 @@ async def test_members_that_cannot_be_are_refused(
     with pytest.raises(error):
         await house.close("secret", closed=closed, **members)
     assert "secret" in await seen(house.ada)
+
+
+async def test_s3_artifacts_of_a_closed_project_are_there_for_its_members_only(house: House) -> None:
+    task_id = house.tasks["secret"]
+    made = await house.ada.upload(b"weights", task_id=task_id, name="model")
+    got = artifacts.GetArtifactRequest(artifact_id=made.id)
+    deleted = artifacts.DeleteArtifactRequest(artifact_id=made.id)
+    with pytest.raises(ArtifactNotFound):
+        await house.bob.artifacts.GetArtifact(got)
+    with pytest.raises(ArtifactNotFound):
+        await house.bob.download(made.id)
+    with pytest.raises(ArtifactNotFound):
+        await house.bob.artifacts.DeleteArtifact(deleted)
+    with pytest.raises(TaskNotFound):
+        await house.bob.upload(b"other", task_id=task_id, name="model")
+    assert await house.eve.download(made.id) == b"weights"
+    with pytest.raises(RoleMissing):
+        await house.eve.artifacts.DeleteArtifact(deleted)
+    with pytest.raises(RoleMissing):
+        await house.eve.upload(b"other", task_id=task_id, name="model")
 
 
 async def test_a_run_in_a_closed_project_writes_and_reads_its_own_task(house: House) -> None:

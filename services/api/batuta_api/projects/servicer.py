@@ -47,11 +47,9 @@ class ProjectServicer(projects.ProjectServiceServicer):
         """One page of projects by name."""
         place = pages.unseal(request.page_token, "projects", request.filter, 1)
         size = pages.size(request.page_size)
-        wanted, below = request.filter.display_name, request.filter.below
-        after = str(place[0]) if place else ""
+        names = (request.filter.display_name, request.filter.below, str(place[0]) if place else "")
         found = await self._calls.ask(
-            "ListProjects",
-            lambda work, caller: work.projects.page(wanted, below, after, size + 1, access_of(work, caller).shown),
+            "ListProjects", lambda work, caller: work.projects.page(*names, size + 1, access_of(work, caller).shown)
         )
         more = pages.seal("projects", request.filter, [found[size - 1].display_name]) if len(found) > size else ""
         return projects.ListProjectsResponse(projects=[render(each) for each in found[:size]], next_page_token=more)

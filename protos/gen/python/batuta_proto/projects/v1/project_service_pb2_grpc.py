@@ -137,7 +137,7 @@ class ProjectServiceServicer(object):
 
     def SetProjectAccess(self, request, context):
         """Closes a project to all but its members, opens it again, or says anew who is in it.
-        Who: admin, or an admin of the closed project that decides. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+        Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
         REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

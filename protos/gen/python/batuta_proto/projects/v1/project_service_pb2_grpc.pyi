@@ -72,7 +72,7 @@ class ProjectServiceStub:
     """
     SetProjectAccess: _grpc.UnaryUnaryMultiCallable[_project_access_pb2.SetProjectAccessRequest, _project_access_pb2.SetProjectAccessResponse]
     """Closes a project to all but its members, opens it again, or says anew who is in it.
-    Who: admin, or an admin of the closed project that decides. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+    Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
     REQUEST_ID_REUSED.
     """
 
@@ -119,7 +119,7 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     """
     SetProjectAccess: _aio.UnaryUnaryMultiCallable[_project_access_pb2.SetProjectAccessRequest, _project_access_pb2.SetProjectAccessResponse]  # type: ignore[assignment]
     """Closes a project to all but its members, opens it again, or says anew who is in it.
-    Who: admin, or an admin of the closed project that decides. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+    Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
     REQUEST_ID_REUSED.
     """
 
@@ -217,7 +217,7 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_project_access_pb2.SetProjectAccessResponse, _abc.Awaitable[_project_access_pb2.SetProjectAccessResponse]]:
         """Closes a project to all but its members, opens it again, or says anew who is in it.
-        Who: admin, or an admin of the closed project that decides. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+        Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
         REQUEST_ID_REUSED.
         """
 
