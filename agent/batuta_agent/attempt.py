@@ -71,7 +71,7 @@ class Attempt:
         self._renewed = asyncio.Event()
         self._shim: RunningShim | None = None
         self._console = AgentConsole(folder.spool)
-        env = run_environment.courier(workshop.env, held.assignment.attempt_token)
+        env = run_environment.courier(workshop.env, held.assignment.attempt_token, workshop.ca_file)
         self._delivery = Delivery(folder.spool, env, workshop.clock, workshop.ids)
         self._settled = asyncio.Event()
         self.update(held)
@@ -223,6 +223,7 @@ class Attempt:
             self.ref,
             self._shop.api,
             token,
+            self._shop.ca_file,
             self._folder.spool,
             prepared.venv.path,
             list(assignment.gpu_uuids),

@@ -15,9 +15,9 @@ def machine(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not name.startswith("BATUTA_") and name not in _DROPPED}
 
 
-def courier(env: Mapping[str, str], token: str) -> dict[str, str]:
-    """For a courier: it acts for this attempt only."""
-    return {**machine(env), "BATUTA_ATTEMPT_TOKEN": token}
+def courier(env: Mapping[str, str], token: str, ca_file: str) -> dict[str, str]:
+    """For a courier: it acts for this attempt only. `ca_file`: whom it believes; empty: whom everybody believes."""
+    return {**machine(env), "BATUTA_ATTEMPT_TOKEN": token, **_believing(ca_file)}
 
 
 def interpreter(env: Mapping[str, str], venv: Path) -> dict[str, str]:
@@ -31,7 +31,7 @@ def interpreter(env: Mapping[str, str], venv: Path) -> dict[str, str]:
 
 
 def run(
-    env: Mapping[str, str], ref: Ref, api: str, token: str, spool: Path, venv: Path, gpus: Sequence[str]
+    env: Mapping[str, str], ref: Ref, api: str, token: str, ca_file: str, spool: Path, venv: Path, gpus: Sequence[str]
 ) -> dict[str, str]:
     """For the user's process. It holds the attempt's token and never the agent's key."""
     found = {
@@ -41,8 +41,13 @@ def run(
         "BATUTA_API": api,
         "BATUTA_ATTEMPT_TOKEN": token,
         "BATUTA_SPOOL_DIR": str(spool),
+        **_believing(ca_file),
     }
     if gpus:
         found["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         found["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return found
+
+
+def _believing(ca_file: str) -> dict[str, str]:
+    return {"BATUTA_CA_FILE": ca_file} if ca_file else {}

@@ -41,6 +41,8 @@ class Service:
     """Where agents dial, for GetServerInfo; the API's alone."""
     gate: Gate = field(default_factory=Gate)
     """Who is refused although their token is good; the service fills it."""
+    for_agents: bool = False
+    """Agents dial this port: where settings say so, only those with a certificate of their own get in."""
     forwarded: Sequence[str] = field(default=())
     """Full names of the services whose calls are passed on; they get a health entry too."""
 

@@ -89,6 +89,7 @@ async def build(
                 dispatch_servicer.SERVICE_NAME,
             ),
         ],
+        for_agents=True,
         background=[*broker.background, purge(database, clock)],
         on_drain=broker.drain,
         on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],

@@ -130,7 +130,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         )
 
     def _admit(self, rule: Rule, context: Context) -> None:
-        set_caller(self._authenticator.admit(rule, context.invocation_metadata()))
+        set_caller(self._authenticator.admit(rule, context.invocation_metadata(), context.auth_context))
 
     async def _observe(
         self,
