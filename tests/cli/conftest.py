@@ -24,6 +24,7 @@ from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc import config, errors
 from batuta_rpc.testing import FakeClock, SeededIds
+from tests.pki import Pki
 
 _NOBODY = agents.GetFleetResponse
 ACCESS, SECRET = "KEY", "s3cret%"
@@ -461,6 +462,10 @@ class Server:
 
     api: str
     state: State
+    secure: str
+    """The same over TLS."""
+    pki: Pki
+    """Who signed its certificate."""
 
 
 @pytest.fixture
@@ -480,8 +485,11 @@ def server() -> Iterator[Server]:
     for add, servicer in parts:
         add(servicer(state), running)
     port = running.add_insecure_port("127.0.0.1:0")
+    pki = Pki()
+    chain, key = pki.issue()
+    secure = running.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
     running.start()
-    yield Server(f"http://127.0.0.1:{port}", state)
+    yield Server(f"http://127.0.0.1:{port}", state, f"https://127.0.0.1:{secure}", pki)
     running.stop(None).wait(5)
 
 
