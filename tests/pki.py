@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -44,11 +45,11 @@ class Pki:
         chain = made.public_bytes(Encoding.PEM) + self.pem
         return chain, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
-    def files(self, folder: Path, **wanted: object) -> dict[str, str]:
+    def files(self, folder: Path, **wanted: Any) -> dict[str, Any]:
         """The same as files, for the settings `tls_cert` and `tls_key`."""
         folder.mkdir(exist_ok=True)
         cert, key = folder / "cert.pem", folder / "key.pem"
-        chain, private = self.issue(**wanted)  # type: ignore[arg-type]
+        chain, private = self.issue(**wanted)
         cert.write_bytes(chain)
         key.write_bytes(private)
         return {"tls_cert": str(cert), "tls_key": str(key)}

@@ -64,8 +64,7 @@ def kept_connection(keep: Path) -> Connection | None:
 async def join_as(login: Connection, agent_id: str, keep: Path, clock: Clock) -> Connection:
     """The agent's own credential, for whoever `login` is: an agent's is taken as it is, and an admin's makes one, kept
     in the file `keep`, so that the agent never runs with an admin's rights. Raises `ConfigError`, `RpcError`."""
-    tokens = AioCredentialTokens(login.api, login.access_key, login.secret_key, clock, CLIENT, login.trust)
-    channel = open_aio(login.api, tokens, CLIENT, trust=login.trust)
+    channel = open_aio(login.api, tokens_of(login, clock), CLIENT, trust=login.trust)
     try:
         stub = users.UserServiceStub(channel)
         caller = await stub.GetCaller(users.GetCallerRequest())
@@ -83,6 +82,11 @@ async def join_as(login: Connection, agent_id: str, keep: Path, clock: Clock) ->
     finally:
         await channel.close()
     return await redeem(login, token, agent_id, keep)
+
+
+def tokens_of(login: Connection, clock: Clock) -> AioCredentialTokens:
+    """Tokens for a credential. Raises `ConfigError`."""
+    return AioCredentialTokens(login.api, login.access_key, login.secret_key, clock, CLIENT, login.trust)
 
 
 class Broker(NamedTuple):

@@ -30,7 +30,6 @@ from batuta_agent.warm import WarmInterpreters
 from batuta_agent.workshop import Workshop
 from batuta_courier import room
 from batuta_proto.tasks import v1 as tasks
-from batuta_rpc.auth import AioCredentialTokens
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, SystemClock
 from batuta_rpc.config import Connection
@@ -49,11 +48,9 @@ async def build(
     clock, ids = SystemClock(), SystemIds()
     limits = room.limits(env, room.AGENT_LIMITS)
     says = printer(clock, json_lines=arguments.json_logs)
-    trust = connection.trust
-    keys = connection.access_key, connection.secret_key
-    tokens = AioCredentialTokens(connection.api, *keys, clock, joining.CLIENT, trust)
+    tokens = joining.tokens_of(connection, clock)
     async with AsyncExitStack() as stack:
-        channel = open_aio(connection.api, tokens, joining.CLIENT, trust=trust)
+        channel = open_aio(connection.api, tokens, joining.CLIENT, trust=connection.trust)
         stack.push_async_callback(channel.close)
 
         async def ask() -> tuple[joining.Broker, dict[str, str]]:
@@ -79,7 +76,7 @@ async def build(
         await preparer.wheel()
         workshop = Workshop(
             api=connection.api,
-            ca_file=_keep_authorities(state, trust),
+            ca_file=_keep_authorities(state, connection.trust),
             agent=name,
             env=env,
             journal=journal,

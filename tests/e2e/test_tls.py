@@ -43,7 +43,7 @@ def test_up_with_tls_runs_tasks_on_its_own_agent_and_on_one_that_joins_by_token_
         task = remote.wait(task_id(ran.stdout))
         assert task.status.state == tasks.TASK_STATE_COMPLETED, remote.log_tail(task.id)
         assert b"ran over there" in remote.log(task.id)
-        assert remote.points(task.id) == {("loss", "train"): [(0, 0.5), (1, 0.25)]}
+        assert remote.points(task.id) == {("loss", "train"): [(0, 0.5), (1, 0.5), (2, 0.25)]}
     assert (task.status.agent_id, agent.running) == ("joined", True)
     plain = person.batuta("init", "--api", stack.api.replace("https", "http"), "--access-key", "K", "--secret-key", "S")
     assert "it may speak TLS, then dial it with https://" in plain.stderr

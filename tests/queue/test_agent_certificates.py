@@ -105,7 +105,7 @@ async def deployed(folder: Path, **settings: Any) -> AsyncGenerator[Deployment]:
     async with contextlib.AsyncExitStack() as stack:
         queue = await stack.enter_async_context(running(build_queue, folder / "queue", service="queue", **both))
         url = queue.settings.endpoint
-        told = {**both, "queue_endpoint": url, "dispatch_endpoint": url}
+        told: dict[str, Any] = {**both, "queue_endpoint": url, "dispatch_endpoint": url}
         api = await stack.enter_async_context(running(build_api, folder / "api", service="api", **told))
         yield Deployment(api, queue, stack, (keys / "ca.pem").read_bytes())
 

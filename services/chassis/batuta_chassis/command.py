@@ -55,6 +55,18 @@ def up(subparsers: Any) -> None:
         "(default: SQLite files in the data folder)",
     )
     parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
+    _of_encryption(parser)
+    _of_the_agent(parser)
+    parser.add_argument(
+        "--log-level",
+        default="WARNING",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="what is logged on standard error (default WARNING)",
+    )
+    parser.set_defaults(run=serve)
+
+
+def _of_encryption(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tls",
         nargs="?",
@@ -76,14 +88,6 @@ def up(subparsers: Any) -> None:
         const=True,
         help="let agents in with a certificate of their own only, which they get when they join",
     )
-    _of_the_agent(parser)
-    parser.add_argument(
-        "--log-level",
-        default="WARNING",
-        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        help="what is logged on standard error (default WARNING)",
-    )
-    parser.set_defaults(run=serve)
 
 
 def _of_the_agent(parser: argparse.ArgumentParser) -> None:
