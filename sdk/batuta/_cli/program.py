@@ -14,6 +14,7 @@ from batuta._cli import (
     login,
     plugins,
     projects,
+    queue_care,
     queue_move,
     queue_pause,
     queue_release,
@@ -71,9 +72,10 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     )
     projects.add(tree["project",], context)
     tree["queue",] = noun(
-        root, "queue", "queues: make, list, look into, put in order, pause, release", "batuta queue list"
+        root, "queue", "queues: make, list, look into, put in order, clear, pause, remove", "batuta queue list"
     )
     queues.add(tree["queue",], context)
+    queue_care.add(tree["queue",], context)
     queue_move.add(tree["queue",], context)
     queue_pause.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc.aio
 
+from batuta_api import topics
 from batuta_api.among import Among
 from batuta_api.artifacts.places import BlobPlaces
 from batuta_api.artifacts.receiving import ByteRoom
@@ -161,6 +163,8 @@ def _service(parts: _Parts) -> Service:
     settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
     among = parts.among
     names, gate = QueueNames(parts.queue, clock, ids), Gate()
+    if among is not None:
+        among.bus.listen(names.hear)
     link = Link(clock)
     delivery = Delivery(works, parts.queue, link, names, clock)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
@@ -168,7 +172,7 @@ def _service(parts: _Parts) -> Service:
     return Service(
         name="api",
         servicers=_servicers(parts, names),
-        generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
+        generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue", _heed(parts.hub, names)),),
         background=(
             sender.run,
             Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
@@ -193,6 +197,16 @@ def _service(parts: _Parts) -> Service:
         gate=gate,
         forwarded=QUEUE_SERVICES,
     )
+
+
+def _heed(hub: Hub, names: QueueNames) -> dict[str, Callable[[], None]]:
+    """What passes through here and makes known names of queues wrong, in all processes of the API."""
+
+    def changed() -> None:
+        names.forget_all()
+        hub.publish(topics.QUEUES)
+
+    return {f"/batuta.queues.v1.QueueService/{method}": changed for method in ("UpdateQueue", "DeleteQueue")}
 
 
 def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
