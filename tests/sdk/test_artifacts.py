@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pickle
@@ -156,10 +157,8 @@ def test_s12_what_is_called_something_else_is_not_loaded_as_a_pickle(task: Task,
     for kind in ("ARRAY", "IMAGE", "TABLE", "JSON", "TEXT", "BYTES", "FILE"):
         data = pickle.dumps(Evil(proof), protocol=0)
         shelf.put("evil", data, task_id="t", kind=f"ARTIFACT_KIND_{kind}")
-        try:
+        with contextlib.suppress(ValueError, OSError, UnicodeError):  # no reader of such a kind understands it
             task.artifacts["evil"].get(allow_pickle=True, force_download=True)
-        except Exception as error:
-            assert not isinstance(error, PickleRefused)
         assert not proof.exists(), kind
 
 
@@ -179,7 +178,7 @@ def a_zip(path: Path, *names: str, mode: int = 0, data: bytes = b"x") -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         for name in names:
             entry = zipfile.ZipInfo(name)
-            entry.external_attr = mode << 16
+            entry.external_attr, entry.compress_type = mode << 16, zipfile.ZIP_DEFLATED
             made.writestr(entry, data)
     return path
 
@@ -188,11 +187,11 @@ def a_zip(path: Path, *names: str, mode: int = 0, data: bytes = b"x") -> Path:
     "name", ["../x", "a/../../x", "/etc/x", "..\\x", "C:\\x", "C:x", "a/./../../x", "//x", "a\\..\\..\\x"]
 )
 def test_s14_an_archive_writes_nothing_outside_its_folder(tmp_path: Path, name: str) -> None:
-    inside = tmp_path / "inside"
-    inside.mkdir()
+    inside = tmp_path / "outer" / "inside"
+    inside.mkdir(parents=True)
     with pytest.raises(UnsafeArchive):
-        archive.unpack(a_zip(tmp_path / "z", name), inside)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["inside", "z"]
+        archive.unpack(a_zip(tmp_path / "outer" / "z", name), inside)
+    assert sorted(path.name for path in (tmp_path / "outer").rglob("*")) == ["inside", "z"]
 
 
 @pytest.mark.parametrize("mode", [stat.S_IFLNK | 0o777, stat.S_IFIFO | 0o666, stat.S_IFCHR | 0o666])
@@ -251,7 +250,7 @@ def test_a_local_copy_is_brought_once_and_anew_when_it_is_damaged(task: Task, sh
     assert shelf.offsets == [0, 0]
     found.get(force_download=True)
     assert len(shelf.offsets) == 3
-    assert path.parent.stat().st_mode & 0o077 == 0
+    assert path.parent.parent.stat().st_mode & 0o077 == 0
     assert found.get(deserialization_function=len) == 7
     task.upload_artifact("own", {1, 2}, serialization_function=lambda value: repr(sorted(value)).encode())
     assert task.artifacts["own"].get() == b"[1, 2]"
@@ -279,3 +278,10 @@ def test_an_offline_run_says_that_it_keeps_none(scripts: Any, only_task: Callabl
     )
     assert "False" in out
     assert "offline runs keep no artifacts" in out
+
+
+def test_an_id_that_is_a_way_leads_nowhere(task: Task, shelf: Any, home: Path) -> None:
+    shelf.put("it", b"x", task_id="t", id="../../../../escaped")
+    path = Path(task.artifacts["it"].get_local_copy())
+    assert (home / ".batuta" / "cache" / "artifacts") in path.parents
+    assert path.read_bytes() == b"x"

@@ -129,7 +129,7 @@ def _write_plain(value: Any, target: Path, sort_keys: bool) -> Form:
         target.write_text(value, encoding="utf-8")
         return Form(target, "TEXT", "text/plain", value[:_PREVIEW])
     if isinstance(value, (bytes, bytearray, memoryview)):
-        target.write_bytes(value)
+        target.write_bytes(bytes(cast("Any", value)))
         return Form(target, "BYTES", "application/octet-stream", f"{target.stat().st_size} bytes")
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=sort_keys)
     target.write_text(text, encoding="utf-8")
@@ -173,9 +173,10 @@ def _write_table(value: Any, target: Path, _sort_keys: bool) -> Form:
 def _read_table(path: Path, media_type: str) -> Any:
     import pandas
 
+    reads: Any = pandas
     if media_type == "application/vnd.apache.parquet":
-        return pandas.read_parquet(path)
-    return cast("Any", pandas).read_csv(path, index_col=0)
+        return reads.read_parquet(path)
+    return reads.read_csv(path, index_col=0)
 
 
 def _is_image(value: Any) -> bool:

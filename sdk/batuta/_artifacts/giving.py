@@ -36,8 +36,8 @@ def give(calls: ArtifactCalls, task_id: str, attempt: int, given: Given) -> None
         form = _form(given, Path(scratch))
         if form.kind == "PICKLE":
             _runtime.say(
-                f"artifact {given.name!r} is kept as a pickle: whoever loads it runs the code in it, and another Python "
-                "or another version of its packages may not read it"
+                f"artifact {given.name!r} is kept as a pickle: whoever loads it runs the code in it, and another "
+                "Python or another version of its packages may not read it"
             )
         if given.preview is not None:
             form = replace(form, preview=str(given.preview))

@@ -115,10 +115,11 @@ class Artifact:
 
     def _file(self, anew: bool) -> Path:
         """The file in the cache, brought there unless it is."""
-        from batuta._artifacts.download import file_name
+        from batuta._artifacts.download import file_name, own_folder
 
-        folder = _cache() / self._known.id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = _cache() / own_folder(self._known) / "file"
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / file_name(self._known)
         if anew or not self._is(path):
             self._calls.fetch(self._known, path)
@@ -136,10 +137,10 @@ class Artifact:
     def _unpacked(self, path: Path) -> Path:
         from batuta._artifacts import archive
 
-        folder = path.with_name("folder")
+        folder = path.parent.with_name("unpacked")
         if folder.is_dir():
             return folder
-        scratch = path.with_name(f"folder.{os.getpid()}")
+        scratch = folder.with_name(f"unpacked.{os.getpid()}")
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700)
         try:
