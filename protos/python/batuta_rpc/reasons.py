@@ -173,6 +173,12 @@ class ProjectNotEmpty(FailedPrecondition):
     reason = "PROJECT_NOT_EMPTY"
 
 
+class QueueNotEmpty(FailedPrecondition):
+    """Entries wait or run in the queue."""
+
+    reason = "QUEUE_NOT_EMPTY"
+
+
 class LastAdmin(FailedPrecondition):
     """Without this user there would be no admin."""
 

@@ -11,9 +11,11 @@ from batuta._cli import (
     agents,
     artifact_files,
     artifacts,
+    audit,
     login,
     plugins,
     projects,
+    queue_care,
     queue_move,
     queue_pause,
     queue_release,
@@ -71,9 +73,10 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     )
     projects.add(tree["project",], context)
     tree["queue",] = noun(
-        root, "queue", "queues: make, list, look into, put in order, pause, release", "batuta queue list"
+        root, "queue", "queues: make, list, look into, put in order, clear, pause, remove", "batuta queue list"
     )
     queues.add(tree["queue",], context)
+    queue_care.add(tree["queue",], context)
     queue_move.add(tree["queue",], context)
     queue_pause.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)
@@ -84,6 +87,8 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
     access_keys.add(tree["credentials",], context)
+    tree["audit",] = noun(root, "audit", "who changed what, and who was refused", "batuta audit changes --by ada")
+    audit.add(tree["audit",], context)
     plugins.attach(tree, found, argv)
     return parser
 

@@ -31,6 +31,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_AGENT_ONLINE: _ClassVar[ErrorReason]
     ERROR_REASON_PROJECT_NOT_EMPTY: _ClassVar[ErrorReason]
     ERROR_REASON_LAST_ADMIN: _ClassVar[ErrorReason]
+    ERROR_REASON_QUEUE_NOT_EMPTY: _ClassVar[ErrorReason]
     ERROR_REASON_ETAG_MISMATCH: _ClassVar[ErrorReason]
     ERROR_REASON_QUEUE_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_RATE_LIMITED: _ClassVar[ErrorReason]
@@ -81,6 +82,7 @@ ERROR_REASON_SESSION_SUPERSEDED: ErrorReason
 ERROR_REASON_AGENT_ONLINE: ErrorReason
 ERROR_REASON_PROJECT_NOT_EMPTY: ErrorReason
 ERROR_REASON_LAST_ADMIN: ErrorReason
+ERROR_REASON_QUEUE_NOT_EMPTY: ErrorReason
 ERROR_REASON_ETAG_MISMATCH: ErrorReason
 ERROR_REASON_QUEUE_FULL: ErrorReason
 ERROR_REASON_RATE_LIMITED: ErrorReason
