@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,12 +13,20 @@ import pytest
 
 from batuta_courier import layout
 from batuta_courier.testing import FakeApi, end_couriers, fake_api
+from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.tasks import v1 as tasks
+from tests.cli.artifact_server import Artifacts, Shelf
 
 
 @pytest.fixture
-def api() -> Iterator[FakeApi]:
-    with fake_api() as running:
+def shelf() -> Shelf:
+    """The artifacts of the fake API."""
+    return Shelf()
+
+
+@pytest.fixture
+def api(shelf: Shelf) -> Iterator[FakeApi]:
+    with fake_api(lambda server: artifacts.add_ArtifactServiceServicer_to_server(Artifacts(shelf), server)) as running:
         yield running
 
 
@@ -70,7 +79,11 @@ def scripts(tmp_path: Path, home: Path) -> Iterator[Scripts]:
     yield made
     for process in made.started:
         process.kill()
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):  # not read: a child of it may hold them open
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what it never read
+                    pipe.close()
 
 
 @pytest.fixture

@@ -121,7 +121,11 @@ class Services(Deployment):
         self.ports = {"queue": free_port(), "api": free_port()}
         self.queue_process = self.start_queue()
         self.api_process = self.start_api()
-        self.ready()
+        try:
+            self.ready()
+        except BaseException:
+            self.close()  # nobody else knows of it yet
+            raise
 
     @property
     def api(self) -> str:
@@ -162,7 +166,11 @@ class AllInOne(Deployment):
         super().__init__(folder, home)
         self._ports = free_port(), free_port()
         self._arguments = arguments
-        self.up = self.start_up()
+        try:
+            self.up = self.start_up()
+        except BaseException:
+            self.close()  # nobody else knows of it yet
+            raise
 
     @property
     def api(self) -> str:
@@ -202,4 +210,4 @@ def await_server(process: Process, port: int, authority: Path | None = None) -> 
             except RpcError:
                 return False
 
-    poll(f"{process.name} answers on port {port}", 30, answers)
+    poll(f"{process.name} answers on port {port}", 60, answers)
