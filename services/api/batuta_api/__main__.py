@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
@@ -17,6 +17,7 @@ from batuta_api.housekeeping import Housekeeping
 from batuta_api.limits import Limits, Places
 from batuta_api.logs.servicer import SERVICE as LOGS
 from batuta_api.logs.servicer import LogServicer
+from batuta_api.meters import Arrivals, cursor_meter
 from batuta_api.metrics.servicer import SERVICE as METRICS
 from batuta_api.metrics.servicer import MetricServicer
 from batuta_api.projects.servicer import SERVICE as PROJECTS
@@ -45,6 +46,7 @@ from batuta_chassis.gate import Gate
 from batuta_chassis.hub import Hub
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
+from batuta_chassis.outbox_meter import outbox_meter
 from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
 from batuta_chassis.service import Service, Servicer
@@ -85,6 +87,7 @@ class _Parts:
     among: Among | None
     limits: Limits
     refusals: Refusals
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def calls(self, service: str) -> Calls:
         """How the servicer of a service reaches its use cases."""
@@ -148,13 +151,14 @@ def _service(parts: _Parts) -> Service:
     delivery = Delivery(works, parts.queue, link, names, clock)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
     raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
+    leads, heard = always if among is None else among.leads, parts.arrivals.event_seconds.note
     return Service(
         name="api",
         servicers=_servicers(parts, names),
         generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
         background=(
             sender.run,
-            Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
+            Follower(works, parts.queue, link, names, clock, ids, leads, heard).run,
             Housekeeping(works, clock).run,
             Revocations(works, gate, parts.brokers, clock).run,
             parts.refusals.run,
@@ -169,6 +173,12 @@ def _service(parts: _Parts) -> Service:
             raw.close,
             parts.database.close,
             parts.sole.release,
+        ),
+        meters=(
+            parts.database.meter,
+            outbox_meter(parts.database, clock),
+            cursor_meter(works, link, clock),
+            parts.arrivals,
         ),
         dispatch_endpoint=settings.dispatch_endpoint,
         gate=gate,
@@ -192,10 +202,14 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
         (tasks.add_TaskServiceServicer_to_server, TaskServicer(around), TASKS),
         (
             metrics.add_MetricServiceServicer_to_server,
-            MetricServicer(parts.calls(METRICS), hub, closing, clock),
+            MetricServicer(parts.calls(METRICS), hub, closing, clock, parts.arrivals),
             METRICS,
         ),
-        (logs.add_LogServiceServicer_to_server, LogServicer(parts.calls(LOGS), hub, closing, clock, limits), LOGS),
+        (
+            logs.add_LogServiceServicer_to_server,
+            LogServicer(parts.calls(LOGS), hub, closing, clock, limits, parts.arrivals),
+            LOGS,
+        ),
         (users.add_UserServiceServicer_to_server, user_servicer, USERS),
     ]
 

@@ -36,6 +36,8 @@ class Rule:
     """Reads a request into the private pool's message, on which the rules can be checked."""
     client_streaming: bool
     server_streaming: bool
+    deprecated: bool = False
+    """Whether the method will go."""
 
 
 class Contract:
@@ -80,6 +82,7 @@ class Contract:
             parse=message_factory.GetMessageClass(method.input_type).FromString,
             client_streaming=bool(method.client_streaming),
             server_streaming=bool(method.server_streaming),
+            deprecated=bool(method.GetOptions().deprecated),
         )
 
 

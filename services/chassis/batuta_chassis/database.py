@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import ArgumentError
 
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.database_meter import DatabaseMeter
 from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.readers import Readers
 from batuta_chassis.settings import SettingsError
@@ -71,6 +72,11 @@ class Database:
     def engine(self) -> Engine:
         """The writing engine, for migrations before the service starts."""
         return self._backend.write_engine
+
+    @property
+    def meter(self) -> DatabaseMeter:
+        """What it counts."""
+        return self._writer.meter
 
     async def write(self, use_case: Callable[[Connection], T], *, bulk: int = 0, late: bool = False) -> T:
         """Run `use_case` in the writer and return its result once it is durable.

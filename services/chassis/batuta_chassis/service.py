@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 
 from batuta_chassis.gate import Gate
+from batuta_chassis.meters import Meter
 from batuta_chassis.settings import Settings
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
@@ -41,6 +42,8 @@ class Service:
     """Where agents dial, for GetServerInfo; the API's alone."""
     gate: Gate = field(default_factory=Gate)
     """Who is refused although their token is good; the service fills it."""
+    meters: Sequence[Meter] = ()
+    """What it counts beyond its calls."""
     forwarded: Sequence[str] = field(default=())
     """Full names of the services whose calls are passed on; they get a health entry too."""
 

@@ -91,6 +91,7 @@ async def build(
         ],
         background=[*broker.background, purge(database, clock)],
         on_drain=broker.drain,
+        meters=[database.meter, *broker.meters],
         on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],
     )
 

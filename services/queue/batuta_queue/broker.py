@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from batuta_chassis.hub import Hub
+from batuta_chassis.meters import Meter
 from batuta_chassis.service import Hook
 from batuta_chassis.tokens import Signer
 from batuta_chassis.transactions import Transactor
@@ -25,6 +26,7 @@ from batuta_queue.introductions import Introductions
 from batuta_queue.leases import NOT_SENT, Leases, everybody
 from batuta_queue.load import Load
 from batuta_queue.log_marker import LogMarker
+from batuta_queue.meters import BrokerMeter
 from batuta_queue.model import Ref
 from batuta_queue.moves import Mover
 from batuta_queue.numbers import Numbers
@@ -100,6 +102,8 @@ class Broker:
         self.sweeper = self._make_sweeper()
         self.log = EventLog(transactor, self._hub, numbers)
         self.agents = self._make_view()
+        own = BrokerMeter(transactor, self.registry, self.book, self._load, self.oversight.mass_loss, clock)
+        self.meters: Sequence[Meter] = (own, self.dispatcher.waits)
 
     async def start(self) -> None:
         """Make what exists from the first start, and take up what an earlier process left."""

@@ -21,6 +21,7 @@ from batuta_chassis.interceptors import access_log, validation
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
+from batuta_chassis.interceptors.meter import CallMeter, MethodMeter
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
@@ -38,11 +39,19 @@ _METHODS_KEPT = 4096
 class Pipeline(grpc.aio.ServerInterceptor):
     """Wraps the handlers of a server."""
 
-    def __init__(self, contract: Contract, authenticator: Authenticator, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        authenticator: Authenticator,
+        clock: Clock,
+        ids: Ids,
+        meter: CallMeter | None = None,
+    ) -> None:
         self._contract = contract
         self._authenticator = authenticator
         self._clock = clock
         self._ids = ids
+        self._meter = meter or CallMeter()
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -72,6 +81,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def _unary(self, rule: Rule, handler: Handler) -> Handler:
         inner: Behaviour = _present(handler.unary_unary)
         deserialize: Deserializer | None = handler.request_deserializer
+        meter = self._meter.of(rule)
 
         async def serve(raw: bytes, context: Context) -> Any:
             require_deadline(rule.name, context.time_remaining())
@@ -80,7 +90,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
             return await inner(raw if deserialize is None else _read(rule, deserialize, raw), context)
 
         async def behaviour(raw: bytes, context: Context) -> Any:
-            return await self._observe(rule, context, serve, raw)
+            return await self._observe(rule, meter, context, serve, raw)
 
         # No deserializer: what gRPC does with bytes it cannot parse is not a clean answer.
         return grpc.unary_unary_rpc_method_handler(
@@ -90,6 +100,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _stream_unary(self, rule: Rule, handler: Handler) -> Handler:
         inner: Behaviour = _present(handler.stream_unary)
+        meter = self._meter.of(rule)
 
         async def serve(requests: AsyncIterator[Any], context: Context) -> Any:
             self._admit(rule, context)
@@ -97,7 +108,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 return await inner(requests, context)
 
         async def behaviour(requests: AsyncIterator[Any], context: Context) -> Any:
-            return await self._observe(rule, context, serve, requests)
+            return await self._observe(rule, meter, context, serve, requests)
 
         return grpc.stream_unary_rpc_method_handler(
             behaviour,
@@ -109,6 +120,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         inner: Behaviour = _present(handler.stream_stream if handler.request_streaming else handler.unary_stream)
         respond = _written(inner) if isasyncgenfunction(inner) else inner
         deserialize: Deserializer | None = None if handler.request_streaming else handler.request_deserializer
+        meter = self._meter.of(rule)
 
         async def serve(request: Any, context: Context) -> Any:
             self._admit(rule, context)
@@ -116,7 +128,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 await respond(request if deserialize is None else _read(rule, deserialize, request), context)
 
         async def behaviour(request: Any, context: Context) -> None:
-            await self._observe(rule, context, serve, request)
+            await self._observe(rule, meter, context, serve, request)
 
         if not handler.request_streaming:
             return grpc.unary_stream_rpc_method_handler(
@@ -135,11 +147,15 @@ class Pipeline(grpc.aio.ServerInterceptor):
     async def _observe(
         self,
         rule: Rule,
+        meter: MethodMeter,
         context: Context,
         serve: Behaviour,
         request: Any,
     ) -> Any:
         started = self._clock.monotonic()
+        meter.open += 1
+        if meter.deprecated:
+            self._meter.outdated(meter, context.invocation_metadata())
         code, reason = grpc.StatusCode.OK, ""
         try:
             response = await serve(request, context)
@@ -159,7 +175,9 @@ class Pipeline(grpc.aio.ServerInterceptor):
             code = grpc.StatusCode.CANCELLED if is_gone(raised) else grpc.StatusCode.UNKNOWN
             raise
         finally:
-            access_log.record(rule.name, current_caller(), code, reason, (self._clock.monotonic() - started) * 1000)
+            seconds = self._clock.monotonic() - started
+            meter.end(code, reason, seconds)
+            access_log.record(rule.name, current_caller(), code, reason, seconds * 1000)
 
 
 async def _abort(context: Context, error: RpcError) -> None:
