@@ -53,6 +53,7 @@ from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
+from batuta_chassis.tracing import tracer_of
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
@@ -148,7 +149,8 @@ def _service(parts: _Parts) -> Service:
     among = parts.among
     names, gate = QueueNames(parts.queue, clock, ids), Gate()
     link = Link(clock)
-    delivery = Delivery(works, parts.queue, link, names, clock)
+    tracer = tracer_of(settings)
+    delivery = Delivery(works, parts.queue, link, names, clock, ids, tracer)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
     raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
     leads, heard = always if among is None else among.leads, parts.arrivals.event_seconds.note
@@ -180,6 +182,7 @@ def _service(parts: _Parts) -> Service:
             cursor_meter(works, link, clock),
             parts.arrivals,
         ),
+        tracer=tracer,
         dispatch_endpoint=settings.dispatch_endpoint,
         gate=gate,
         forwarded=QUEUE_SERVICES,

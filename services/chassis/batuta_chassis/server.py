@@ -118,6 +118,7 @@ class ServiceProcess:
         await self._background.stop()
         await self._run(hooks(self._service.on_stop))
         await self._stop_monitor()
+        await asyncio.to_thread(self._service.tracer.close)
 
     async def _start_monitor(self, service: Service) -> None:
         if self._settings.metrics_listen:
@@ -138,7 +139,7 @@ class ServiceProcess:
 
     def _make_server(self, service: Service) -> grpc.aio.Server:
         authenticator = Authenticator(Verifier(self._settings.keys_dir, self._clock), service.gate)
-        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, self._meter)
+        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, self._meter, service.tracer)
         server = grpc.aio.server(interceptors=[pipeline], options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
         for add, servicer, _name in service.servicers:
             add(servicer, server)
@@ -199,7 +200,7 @@ def run(service: str, build: Build, argv: Sequence[str] | None = None, limits_he
     `limits_help`."""
     try:
         settings = Settings.load(service, argv, limits_help=limits_help)
-        configure(settings.log_level)
+        configure(settings.log_level, form=settings.log_format)
         asyncio.run(serve(build, settings, SystemClock(), SystemIds()))
     except SettingsError as error:
         print(f"batuta-{service}: {error}", file=sys.stderr, flush=True)

@@ -66,7 +66,15 @@ class Settings:
     metrics_token: str = setting(
         "", "bearer token that /metrics asks for; needed where other machines reach it", secret=True
     )
+    trace_endpoint: str = setting(
+        "",
+        "where a collector takes OpenTelemetry traces (OTLP over HTTP), as http://127.0.0.1:4318; empty: none are sent",
+    )
+    trace_share: float = setting(
+        1.0, "share of traces that are collected where their caller has not decided, from 0 to 1"
+    )
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = setting("json", "json: an object a line; text: lines for people")
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     """Limits that are not at their defaults, by name; the service reads them."""
 
@@ -92,6 +100,12 @@ class Settings:
             )
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port is 0 to 65535, not {self.port}")
+        if not 0 <= self.trace_share <= 1:
+            raise SettingsError(f"trace_share is a number from 0 to 1, not {self.trace_share:g}")
+        if self.log_format not in ("json", "text"):
+            raise SettingsError(f"log_format is json or text, not {self.log_format!r}")
+        if self.log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise SettingsError(f"log_level is DEBUG, INFO, WARNING or ERROR, not {self.log_level!r}")
         if self.metrics_listen:
             self._check_metrics(self.metrics_address[0])
 

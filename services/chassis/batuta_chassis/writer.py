@@ -203,7 +203,7 @@ class Writer:
         job.unit = Unit(self._database)
         enter(connection, job.unit)
         try:
-            job.result = job.use_case(connection)
+            job.result = job.context.run(job.use_case, connection)
         except Exception as error:
             if self._backend.may_repeat(error) or self._backend.is_full(error):
                 raise

@@ -38,6 +38,7 @@ from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.share import Share, WholeShare
+from batuta_queue.spans import Spans
 from batuta_queue.store import QueueStore
 from batuta_queue.submit import Submitter
 from batuta_queue.sweeper import Sweeper
@@ -47,6 +48,7 @@ from batuta_queue.welcome import Greeter
 from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Broker:
         numbers: Numbers | None = None,
         marker: LogMarker | None = None,
         among: Among | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """`marker` is for a database that this process alone has, `among` for one that it shares with other brokers."""
         self.numbers = numbers = numbers or Numbers()
@@ -82,7 +85,9 @@ class Broker:
         self.registry = SessionRegistry(numbers)
         self.telemetry = Telemetry()
         self.writers = Writers(clock)
-        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock)
+        self.tracer = tracer
+        spans = Spans(tracer, ids)
+        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock, spans)
         assignments = Assignments(signer, numbers, clock)
         self.queues = Queues(transactor, numbers, clock, ids)
         self.leases = Leases(transactor, aftermath, clock, ids, everybody if among is None else among.owned)

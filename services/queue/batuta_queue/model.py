@@ -174,7 +174,7 @@ class Entry:
     `losses` counts infrastructure losses, `failures` ends that the task itself is to blame for, `preemptions` ends for
     others' sake; each has its own budget, the last one none. `last_lost_agent` names the agent of the last loss that
     nothing explained. `last_position` is that of the newest event that was about the entry and none of its attempts, or
-    about both.
+    about both. `traceparent` is the trace that it came in with.
     """
 
     id: str
@@ -202,6 +202,7 @@ class Entry:
     cancel: Cancel | None = None
     end_millis: int | None = None
     last_position: int = 0
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,7 @@ def entry_of(row: Row[Any]) -> Entry:
         cancel=cancel,
         end_millis=row.end_millis,
         last_position=row.last_position,
+        traceparent=row.traceparent,
     )
 
 
@@ -249,6 +250,7 @@ def _birth(entry: Entry) -> dict[str, Any]:
         "max_losses": entry.max_losses,
         "max_failures": entry.max_failures,
         "time_limit_millis": entry.time_limit_millis,
+        "traceparent": entry.traceparent,
     }
 
 

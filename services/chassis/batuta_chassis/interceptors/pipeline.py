@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from batuta_chassis.call import OpenCall, set_call
 from batuta_chassis.caller import current_caller, set_caller
 from batuta_chassis.contract import Contract, Rule
 from batuta_chassis.interceptors import access_log, validation
@@ -25,6 +26,7 @@ from batuta_chassis.interceptors.meter import CallMeter, MethodMeter
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Span, Tracer
 
 if TYPE_CHECKING:  # generic in the type stubs only
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,12 +48,14 @@ class Pipeline(grpc.aio.ServerInterceptor):
         clock: Clock,
         ids: Ids,
         meter: CallMeter | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._contract = contract
         self._authenticator = authenticator
         self._clock = clock
         self._ids = ids
         self._meter = meter or CallMeter()
+        self._tracer = tracer
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -154,8 +158,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
     ) -> Any:
         started = self._clock.monotonic()
         meter.open += 1
+        metadata = context.invocation_metadata()
         if meter.deprecated:
-            self._meter.outdated(meter, context.invocation_metadata())
+            self._meter.outdated(meter, metadata)
+        call = OpenCall(metadata, self._tracer, self._ids, spans=not meter.streaming)
+        set_call(call)
         code, reason = grpc.StatusCode.OK, ""
         try:
             response = await serve(request, context)
@@ -178,6 +185,29 @@ class Pipeline(grpc.aio.ServerInterceptor):
             seconds = self._clock.monotonic() - started
             meter.end(code, reason, seconds)
             access_log.record(rule.name, current_caller(), code, reason, seconds * 1000)
+            if call.sampled:
+                self._tracer.add(_span(call, meter.name, code, reason, self._clock.unix_nanos(), seconds))
+
+
+def _span(call: OpenCall, method: str, code: grpc.StatusCode, reason: str, now: int, seconds: float) -> Span:
+    service, _, name = method.rpartition("/")
+    return Span(
+        method,
+        call.traceparent,
+        call.parent,
+        now - round(seconds * 1e9),
+        now,
+        kind="server",
+        failed=reason or code.name if code is not grpc.StatusCode.OK else "",
+        attributes={
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": name,
+            "rpc.grpc.status_code": code.value[0],
+            "batuta.caller": current_caller().subject,
+            "batuta.request_id": call.request_id,
+        },
+    )
 
 
 async def _abort(context: Context, error: RpcError) -> None:
