@@ -25,7 +25,7 @@ from batuta_chassis.writer import DOUBT, Writer
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids, SystemIds
 
-__all__ = ["DOUBT", "Database", "sqlite_url"]
+__all__ = ["DOUBT", "Database", "open_backend", "sqlite_url"]
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Database:
         self.process = ""
         """The id of this process among those that share the database; empty for one that is alone."""
         self.clock = clock
-        self._backend = _open(url, schema, times or DatabaseTimes(), reserve)
+        self._backend = open_backend(url, schema, times or DatabaseTimes(), reserve)
         self._writer = Writer(self, self._backend, limit, ids or SystemIds())
         self._readers = Readers(self._backend, READERS, limit, clock)
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
@@ -128,7 +128,8 @@ class Database:
         self._backend.dispose()
 
 
-def _open(url: str, schema: str, times: DatabaseTimes, reserve: int) -> Backend:
+def open_backend(url: str, schema: str, times: DatabaseTimes, reserve: int) -> Backend:
+    """The database that a URL names. Raises `SettingsError` for another kind of URL."""
     try:
         parsed = make_url(url)
     except ArgumentError:
