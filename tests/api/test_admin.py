@@ -293,7 +293,7 @@ def older(data: Path) -> None:
     """The queue's database as the release before last left it."""
     with sqlite3.connect(data / "queue.db") as connection:
         connection.execute("ALTER TABLE entries DROP COLUMN traceparent")
-        connection.execute("UPDATE alembic_version SET version_num = '0005'")
+        connection.execute("UPDATE alembic_version SET version_num = '0006'")
     connection.close()
 
 
@@ -304,8 +304,8 @@ def test_what_a_schema_lacks_is_told_and_then_done(data: Path, said: Any, capsys
     assert care_command.run_migrate(arguments(data, check=True)) == 1
     told = {each["service"]: each for each in said()["schemas"]}
     assert told["api"]["steps"] == []
-    assert told["queue"]["revision"] == "0005"
-    assert told["queue"]["steps"][0].startswith("0006 ")
+    assert told["queue"]["revision"] == "0006"
+    assert told["queue"]["steps"][0].startswith("0007 ")
     assert care_command.run_migrate(arguments(data, check=False)) == 0
     said()
     assert care_command.run_migrate(arguments(data, check=True)) == 0

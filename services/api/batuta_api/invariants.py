@@ -23,6 +23,8 @@ _OF_TASKS = (
     "log_tasks",
     "log_streams",
     "log_chunks",
+    "artifacts",
+    "artifact_uploads",
 )
 
 

@@ -8,7 +8,8 @@ receiver). An answer that never came becomes UPSTREAM_UNAVAILABLE.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -18,20 +19,30 @@ from batuta_chassis.contract import Contract, Rule
 from batuta_rpc.errors import DETAILS_KEY, UpstreamUnavailable
 
 if TYPE_CHECKING:  # generic in the type stubs only
-    from collections.abc import Callable
-
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
+NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 _HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":")
 
 
 class Forward(grpc.GenericRpcHandler):
     """Takes every method of the given services."""
 
-    def __init__(self, channel: grpc.aio.Channel, services: Collection[str], contract: Contract, name: str) -> None:
-        """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it."""
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        services: Collection[str],
+        contract: Contract,
+        name: str,
+        heed: Mapping[str, Callable[[], None]] = NOTHING,
+    ) -> None:
+        """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it.
+
+        `heed`: what is called, by the full name of a unary method, once a call of it is over, however it ended.
+        """
         self._channel: Any = channel
+        self._heed = heed
         self._services = frozenset(services)
         self._contract = contract
         self._name = name
@@ -55,6 +66,7 @@ class Forward(grpc.GenericRpcHandler):
 
     def _unary(self, rule: Rule) -> Handler:
         dial: Callable[..., Any] = self._channel.unary_unary(rule.name)
+        heed = self._heed.get(rule.name, _nothing)
 
         async def pass_on(request: Any, context: Context) -> Any:
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
@@ -64,6 +76,8 @@ class Forward(grpc.GenericRpcHandler):
                 return response
             except grpc.aio.AioRpcError as error:
                 await self._end(context, error)
+            finally:
+                heed()  # a call that failed may have had its effect all the same
 
         return grpc.unary_unary_rpc_method_handler(pass_on)
 
@@ -121,6 +135,10 @@ class Forward(grpc.GenericRpcHandler):
             ) from error
         await context.abort(error.code(), error.details() or "", trailing)
         raise AssertionError("abort always raises")
+
+
+def _nothing() -> None:
+    """Nobody asked to be told."""
 
 
 async def _send(requests: AsyncIterator[Any], call: Any) -> None:

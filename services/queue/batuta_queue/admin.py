@@ -54,8 +54,9 @@ INVARIANTS = (
     ),
     invariant(
         "queues",
-        "each entry that has not ended stands in a queue that there is",
-        "SELECT e.id, e.queue_id FROM entries e WHERE e.state < 50 AND NOT EXISTS "
+        "each entry that waits stands in a queue that there is",
+        "SELECT e.id, e.queue_id FROM entries e WHERE e.state < 50 AND NOT (e.queue_id = '' AND e.state IN (20, 40)) "
+        "AND NOT EXISTS "
         "(SELECT 1 FROM queues q WHERE q.id = e.queue_id)",
         "its queue {1} is gone",
     ),

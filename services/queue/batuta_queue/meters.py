@@ -29,7 +29,7 @@ def waits() -> Histogram:
 
 def waited(entry: Entry, now: int) -> float:
     """For so many seconds an entry could have gone."""
-    return max(0, now - max(entry.enqueue_millis, entry.not_before_millis)) / 1000
+    return max(0, now - max(entry.wait_millis or entry.enqueue_millis, entry.not_before_millis)) / 1000
 
 
 class BrokerMeter:

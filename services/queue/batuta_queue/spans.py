@@ -29,7 +29,7 @@ class Spans:
             "batuta.queue": entry.queue_id,
             "batuta.agent": attempt.holder.agent_id,
         }
-        ready = min(max(entry.enqueue_millis, entry.not_before_millis), attempt.offer_millis)
+        ready = min(max(entry.wait_millis or entry.enqueue_millis, entry.not_before_millis), attempt.offer_millis)
         times = (
             ("queue wait", ready, attempt.offer_millis),
             ("queue offer", attempt.offer_millis, attempt.accept_millis),
