@@ -16,7 +16,7 @@ from batuta_rpc.testing import FakeClock
 
 def rule(name: str = "/a.v1.A/Get", *, streaming: bool = False, deprecated: bool = False) -> Rule:
     parse = grpc.StatusCode  # never called
-    return Rule(name, False, (), frozenset(), parse, False, streaming, deprecated)  # type: ignore[arg-type]
+    return Rule(name, False, (), frozenset(), parse, False, streaming, True, deprecated)  # type: ignore[arg-type]
 
 
 def sample(families: Sequence[Family], name: str, **labels: str) -> float:
