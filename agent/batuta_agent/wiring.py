@@ -32,8 +32,10 @@ from batuta_courier import room
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, SystemClock
-from batuta_rpc.config import Connection
+from batuta_rpc.config import ConfigError, Connection
 from batuta_rpc.ids import SystemIds
+from batuta_rpc.trace import Tracer
+from batuta_rpc.trace_export import ENDPOINT_VARIABLE, MissingLibrary, open_tracer
 from batuta_rpc.trust import Trust
 
 
@@ -49,7 +51,9 @@ async def build(
     limits = room.limits(env, room.AGENT_LIMITS)
     says = printer(clock, json_lines=arguments.json_logs)
     tokens = joining.tokens_of(connection, clock)
+    tracer = _tracer(arguments.trace_endpoint or env.get(ENDPOINT_VARIABLE, ""))
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
         channel = open_aio(connection.api, tokens, joining.CLIENT, trust=connection.trust)
         stack.push_async_callback(channel.close)
 
@@ -89,6 +93,7 @@ async def build(
             ids=ids,
             health=health,
             limits=limits,
+            tracer=tracer,
         )
         assignments = Assignments(state, workshop, arguments.slots)
         identity = Identity(name, queues, dict(arguments.label))
@@ -116,6 +121,14 @@ def _certificates(
     if arguments.certificate is not None:
         return GivenCertificate(connection.trust, arguments.certificate, arguments.certificate_key)
     return IssuedCertificate(connection, state.certificate(connection.access_key), channel, clock, wanted=wanted)
+
+
+def _tracer(endpoint: str) -> Tracer:
+    # With what its traces say of themselves only: whether they are collected was decided where they began.
+    try:
+        return open_tracer(endpoint, "batuta-agent", share=0.0)
+    except MissingLibrary as error:
+        raise ConfigError(str(error)) from error
 
 
 def _preparer(arguments: argparse.Namespace, ids: SystemIds) -> Preparer:

@@ -9,6 +9,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -101,6 +102,31 @@ def test_an_authority_that_has_ended_or_is_none_says_what_to_do(tmp_path: Path) 
     (tmp_path / "ca.key").write_text("something else")
     with pytest.raises(SettingsError, match=r"is no authority that this service has made"):
         Authority.load_or_create(tmp_path, clock)
+
+
+def health_over_https(address: str, authority: bytes) -> int:
+    """The status of the HTTP port's `/healthz`, its certificate checked."""
+    context = ssl.create_default_context(cadata=authority.decode())
+    with urllib.request.urlopen(f"https://{address}/healthz", context=context, timeout=20) as answer:
+        return int(answer.status)
+
+
+@pytest.mark.parametrize("generated", [True, False])
+async def test_the_http_port_shows_the_same_certificate_and_its_successors(tmp_path: Path, generated: bool) -> None:
+    clock, own = FakeClock(NOW.now()), Pki()
+    settings: dict[str, Any] = {"tls": "generated"} if generated else own.files(tmp_path / "tls")
+    listen = {"metrics_listen": "127.0.0.1:0"}
+    async with running(nothing, tmp_path / "data", clock=clock, **listen, **settings) as server:
+        address = server.process.metrics_address
+        authority = (tmp_path / "data" / "keys" / "ca.pem").read_bytes() if generated else own.pem
+        assert await asyncio.to_thread(health_over_https, address, authority) == 200
+        before = await asyncio.to_thread(shown, f"https://{address}")
+        if generated:
+            clock.advance(61 * DAY.total_seconds())
+        else:
+            own.files(tmp_path / "tls")
+        assert (await asyncio.to_thread(shown, f"https://{address}")).serial_number != before.serial_number
+    assert not list((tmp_path / "data").glob(".tls.*"))
 
 
 class Held:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 _WARN_BEFORE = timedelta(days=14)
 
 
-class _Shown(NamedTuple):
+class Shown(NamedTuple):
     """What the next handshake is made with."""
 
     chain: bytes
@@ -40,14 +40,9 @@ def server_credentials(settings: Settings, clock: Clock, *, ask_agents: bool) ->
 
     Raises `SettingsError`.
     """
-    mode = settings.tls_mode
-    if mode == OFF:
-        if ask_agents:
-            raise SettingsError(
-                "agent_certificates needs TLS on the port that agents dial: set tls=generated or tls_cert"
-            )
+    source = shown(settings, clock, ask_agents=ask_agents)
+    if source is None:
         return None
-    source = _own(settings, clock, ask_agents) if mode == OWN else _generated(settings, clock, ask_agents)
     last = source()
 
     def again() -> grpc.ServerCertificateConfiguration | None:
@@ -62,6 +57,19 @@ def server_credentials(settings: Settings, clock: Clock, *, ask_agents: bool) ->
     lock = threading.Lock()
     fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", again)  # None: as before; the stubs do not know
     return grpc.dynamic_ssl_server_credentials(_configuration(last), fetch, require_client_authentication=ask_agents)
+
+
+def shown(settings: Settings, clock: Clock, *, ask_agents: bool = False) -> Callable[[], Shown] | None:
+    """Says at each handshake what to show; None for plaintext. Raises `SettingsError`."""
+    mode = settings.tls_mode
+    if mode == OFF:
+        if ask_agents:
+            raise SettingsError(
+                "agent_certificates needs TLS on the port that agents dial: set tls=generated or tls_cert"
+            )
+        return None
+    agents = _of_agents(settings, clock) if ask_agents else b""
+    return _own(settings, clock, agents) if mode == OWN else _generated(settings, clock, agents)
 
 
 def services_trust(settings: Settings, clock: Clock) -> Trust:
@@ -80,29 +88,28 @@ def authorities(settings: Settings, clock: Clock) -> bytes:
     return Authority.load_or_create(settings.keys_dir, clock).pem if settings.tls_mode == GENERATED else b""
 
 
-def _configuration(shown: _Shown) -> grpc.ServerCertificateConfiguration:
+def _configuration(shown: Shown) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(shown.key, shown.chain)], shown.agents or None)
 
 
-def _generated(settings: Settings, clock: Clock, ask_agents: bool) -> Callable[[], _Shown]:
+def _generated(settings: Settings, clock: Clock, agents: bytes) -> Callable[[], Shown]:
     authority, names = Authority.load_or_create(settings.keys_dir, clock), settings.served_names
     made: list[Pair] = []
 
-    def current() -> _Shown:
+    def current() -> Shown:
         if not made or made[-1].expires - clock.now() < RENEW_BEFORE:
             made[:] = [authority.server(names)]
-        return _Shown(made[-1].chain, made[-1].key, _of_agents(settings, clock) if ask_agents else b"")
+        return Shown(made[-1].chain, made[-1].key, agents)
 
     return current
 
 
-def _own(settings: Settings, clock: Clock, ask_agents: bool) -> Callable[[], _Shown]:
+def _own(settings: Settings, clock: Clock, agents: bytes) -> Callable[[], Shown]:
     files = [Path(settings.tls_cert), Path(settings.tls_key)]
-    agents = _of_agents(settings, clock) if ask_agents else b""
     seen: list[object] = []
-    kept: list[_Shown] = []
+    kept: list[Shown] = []
 
-    def current() -> _Shown:
+    def current() -> Shown:
         stamps = [_stamp(each) for each in files]
         if stamps != seen:
             seen[:] = stamps
@@ -139,7 +146,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _read(settings: Settings, clock: Clock) -> _Shown:
+def _read(settings: Settings, clock: Clock) -> Shown:
     """The files as they are now. Raises `SettingsError`, which says what is wrong with them."""
     chain, key = _bytes_of(settings.tls_cert), _bytes_of(settings.tls_key)
     try:
@@ -160,7 +167,7 @@ def _read(settings: Settings, clock: Clock) -> _Shown:
         raise SettingsError(f"the certificate in {settings.tls_cert} has ended on {ends:%Y-%m-%d}: put a new one there")
     if ends - now < _WARN_BEFORE:
         _log.warning("the certificate ends soon", extra={"path": settings.tls_cert, "ends": ends.isoformat()})
-    return _Shown(chain, key)
+    return Shown(chain, key)
 
 
 def _bytes_of(path: str) -> bytes:
