@@ -26,7 +26,9 @@ from batuta_queue.broker import Broker
 from batuta_queue.dispatch_servicer import DispatchServicer
 from batuta_queue.log_marker import LogMarker
 from batuta_queue.numbers import Numbers
+from batuta_queue.plots import Plots
 from batuta_queue.queue_servicer import QueueServicer
+from batuta_queue.recorder import Recorder
 from batuta_queue.sql import SqlStore
 from batuta_queue.store import QueueStore
 from batuta_queue.tables import metadata
@@ -73,14 +75,23 @@ async def build(
         if sole is not None:
             sole.close()
         raise
-    entries = _entries(transactor, broker, clock)
+    plots = Plots(transactor, clock)
+    entries = _entries(transactor, broker, plots, clock)
+    recorder = Recorder(
+        transactor,
+        broker.registry,
+        broker.telemetry,
+        broker.waits,
+        lambda: among is None or among.leads,
+        clock,
+    )
     return Service(
         name="queue",
         servicers=[
             (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
             (
                 agents.add_AgentServiceServicer_to_server,
-                AgentServicer(broker.agents, broker.oversight.operators),
+                AgentServicer(broker.agents, broker.oversight.operators, plots),
                 agent_servicer.SERVICE_NAME,
             ),
             (
@@ -89,13 +100,13 @@ async def build(
                 dispatch_servicer.SERVICE_NAME,
             ),
         ],
-        background=[*broker.background, purge(database, clock)],
+        background=[*broker.background, recorder.run, purge(database, clock)],
         on_drain=broker.drain,
-        on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],
+        on_stop=[recorder.stop, broker.stop, database.close, *([] if sole is None else [sole.release])],
     )
 
 
-def _entries(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -> QueueServicer:
+def _entries(transactor: Transactor[QueueStore], broker: Broker, plots: Plots, clock: Clock) -> QueueServicer:
     return QueueServicer(
         transactor,
         broker.queues,
@@ -107,6 +118,7 @@ def _entries(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -
         broker.removals,
         broker.log,
         broker.agents,
+        plots,
         clock,
     )
 

@@ -13,6 +13,7 @@ from batuta_queue.load import Load
 from batuta_queue.model import Attempt, Entry, EntryState
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.transitions import Step
+from batuta_queue.waits import Waits
 from batuta_rpc.clock import Clock
 
 
@@ -20,13 +21,14 @@ class Aftermath:
     """Carries committed steps into memory."""
 
     def __init__(
-        self, book: LeaseBook, registry: SessionRegistry, board: Board, load: Load, hub: Hub, clock: Clock
+        self, book: LeaseBook, registry: SessionRegistry, board: Board, load: Load, hub: Hub, waits: Waits, clock: Clock
     ) -> None:
         self._book = book
         self._registry = registry
         self._board = board
         self._load = load
         self._hub = hub
+        self._waits = waits
         self._clock = clock
 
     def __call__(self, steps: Sequence[Step]) -> None:
@@ -35,6 +37,7 @@ class Aftermath:
         for step in steps:
             if step.attempt is not None:
                 self._follow(step, step.attempt, now)
+                self._count(step, step.attempt)
         # Of several steps of one entry the last one counts: what was submitted and offered at once does not wait.
         for entry in {step.entry.id: step.entry for step in steps}.values():
             if entry.state is EntryState.WAITING:
@@ -61,6 +64,13 @@ class Aftermath:
         else:
             session.accepted(attempt.ref)
         self._board.refresh(session)
+
+    def _count(self, step: Step, attempt: Attempt) -> None:
+        """An agent has taken an entry, which had waited until then."""
+        entry = step.entry
+        taken = step.logged and step.entry_changed and entry.state is EntryState.RUNNING
+        if taken and entry.queue_id and attempt.accept_millis is not None:
+            self._waits.note(entry.queue_id, attempt.accept_millis - entry.wait_millis)
 
     def _wait(self, entry: Entry) -> None:
         if entry.not_before_millis > self._clock.unix_millis():
