@@ -15,6 +15,7 @@ import pytest
 from batuta._cli.context import Context
 from batuta._cli.main import run
 from batuta_proto.agents import v1 as agents
+from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -24,6 +25,7 @@ from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc import config, errors
 from batuta_rpc.testing import FakeClock, SeededIds
+from tests.cli.artifact_server import Artifacts, Shelf
 
 _NOBODY = agents.GetFleetResponse
 ACCESS, SECRET = "KEY", "s3cret%"
@@ -510,12 +512,13 @@ class Server:
 
     api: str
     state: State
+    shelf: Shelf
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server of its own for each test."""
-    state = State()
+    state, shelf = State(), Shelf()
     running = grpc.server(futures.ThreadPoolExecutor(8))
     parts: list[tuple[Any, Any]] = [
         (users.add_UserServiceServicer_to_server, Users),
@@ -528,9 +531,10 @@ def server() -> Iterator[Server]:
     ]
     for add, servicer in parts:
         add(servicer(state), running)
+    artifacts.add_ArtifactServiceServicer_to_server(Artifacts(shelf), running)
     port = running.add_insecure_port("127.0.0.1:0")
     running.start()
-    yield Server(f"http://127.0.0.1:{port}", state)
+    yield Server(f"http://127.0.0.1:{port}", state, shelf)
     running.stop(None).wait(5)
 
 

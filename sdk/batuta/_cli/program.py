@@ -9,6 +9,8 @@ from batuta._cli import (
     access_keys,
     agent_care,
     agents,
+    artifact_files,
+    artifacts,
     histories,
     login,
     plugins,
@@ -61,6 +63,11 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
     task_watch.add(tree["task",], context)
+    tree["artifact",] = noun(
+        root, "artifact", "artifacts: list, look into, get, put, delete", "batuta artifact list TASK"
+    )
+    artifacts.add(tree["artifact",], context)
+    artifact_files.add(tree["artifact",], context)
     tree["project",] = noun(
         root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
     )

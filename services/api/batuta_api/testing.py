@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import grpc.aio
 
+from batuta_api.artifacts.testing import MemoryArtifactStore
 from batuta_api.audit.testing import MemoryAuditStore
 from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
@@ -77,6 +78,7 @@ def memory_work() -> Work:
         cursor=MemoryCursorStore(),
         scalars=scalars,
         logs=MemoryLogStore(),
+        artifacts=MemoryArtifactStore(),
         people=MemoryPeopleStore(),
         users=MemoryUserStore(),
         audit=MemoryAuditStore(),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from batuta_api import topics
+from batuta_api.artifacts.sql import SqlArtifactStore
 from batuta_api.audit.sql import SqlAuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.sql import SqlLogStore
@@ -65,6 +66,7 @@ def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Con
             cursor=SqlCursorStore(connection),
             scalars=SqlScalarStore(connection),
             logs=SqlLogStore(connection),
+            artifacts=SqlArtifactStore(connection),
             people=SqlPeopleStore(connection),
             users=SqlUserStore(connection),
             audit=SqlAuditStore(connection),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batuta_api.artifacts.store import ArtifactStore
 from batuta_api.audit.store import AuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
@@ -40,6 +41,7 @@ class Work:
     cursor: CursorStore
     scalars: ScalarStore
     logs: LogStore
+    artifacts: ArtifactStore
     people: PeopleStore
     users: UserStore
     audit: AuditStore

@@ -11,6 +11,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_REQUEST_ID_REUSED: _ClassVar[ErrorReason]
     ERROR_REASON_DEADLINE_MISSING: _ClassVar[ErrorReason]
     ERROR_REASON_PROTOCOL_VIOLATION: _ClassVar[ErrorReason]
+    ERROR_REASON_CONTENT_MISMATCH: _ClassVar[ErrorReason]
     ERROR_REASON_TASK_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_PROJECT_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_QUEUE_NOT_FOUND: _ClassVar[ErrorReason]
@@ -18,6 +19,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_CREDENTIAL_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_ENTRY_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_USER_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_ARTIFACT_NOT_FOUND: _ClassVar[ErrorReason]
     ERROR_REASON_QUEUE_NAME_TAKEN: _ClassVar[ErrorReason]
     ERROR_REASON_PROJECT_NAME_TAKEN: _ClassVar[ErrorReason]
     ERROR_REASON_AGENT_NAME_TAKEN: _ClassVar[ErrorReason]
@@ -36,6 +38,8 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_SLOW_CONSUMER: _ClassVar[ErrorReason]
     ERROR_REASON_TOO_LARGE: _ClassVar[ErrorReason]
     ERROR_REASON_LOG_QUOTA: _ClassVar[ErrorReason]
+    ERROR_REASON_ARTIFACT_QUOTA: _ClassVar[ErrorReason]
+    ERROR_REASON_DISK_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_SHUTTING_DOWN: _ClassVar[ErrorReason]
     ERROR_REASON_UPSTREAM_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_STORAGE_FAILED: _ClassVar[ErrorReason]
@@ -50,12 +54,15 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_OTHER_TASK: _ClassVar[ErrorReason]
     ERROR_REASON_LOG_GAP: _ClassVar[ErrorReason]
     ERROR_REASON_CURSOR_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_UPLOAD_GAP: _ClassVar[ErrorReason]
     ERROR_REASON_BUG: _ClassVar[ErrorReason]
+    ERROR_REASON_CONTENT_LOST: _ClassVar[ErrorReason]
 ERROR_REASON_UNSPECIFIED: ErrorReason
 ERROR_REASON_FIELD_VIOLATION: ErrorReason
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason
 ERROR_REASON_DEADLINE_MISSING: ErrorReason
 ERROR_REASON_PROTOCOL_VIOLATION: ErrorReason
+ERROR_REASON_CONTENT_MISMATCH: ErrorReason
 ERROR_REASON_TASK_NOT_FOUND: ErrorReason
 ERROR_REASON_PROJECT_NOT_FOUND: ErrorReason
 ERROR_REASON_QUEUE_NOT_FOUND: ErrorReason
@@ -63,6 +70,7 @@ ERROR_REASON_AGENT_NOT_FOUND: ErrorReason
 ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason
 ERROR_REASON_ENTRY_NOT_FOUND: ErrorReason
 ERROR_REASON_USER_NOT_FOUND: ErrorReason
+ERROR_REASON_ARTIFACT_NOT_FOUND: ErrorReason
 ERROR_REASON_QUEUE_NAME_TAKEN: ErrorReason
 ERROR_REASON_PROJECT_NAME_TAKEN: ErrorReason
 ERROR_REASON_AGENT_NAME_TAKEN: ErrorReason
@@ -81,6 +89,8 @@ ERROR_REASON_RATE_LIMITED: ErrorReason
 ERROR_REASON_SLOW_CONSUMER: ErrorReason
 ERROR_REASON_TOO_LARGE: ErrorReason
 ERROR_REASON_LOG_QUOTA: ErrorReason
+ERROR_REASON_ARTIFACT_QUOTA: ErrorReason
+ERROR_REASON_DISK_FULL: ErrorReason
 ERROR_REASON_SHUTTING_DOWN: ErrorReason
 ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason
 ERROR_REASON_STORAGE_FAILED: ErrorReason
@@ -95,4 +105,6 @@ ERROR_REASON_ROLE_MISSING: ErrorReason
 ERROR_REASON_OTHER_TASK: ErrorReason
 ERROR_REASON_LOG_GAP: ErrorReason
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason
+ERROR_REASON_UPLOAD_GAP: ErrorReason
 ERROR_REASON_BUG: ErrorReason
+ERROR_REASON_CONTENT_LOST: ErrorReason
