@@ -209,9 +209,10 @@ async def test_lengths_and_waits_and_machines_are_recorded_and_survive_a_restart
         minutes = await queue_history(house, start_time=_ago(house, 2 * 3_600))
         assert (minutes.resolution.seconds, minutes.points[0].started_count) == (60, 1)
         few = await agent_history(house, start_time=_ago(house, 20 * 3_600), max_points=10)
-        assert (few.resolution.seconds, few.points[0].mean.cpu_percent) == (7_260, 25)
+        assert (few.resolution.seconds % 60, few.points[0].mean.cpu_percent) == (0, 25)
+        assert 7_200 <= few.resolution.seconds < 9_000
         month = await queue_history(house, start_time=_ago(house, 10 * 86_400))
-        assert month.resolution.seconds == 1_800
+        assert month.resolution.seconds in (1_800, 2_400)
 
 
 def _ago(house: Any, seconds: float) -> Any:

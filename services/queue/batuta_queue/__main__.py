@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from batuta_chassis.bus import Bus, open_bus
@@ -12,7 +13,7 @@ from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.requests import purge
 from batuta_chassis.server import run
-from batuta_chassis.service import Service
+from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import ATTEMPT_ISSUER, Signer
@@ -75,39 +76,20 @@ async def build(
         if sole is not None:
             sole.close()
         raise
-    plots = Plots(transactor, clock)
-    entries = _entries(transactor, broker, plots, clock)
-    recorder = Recorder(
-        transactor,
-        broker.registry,
-        broker.telemetry,
-        broker.waits,
-        lambda: among is None or among.leads,
-        clock,
-    )
+    leads = partial(_leads, among)
+    recorder = Recorder(transactor, broker.registry, broker.telemetry, broker.waits, leads, clock)
     return Service(
         name="queue",
-        servicers=[
-            (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
-            (
-                agents.add_AgentServiceServicer_to_server,
-                AgentServicer(broker.agents, broker.oversight.operators, plots),
-                agent_servicer.SERVICE_NAME,
-            ),
-            (
-                agents.add_DispatchServiceServicer_to_server,
-                DispatchServicer(broker.streams),
-                dispatch_servicer.SERVICE_NAME,
-            ),
-        ],
+        servicers=_servicers(transactor, broker, clock),
         background=[*broker.background, recorder.run, purge(database, clock)],
         on_drain=broker.drain,
         on_stop=[recorder.stop, broker.stop, database.close, *([] if sole is None else [sole.release])],
     )
 
 
-def _entries(transactor: Transactor[QueueStore], broker: Broker, plots: Plots, clock: Clock) -> QueueServicer:
-    return QueueServicer(
+def _servicers(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -> list[Servicer]:
+    plots = Plots(transactor, clock)
+    entries = QueueServicer(
         transactor,
         broker.queues,
         broker.submitter,
@@ -121,6 +103,17 @@ def _entries(transactor: Transactor[QueueStore], broker: Broker, plots: Plots, c
         plots,
         clock,
     )
+    operators = AgentServicer(broker.agents, broker.oversight.operators, plots)
+    dispatch = DispatchServicer(broker.streams)
+    return [
+        (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
+        (agents.add_AgentServiceServicer_to_server, operators, agent_servicer.SERVICE_NAME),
+        (agents.add_DispatchServiceServicer_to_server, dispatch, dispatch_servicer.SERVICE_NAME),
+    ]
+
+
+def _leads(among: Among | None) -> bool:
+    return among is None or among.leads
 
 
 def _marker(settings: Settings) -> LogMarker | None:
