@@ -24,6 +24,7 @@ from batuta_chassis.migrations import migrate
 from batuta_chassis.testing import MemoryTransactor, Running, running
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -47,6 +48,7 @@ class Stubs:
     artifacts: Any
     users: Any
     queues: Any
+    audit: Any
 
     @classmethod
     def on(cls, channel: Any) -> Stubs:
@@ -59,6 +61,7 @@ class Stubs:
             artifacts.ArtifactServiceStub(channel),
             users.UserServiceStub(channel),
             queues.QueueServiceStub(channel),
+            audit.AuditServiceStub(channel),
         )
 
     async def draft(self, name: str = "digits", project: str = "vision", **spec: Any) -> tasks.Task:
@@ -189,7 +192,8 @@ class Api:
         """The refusals about a task, newest first, as another connection to the database sees them."""
         database = Database(sqlite_url(self.data / "api.db"), METADATA, SystemClock())
         try:
-            return await database.read(lambda connection: SqlAuditStore(connection).of_task(task_id))
+            found = await database.read(lambda connection: SqlAuditStore(connection).page("", task_id, None, 100))
+            return [refused for _, refused in found]
         finally:
             await database.close()
 

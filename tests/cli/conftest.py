@@ -16,6 +16,7 @@ from batuta._cli.context import Context
 from batuta._cli.main import run
 from batuta_proto.agents import v1 as agents
 from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -52,6 +53,8 @@ class State:
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
     users: dict[str, users.User] = field(default_factory=dict[str, Any])
+    changes: list[audit.Change] = field(default_factory=list[Any])
+    refusals: list[audit.Refusal] = field(default_factory=list[Any])
     credentials: list[users.Credential] = field(default_factory=list[Any])
     fleet: Any = field(default_factory=_NOBODY)
     log: list[bytes] = field(default_factory=list[Any])
@@ -265,6 +268,27 @@ class Tasks(tasks.TaskServiceServicer):
             yield tasks.WatchTasksResponse(synced=True, resume_token="r1")
             fail(context, errors.ShuttingDown("this process is going down."))
         yield tasks.WatchTasksResponse(gone_task_id="gone", resume_token="r2")
+
+
+class Audit(audit.AuditServiceServicer):
+    """What the test put there, a page of two at a time."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def ListChanges(
+        self, request: audit.ListChangesRequest, context: grpc.ServicerContext
+    ) -> audit.ListChangesResponse:
+        self._state.asked.append(request)
+        start = int(request.page_token or 0)
+        more = str(start + 2) if start + 2 < len(self._state.changes) else ""
+        return audit.ListChangesResponse(changes=self._state.changes[start : start + 2], next_page_token=more)
+
+    def ListRefusals(
+        self, request: audit.ListRefusalsRequest, context: grpc.ServicerContext
+    ) -> audit.ListRefusalsResponse:
+        self._state.asked.append(request)
+        return audit.ListRefusalsResponse(refusals=self._state.refusals)
 
 
 class Logs(logs.LogServiceServicer):
@@ -523,6 +547,7 @@ def server() -> Iterator[Server]:
     parts: list[tuple[Any, Any]] = [
         (users.add_UserServiceServicer_to_server, Users),
         (tasks.add_TaskServiceServicer_to_server, Tasks),
+        (audit.add_AuditServiceServicer_to_server, Audit),
         (logs.add_LogServiceServicer_to_server, Logs),
         (metrics.add_MetricServiceServicer_to_server, Metrics),
         (projects.add_ProjectServiceServicer_to_server, Projects),

@@ -27,7 +27,12 @@ _FLAGS = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_
 def file_name(artifact: artifacts.Artifact) -> str:
     """A name for a file of the artifact: letters, digits and a few signs, never hidden, never a way."""
     safe = re.sub(r"[^\w.()+=@, -]", "_", artifact.name)[:_LONGEST].strip(" .")
-    return safe.lstrip("-") or artifact.id
+    return safe.lstrip("-") or "artifact"
+
+
+def own_folder(artifact: artifacts.Artifact) -> str:
+    """A name for a folder of this artifact's alone; its id comes from the server, and is not trusted to be a word."""
+    return hashlib.sha256(artifact.id.encode()).hexdigest()[:32]
 
 
 def download(
@@ -48,7 +53,7 @@ def download(
     """
     if not replace and os.path.lexists(target):
         raise FileExistsError(17, "it is there already", str(target))
-    part = target.with_name(f".{target.name}.{artifact.id[-16:]}.part")
+    part = target.with_name(f".{target.name}.{own_folder(artifact)[:16]}.part")
     until_done(lambda progress: _fetch(stub, artifact, part, tell, progress), clock, ids, tries)
     if replace:
         os.replace(part, target)

@@ -11,6 +11,7 @@ from batuta._cli import (
     agents,
     artifact_files,
     artifacts,
+    audit,
     histories,
     login,
     plugins,
@@ -89,6 +90,8 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
     access_keys.add(tree["credentials",], context)
+    tree["audit",] = noun(root, "audit", "who changed what, and who was refused", "batuta audit changes --by ada")
+    audit.add(tree["audit",], context)
     plugins.attach(tree, found, argv)
     return parser
 

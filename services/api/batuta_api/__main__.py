@@ -21,6 +21,9 @@ from batuta_api.artifacts.staging import Staging
 from batuta_api.artifacts.sweeping import ArtifactSweep
 from batuta_api.artifacts.threads import BlobThreads
 from batuta_api.audit.refusals import Refusals
+from batuta_api.audit.servicer import SERVICE as AUDIT
+from batuta_api.audit.servicer import AuditServicer
+from batuta_api.audit.trail import PassedOn
 from batuta_api.calls import Calls
 from batuta_api.closing import Closing
 from batuta_api.housekeeping import Housekeeping
@@ -63,6 +66,7 @@ from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -172,7 +176,9 @@ def _service(parts: _Parts) -> Service:
     return Service(
         name="api",
         servicers=_servicers(parts, names),
-        generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue", _heed(parts.hub, names)),),
+        generic_handlers=(
+            Forward(raw, QUEUE_SERVICES, contract(), "queue", PassedOn(works, clock), _heed(parts.hub, names)),
+        ),
         background=(
             sender.run,
             Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
@@ -235,6 +241,7 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
             ARTIFACTS,
         ),
         (users.add_UserServiceServicer_to_server, user_servicer, USERS),
+        (audit.add_AuditServiceServicer_to_server, AuditServicer(parts.calls(AUDIT)), AUDIT),
     ]
 
 

@@ -35,6 +35,7 @@ class Limits(DatabaseTimes):
     attempts_per_task: int = limit(1_000, "attempts kept in the history of one task")
     deleted_days: int = limit(30, "days for which a deleted task can be undeleted")
     refusals: int = limit(1_000_000, "refused calls kept for those who ask")
+    change_days: int = limit(730, "days for which the trail of changes is kept", low=30)
     request_hours: int = limit(24, "hours for which the answer to a request_id is kept")
     waiting_changes: int = limit(10_000, "changes that wait for the database at once")
 

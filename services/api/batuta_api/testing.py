@@ -10,7 +10,7 @@ from typing import Any, cast
 import grpc.aio
 
 from batuta_api.artifacts.testing import MemoryArtifactStore
-from batuta_api.audit.testing import MemoryAuditStore
+from batuta_api.audit.testing import MemoryAuditStore, MemoryChangeStore
 from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
@@ -82,6 +82,7 @@ def memory_work() -> Work:
         people=MemoryPeopleStore(),
         users=MemoryUserStore(),
         audit=MemoryAuditStore(),
+        changes=MemoryChangeStore(),
         outbox=MemoryOutbox(),
         requests=MemoryRequests(),
         announce=_nobody_listens,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from batuta_api.artifacts.store import ArtifactStore
+from batuta_api.audit.changes import ChangeStore
 from batuta_api.audit.store import AuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
@@ -45,6 +46,7 @@ class Work:
     people: PeopleStore
     users: UserStore
     audit: AuditStore
+    changes: ChangeStore
     outbox: Posting
     requests: RequestStore
     announce: Callable[[str], None]

@@ -36,6 +36,8 @@ class Rule:
     """Reads a request into the private pool's message, on which the rules can be checked."""
     client_streaming: bool
     server_streaming: bool
+    changes: bool
+    """Whether a call may change something: it is not marked NO_SIDE_EFFECTS."""
 
 
 class Contract:
@@ -80,6 +82,7 @@ class Contract:
             parse=message_factory.GetMessageClass(method.input_type).FromString,
             client_streaming=bool(method.client_streaming),
             server_streaming=bool(method.server_streaming),
+            changes=options.idempotency_level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
         )
 
 

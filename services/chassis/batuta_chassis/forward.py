@@ -8,7 +8,8 @@ receiver). An answer that never came becomes UPSTREAM_UNAVAILABLE.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,12 +17,15 @@ import grpc
 import grpc.aio
 
 from batuta_chassis.contract import Contract, Rule
-from batuta_rpc.errors import DETAILS_KEY, UpstreamUnavailable
+from batuta_rpc.error_status import from_grpc
+from batuta_rpc.errors import DETAILS_KEY, RpcError, UpstreamUnavailable
 
 if TYPE_CHECKING:  # generic in the type stubs only
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
+Failed = Callable[[str], Awaitable[object]]
+Noted = Callable[[str, bytes], Awaitable[Failed | None]]
 NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 _HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":")
 
@@ -35,17 +39,21 @@ class Forward(grpc.GenericRpcHandler):
         services: Collection[str],
         contract: Contract,
         name: str,
+        noted: Noted | None = None,
         heed: Mapping[str, Callable[[], None]] = NOTHING,
     ) -> None:
         """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it.
 
-        `heed`: what is called, by the full name of a unary method, once a call of it is over, however it ended.
+        `noted` hears of every unary call that may change something before it is passed on. What it raises ends the
+        call; what it returns hears the reason if the call fails. `heed`: what is called, by the full name of a unary
+        method, once a call of it is over, however it ended.
         """
         self._channel: Any = channel
         self._heed = heed
         self._services = frozenset(services)
         self._contract = contract
         self._name = name
+        self._noted = noted
         self._handlers: dict[str, Handler] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
@@ -69,12 +77,16 @@ class Forward(grpc.GenericRpcHandler):
         heed = self._heed.get(rule.name, _nothing)
 
         async def pass_on(request: Any, context: Context) -> Any:
+            failed = await self._noted(rule.name, request) if rule.changes and self._noted is not None else None
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
             try:
                 response = await call
                 context.set_trailing_metadata(_back(await call.trailing_metadata()))
                 return response
             except grpc.aio.AioRpcError as error:
+                if failed is not None:
+                    with contextlib.suppress(RpcError):
+                        await failed(_reason(error))
                 await self._end(context, error)
             finally:
                 heed()  # a call that failed may have had its effect all the same
@@ -149,6 +161,10 @@ async def _send(requests: AsyncIterator[Any], call: Any) -> None:
         await call.done_writing()
     except (grpc.RpcError, asyncio.InvalidStateError):
         return
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    return from_grpc(error).reason or error.code().name
 
 
 def _onward(context: Context) -> tuple[tuple[str, Any], ...]:

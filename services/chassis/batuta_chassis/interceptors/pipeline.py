@@ -21,6 +21,7 @@ from batuta_chassis.interceptors import access_log, validation
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
+from batuta_chassis.origin import note_origin
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
@@ -130,7 +131,10 @@ class Pipeline(grpc.aio.ServerInterceptor):
         )
 
     def _admit(self, rule: Rule, context: Context) -> None:
-        set_caller(self._authenticator.admit(rule, context.invocation_metadata()))
+        metadata = context.invocation_metadata()
+        set_caller(self._authenticator.admit(rule, metadata))
+        if rule.changes:
+            note_origin(context.peer(), metadata)
 
     async def _observe(
         self,
