@@ -7,9 +7,9 @@ and what is refused is lost. The coarser tiers get a minute at a time, so a cras
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from batuta_chassis.transactions import BulkTransactor
 from batuta_queue.history import FINEST, TIERS, Point
@@ -73,17 +73,14 @@ class Recorder:
         if TIERS[1].begin(begin) != self._minute_begin:
             await self.flush()
             self._minute_begin = TIERS[1].begin(begin)
-        points = self._agents() | await self._queues()
-        for subject, point in points.items():
-            before = self._minute.get(subject)
-            self._minute[subject] = point if before is None else before.joined(point)
-        await self._store(0, begin, points)
+        queues = await self._queues()
+        await self._store(0, begin, self._noted(chain(queues.items(), self._agents())))
 
     async def flush(self) -> None:
         """Store what the coarser tiers have not yet."""
         minute, self._minute = self._minute, {}
         for tier in range(1, len(TIERS)):
-            await self._store(tier, TIERS[tier].begin(self._minute_begin), minute)
+            await self._store(tier, TIERS[tier].begin(self._minute_begin), minute.items())
 
     async def stop(self) -> None:
         """Store what the coarser tiers have not yet, at the end: a new process goes on from there."""
@@ -92,18 +89,23 @@ class Recorder:
         except Exception as error:
             _log.warning("the last minute of the histories is lost: %s", error)
 
-    def _agents(self) -> dict[str, Point]:
+    def _agents(self) -> Iterator[tuple[str, Point]]:
         """The samples that came since the last time."""
-        found: dict[str, Point] = {}
-        seen: dict[str, object] = {}
-        for session in self._registry.all():
+        before, self._seen = self._seen, {}
+        for session in list(self._registry.all()):
             sample = self._telemetry.of(session.agent.id)
             if sample is not None:
-                seen[session.agent.id] = sample
-                if self._seen.get(session.agent.id) is not sample:
-                    found[of_agent(session.agent.id)] = agent_point(sample)
-        self._seen = seen
-        return found
+                self._seen[session.agent.id] = sample
+                if before.get(session.agent.id) is not sample:
+                    yield of_agent(session.agent.id), agent_point(sample)
+
+    def _noted(self, points: Iterable[tuple[str, Point]]) -> Iterator[tuple[str, Point]]:
+        """The points, each kept for the coarser tiers as it goes by. Made as they are needed: the event loop is not to
+        stand still for all agents at once."""
+        for subject, point in points:
+            before = self._minute.get(subject)
+            self._minute[subject] = point if before is None else before.joined(point)
+            yield subject, point
 
     async def _queues(self) -> dict[str, Point]:
         """Lengths, where this broker counts them, and waits of what was begun here. A queue in which nothing is, and
@@ -119,8 +121,8 @@ class Recorder:
             for queue_id in lengths.keys() | begun.keys()
         }
 
-    async def _store(self, tier: int, millis: int, points: Mapping[str, Point]) -> None:
-        waiting = iter(sorted(points.items()))
+    async def _store(self, tier: int, millis: int, points: Iterable[tuple[str, Point]]) -> None:
+        waiting = iter(points)
         while part := dict(islice(waiting, _PART)):
             merge = partial(_merge, tier=tier, millis=millis, points=part)
             await self._transactor.write(merge, bulk=_POINT_BYTES * len(part), late=True)

@@ -13,12 +13,13 @@ from batuta_chassis.bulk import InsertRows
 from batuta_chassis.prepared import Prepared
 from batuta_queue.history_store import of_agent
 from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
+from batuta_queue.sql_history import drop_history
 from batuta_queue.sql_share import forget_placements
 from batuta_queue.store import LogBounds
-from batuta_queue.tables import agents, attempts, entries, events, history, journals, log
+from batuta_queue.tables import agents, attempts, entries, events, journals, log
 
 _LOG_ID = 1
-_AGENTS = 5
+_AGENTS = 2
 """Forgotten in one commit at most: each has thousands of rows of history."""
 _OPEN: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
 # The row lock that this takes, held until commit, is what puts positions and commits into one order.
@@ -99,7 +100,8 @@ class EventRows:
         gone = list(self._connection.execute(silent).scalars())
         if gone:
             self._connection.execute(delete(agents).where(agents.c.id.in_(gone)))
-            self._connection.execute(delete(history).where(history.c.subject.in_(map(of_agent, gone))))
+            for agent_id in gone:
+                drop_history(self._connection, of_agent(agent_id))
             used = select(agents.c.journal_id).union(select(attempts.c.journal_id).where(attempts.c.phase < _OPEN))
             self._connection.execute(delete(journals).where(journals.c.id.not_in(used)))
             forget_placements(self._connection)

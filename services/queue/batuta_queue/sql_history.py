@@ -16,7 +16,7 @@ from batuta_queue.history import TIERS, Point
 from batuta_queue.tables import history
 
 _PART = 200
-_KEY = (history.c.subject, history.c.tier, history.c.slot)
+_KEY = (history.c.tier, history.c.slot, history.c.subject)
 _new = insert(history)
 _SAVE = Prepared(
     _new.on_conflict_do_update(
@@ -31,9 +31,15 @@ _AT = select(history).where(
     history.c.slot == bindparam("slot"),
     history.c.time_millis == bindparam("millis"),
 )
-_RANGE = select(history).where(
-    history.c.subject == bindparam("subject"),
+_ROWS = (
     history.c.tier == bindparam("tier"),
+    # Named one by one, each is found at once, whatever other subjects there are.
+    history.c.slot.in_(bindparam("slots", expanding=True)),
+    history.c.subject == bindparam("subject"),
+)
+_DROP = delete(history).where(*_ROWS)
+_RANGE = select(history).where(
+    *_ROWS,
     history.c.time_millis >= bindparam("since"),
     history.c.time_millis < bindparam("until"),
 )
@@ -60,7 +66,11 @@ class HistoryRows:
 
     def history(self, subject: str, tier: int, since: int, until: int) -> list[tuple[int, Point]]:
         """See `HistoryStore.history`."""
-        asked = {"subject": subject, "tier": tier, "since": since, "until": until}
+        ring = TIERS[tier]
+        first, last = ring.begin(since), max(since, until - 1)
+        times = range(first, min(last, first + ring.span - 1) + 1, ring.period)
+        asked: dict[str, Any] = {"subject": subject, "tier": tier, "since": since, "until": until}
+        asked["slots"] = [ring.slot(millis) for millis in times]
         return sorted(
             ((row.time_millis, _point(row)) for row in self._connection.execute(_RANGE, asked)),
             key=lambda pair: pair[0],
@@ -68,7 +78,13 @@ class HistoryRows:
 
     def drop_history(self, subject: str) -> None:
         """See `HistoryStore.drop_history`."""
-        self._connection.execute(delete(history).where(history.c.subject == subject))
+        drop_history(self._connection, subject)
+
+
+def drop_history(connection: Connection, subject: str) -> None:
+    """Forget all of a subject."""
+    for tier, ring in enumerate(TIERS):
+        connection.execute(_DROP, {"subject": subject, "tier": tier, "slots": list(range(ring.slots))})
 
 
 def _values(subject: str, point: Point) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("peaks", sa.LargeBinary()),
         sa.Column("names", sa.String()),
         sa.Column("waits", sa.String()),
-        sa.PrimaryKeyConstraint("subject", "tier", "slot"),
+        sa.PrimaryKeyConstraint("tier", "slot", "subject"),
         sqlite_with_rowid=False,
     )
 
