@@ -27,6 +27,7 @@ from batuta_proto.users import v1 as users
 from batuta_rpc import config, errors
 from batuta_rpc.testing import FakeClock, SeededIds
 from tests.cli.artifact_server import Artifacts, Shelf
+from tests.pki import Pki
 
 _NOBODY = agents.GetFleetResponse
 ACCESS, SECRET = "KEY", "s3cret%"
@@ -537,6 +538,10 @@ class Server:
     api: str
     state: State
     shelf: Shelf
+    secure: str
+    """The same over TLS."""
+    pki: Pki
+    """Who signed its certificate."""
 
 
 @pytest.fixture
@@ -558,8 +563,11 @@ def server() -> Iterator[Server]:
         add(servicer(state), running)
     artifacts.add_ArtifactServiceServicer_to_server(Artifacts(shelf), running)
     port = running.add_insecure_port("127.0.0.1:0")
+    pki = Pki()
+    chain, key = pki.issue()
+    secure = running.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
     running.start()
-    yield Server(f"http://127.0.0.1:{port}", state, shelf)
+    yield Server(f"http://127.0.0.1:{port}", state, shelf, f"https://127.0.0.1:{secure}", pki)
     running.stop(None).wait(5)
 
 

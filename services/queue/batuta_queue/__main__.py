@@ -82,6 +82,7 @@ async def build(
     return Service(
         name="queue",
         servicers=_servicers(transactor, broker, clock),
+        for_agents=True,
         background=[*broker.background, recorder.run, purge(database, clock)],
         tracer=broker.tracer,
         on_drain=broker.drain,

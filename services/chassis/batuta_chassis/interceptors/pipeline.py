@@ -148,7 +148,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _admit(self, rule: Rule, context: Context) -> None:
         metadata = context.invocation_metadata()
-        set_caller(self._authenticator.admit(rule, metadata))
+        set_caller(self._authenticator.admit(rule, metadata, context.auth_context))
         if rule.changes:
             note_origin(context.peer(), metadata)
 
