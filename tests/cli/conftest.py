@@ -51,6 +51,8 @@ class State:
     access: Any = field(default_factory=_OPEN)
     projects: list[projects.Project] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
+    queue_points: list[queues.QueuePoint] = field(default_factory=list[Any])
+    agent_points: list[agents.AgentPoint] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
     users: dict[str, users.User] = field(default_factory=dict[str, Any])
@@ -428,6 +430,14 @@ class Queues(queues.QueueServiceServicer):
                 return queues.ReleaseEntryResponse(entry=entry)
         fail(context, errors.EntryNotFound(f"there is no entry {request.entry_id!r}."))
 
+    def GetQueueHistory(
+        self, request: queues.GetQueueHistoryRequest, context: grpc.ServicerContext
+    ) -> queues.GetQueueHistoryResponse:
+        self._state.asked.append(request)
+        answer = queues.GetQueueHistoryResponse(points=self._state.queue_points)
+        answer.resolution.FromSeconds(60)
+        return answer
+
     def UpdateQueue(
         self, request: queues.UpdateQueueRequest, context: grpc.ServicerContext
     ) -> queues.UpdateQueueResponse:
@@ -490,6 +500,14 @@ class Agents(agents.AgentServiceServicer):
 
     def GetAgent(self, request: agents.GetAgentRequest, context: grpc.ServicerContext) -> agents.GetAgentResponse:
         return agents.GetAgentResponse(agent=self._find(request.agent_id, context))
+
+    def GetAgentHistory(
+        self, request: agents.GetAgentHistoryRequest, context: grpc.ServicerContext
+    ) -> agents.GetAgentHistoryResponse:
+        self._find(request.agent_id, context)
+        answer = agents.GetAgentHistoryResponse(points=self._state.agent_points)
+        answer.resolution.FromSeconds(10)
+        return answer
 
     def GetFleet(self, request: agents.GetFleetRequest, context: grpc.ServicerContext) -> agents.GetFleetResponse:
         return self._state.fleet

@@ -12,6 +12,7 @@ from batuta._cli import (
     artifact_files,
     artifacts,
     audit,
+    histories,
     login,
     plugins,
     project_access,
@@ -79,12 +80,14 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     )
     queues.add(tree["queue",], context)
     queue_care.add(tree["queue",], context)
+    histories.add_queue(tree["queue",], context)
     queue_move.add(tree["queue",], context)
     queue_pause.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)
     tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
     agents.add(tree["agent",], context)
     agent_care.add(tree["agent",], context)
+    histories.add_agent(tree["agent",], context)
     tree["user",] = noun(root, "user", "users: add, list, change, disable", "batuta user list")
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")

@@ -259,6 +259,12 @@ class FakeQueue(queues.QueueServiceServicer):
         entry.queue_id = request.queue_id or entry.queue_id
         return queues.MoveEntryResponse(entry=entry)
 
+    async def GetQueueHistory(
+        self, request: queues.GetQueueHistoryRequest, context: Context
+    ) -> queues.GetQueueHistoryResponse:
+        """Nothing was seen."""
+        return queues.GetQueueHistoryResponse()
+
     async def UpdateQueue(self, request: queues.UpdateQueueRequest, context: Context) -> queues.UpdateQueueResponse:
         """Rename a queue."""
         self.queues[request.queue.id].display_name = request.queue.display_name
@@ -341,6 +347,12 @@ class FakeAgents(agents.AgentServiceServicer):
     async def GetFleet(self, request: agents.GetFleetRequest, context: Context) -> agents.GetFleetResponse:
         """Nobody."""
         return agents.GetFleetResponse()
+
+    async def GetAgentHistory(
+        self, request: agents.GetAgentHistoryRequest, context: Context
+    ) -> agents.GetAgentHistoryResponse:
+        """No such agent."""
+        return await abort(context, _no_agent(request.agent_id))
 
     async def DrainAgent(self, request: agents.DrainAgentRequest, context: Context) -> agents.DrainAgentResponse:
         """No such agent."""
