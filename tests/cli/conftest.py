@@ -30,6 +30,7 @@ from tests.cli.artifact_server import Artifacts, Shelf
 from tests.pki import Pki
 
 _NOBODY = agents.GetFleetResponse
+_OPEN = projects.ProjectAccess
 ACCESS, SECRET = "KEY", "s3cret%"
 
 
@@ -47,6 +48,7 @@ class State:
 
     tasks: dict[str, tasks.Task] = field(default_factory=dict[str, Any])
     queues: list[queues.Queue] = field(default_factory=list[Any])
+    access: Any = field(default_factory=_OPEN)
     projects: list[projects.Project] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
     queue_points: list[queues.QueuePoint] = field(default_factory=list[Any])
@@ -346,6 +348,18 @@ class Projects(projects.ProjectServiceServicer):
         wanted = request.filter.display_name
         found = [each for each in self._state.projects if wanted in ("", each.display_name)]
         return projects.ListProjectsResponse(projects=found)
+
+    def GetProjectAccess(
+        self, request: projects.GetProjectAccessRequest, context: grpc.ServicerContext
+    ) -> projects.GetProjectAccessResponse:
+        return projects.GetProjectAccessResponse(access=self._state.access)
+
+    def SetProjectAccess(
+        self, request: projects.SetProjectAccessRequest, context: grpc.ServicerContext
+    ) -> projects.SetProjectAccessResponse:
+        self._state.asked.append(request)
+        self._state.access = projects.ProjectAccess(closed=request.closed, members=request.members)
+        return projects.SetProjectAccessResponse(access=self._state.access)
 
     def GetProjectStatistics(
         self, request: projects.GetProjectStatisticsRequest, context: grpc.ServicerContext

@@ -15,6 +15,7 @@ from batuta._cli import (
     histories,
     login,
     plugins,
+    project_access,
     projects,
     queue_care,
     queue_move,
@@ -73,6 +74,7 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
         root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
     )
     projects.add(tree["project",], context)
+    project_access.add(tree["project",], context)
     tree["queue",] = noun(
         root, "queue", "queues: make, list, look into, put in order, clear, pause, remove", "batuta queue list"
     )

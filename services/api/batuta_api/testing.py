@@ -14,7 +14,7 @@ from batuta_api.audit.testing import MemoryAuditStore, MemoryChangeStore
 from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
-from batuta_api.projects.testing import MemoryProjectStore
+from batuta_api.projects.testing import MemoryMemberStore, MemoryProjectStore
 from batuta_api.tasks.testing import MemoryAttemptStore, MemoryCursorStore, MemoryTaskStore
 from batuta_api.users.testing import MemoryPeopleStore, MemoryUserStore
 from batuta_api.work import Work
@@ -70,9 +70,10 @@ def _nobody_listens(_topic: str) -> None:
 
 def memory_work() -> Work:
     """The work of a service that keeps everything in memory; for `MemoryTransactor`."""
-    scalars = MemoryScalarStore()
+    scalars, projects = MemoryScalarStore(), MemoryProjectStore()
     return Work(
-        projects=MemoryProjectStore(),
+        projects=projects,
+        members=MemoryMemberStore(projects),
         tasks=MemoryTaskStore(scalars),
         attempts=MemoryAttemptStore(),
         cursor=MemoryCursorStore(),
