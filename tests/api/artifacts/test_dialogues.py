@@ -408,7 +408,8 @@ async def test_what_somebody_does_by_hand_stands_in_the_audit_trail_and_a_run_s_
     await member.upload(b"x", task_id=task.id, attempt=1)
     made = await member.upload(b"x", task_id=task.id, name="by hand")
     await member.artifacts.DeleteArtifact(artifacts.DeleteArtifactRequest(artifact_id=made.id))
-    answer = await audit.AuditServiceStub(api.running.channel("admin")).ListChanges(audit.ListChangesRequest())
+    trail: Any = audit.AuditServiceStub(api.running.channel("admin"))
+    answer = await trail.ListChanges(audit.ListChangesRequest())
     told = [each.method.rpartition("/")[2] for each in answer.changes if "Artifact" in each.method]
     assert told == ["DeleteArtifact", "UploadArtifact"]
     assert "by hand" in next(each.request for each in answer.changes if each.method.endswith("UploadArtifact"))
