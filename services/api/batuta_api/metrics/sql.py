@@ -114,6 +114,18 @@ class SqlScalarStore:
         else:
             self._connection.execute(_MOVE_PRODUCER, {**_key(producer), "end": last_sequence})
 
+    def values(self, task_ids: Sequence[str], series: Sequence[tuple[str, str]]) -> list[tuple[str, Summary]]:
+        """The summaries of some series (metric, variant) of some tasks, with the task's id, in no order."""
+        found: list[tuple[str, Summary]] = []
+        for metric, variant in series:  # each a look-up by the primary key, where a list of pairs is a walk over all
+            columns = scalar_series.c
+            query = select(scalar_series).where(
+                columns.task_id.in_(task_ids), columns.metric == metric, columns.variant == variant
+            )
+            rows = self._connection.execute(query).mappings()
+            found += [(str(row["task_id"]), _summary(row)) for row in rows]
+        return found
+
     def summaries(self, task_id: str, after: tuple[str, str] | None = None, limit: int | None = None) -> list[Summary]:
         """The series of a task by metric and variant: those after one, at most `limit`; else all."""
         order = (scalar_series.c.metric, scalar_series.c.variant)

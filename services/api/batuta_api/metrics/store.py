@@ -40,6 +40,10 @@ class ScalarStore(Protocol):
         """Keep the columns of one batch, their summaries, and where the producer stands after it."""
         ...
 
+    def values(self, task_ids: Sequence[str], series: Sequence[tuple[str, str]]) -> list[tuple[str, Summary]]:
+        """The summaries of some series (metric, variant) of some tasks, with the task's id, in no order."""
+        ...
+
     def summaries(self, task_id: str, after: tuple[str, str] | None = None, limit: int | None = None) -> list[Summary]:
         """The series of a task by metric and variant: those after one, at most `limit`; else all."""
         ...

@@ -37,6 +37,15 @@ class MemoryScalarStore:
             self._summaries[key] = self._summaries.get(key, Summary(column.metric, column.variant)).plus(column)
         self._committed[producer] = last_sequence
 
+    def values(self, task_ids: Sequence[str], series: Sequence[tuple[str, str]]) -> list[tuple[str, Summary]]:
+        """The summaries of some series (metric, variant) of some tasks, with the task's id, in no order."""
+        return [
+            (task_id, each)
+            for task_id in task_ids
+            for each in self.summaries(task_id)
+            if (each.metric, each.variant) in series
+        ]
+
     def summaries(self, task_id: str, after: tuple[str, str] | None = None, limit: int | None = None) -> list[Summary]:
         """The series of a task by metric and variant: those after one, at most `limit`; else all."""
         keys = [key for key in sorted(self._summaries) if key[0] == task_id and (after is None or key[1:] > after)]

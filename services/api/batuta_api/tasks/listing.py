@@ -9,7 +9,8 @@ from google.rpc.code_pb2 import OK
 
 from batuta_api import pages
 from batuta_api.projects.closed import access_of
-from batuta_api.tasks import admission, asking
+from batuta_api.tasks import admission, asking, columns
+from batuta_api.tasks.columns import Columns
 from batuta_api.tasks.convert import render
 from batuta_api.tasks.model import Definition, Task
 from batuta_api.tasks.refusals import missing
@@ -31,6 +32,7 @@ class Query:
     after: Place | None
     size: int
     asked: tasks.ListTasksRequest
+    columns: Columns = Columns()
 
 
 def whole(work: Work, caller: Caller, task_id: str) -> tuple[Task, Definition]:
@@ -68,6 +70,7 @@ def query(request: tasks.ListTasksRequest) -> Query:
         None if place is None else Place(pages.moment(place[0]), str(place[1]), place[2]),
         pages.size(request.page_size),
         asked,
+        Columns.of(request),
     )
 
 
@@ -80,4 +83,8 @@ def page(work: Work, caller: Caller, query: Query) -> tasks.ListTasksResponse:
         last = shown[-1]
         place: list[pages.Part] = [pages.micros(last.task.create_time), last.task.id, last.value]
         token = pages.seal(_LIST, query.asked, place)
-    return tasks.ListTasksResponse(tasks=[render(each.task) for each in shown], next_page_token=token)
+    return tasks.ListTasksResponse(
+        tasks=[render(each.task) for each in shown],
+        next_page_token=token,
+        values=columns.values(work, query.columns, [each.task.id for each in shown]),
+    )

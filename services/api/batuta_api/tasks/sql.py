@@ -137,6 +137,17 @@ class SqlTaskStore:
         if rows:
             self._connection.execute(insert(task_parameters), rows)
 
+    def parameters(self, task_ids: Sequence[str], names: Sequence[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
+        """Some parameters (section, name) of some tasks: (task id, section, name, value), in no order."""
+        columns = task_parameters.c
+        found: list[tuple[str, str, str, str]] = []
+        for section, name in names:
+            query = select(columns.task_id, columns.value).where(
+                columns.task_id.in_(task_ids), columns.section == section, columns.name == name
+            )
+            found += [(str(task_id), section, name, str(value)) for task_id, value in self._connection.execute(query)]
+        return found
+
     def many(self, task_ids: Sequence[str]) -> list[Task]:
         """Those of the tasks that there are, in any order."""
         query = select(*_MODEL).where(tasks.c.id.in_(task_ids))

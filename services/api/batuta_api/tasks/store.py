@@ -65,6 +65,10 @@ class TaskStore(Protocol):
         """Forget a task and all that is kept here of it but its attempts."""
         ...
 
+    def parameters(self, task_ids: Sequence[str], names: Sequence[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
+        """Some parameters (section, name) of some tasks: (task id, section, name, value), in no order."""
+        ...
+
     def many(self, task_ids: Sequence[str]) -> list[Task]:
         """Those of the tasks that there are, in any order."""
         ...

@@ -80,6 +80,15 @@ class MemoryTaskStore:
         del self._tasks[task_id], self._definitions[task_id], self._revisions[task_id]
         self.drop_tails(task_id)
 
+    def parameters(self, task_ids: Sequence[str], names: Sequence[tuple[str, str]]) -> list[tuple[str, str, str, str]]:
+        """Some parameters (section, name) of some tasks: (task id, section, name, value), in no order."""
+        return [
+            (task_id, each.section, each.name, each.value)
+            for task_id in task_ids
+            for each in self.definition(task_id).parameters
+            if (each.section, each.name) in names
+        ]
+
     def many(self, task_ids: Sequence[str]) -> list[Task]:
         """Those of the tasks that there are, in any order."""
         return [self._tasks[task_id] for task_id in task_ids if task_id in self._tasks]

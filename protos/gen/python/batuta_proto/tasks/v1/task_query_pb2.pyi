@@ -118,8 +118,44 @@ class TaskOrder(_message.Message):
     ascending: bool
     def __init__(self, field: _Optional[_Union[TaskOrderField, str]] = ..., group: _Optional[str] = ..., name: _Optional[str] = ..., summary: _Optional[_Union[MetricSummary, str]] = ..., ascending: bool = ...) -> None: ...
 
+class MetricColumn(_message.Message):
+    __slots__ = ("metric", "variant", "summary")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    variant: str
+    summary: MetricSummary
+    def __init__(self, metric: _Optional[str] = ..., variant: _Optional[str] = ..., summary: _Optional[_Union[MetricSummary, str]] = ...) -> None: ...
+
+class ParameterColumn(_message.Message):
+    __slots__ = ("section", "name")
+    SECTION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    section: str
+    name: str
+    def __init__(self, section: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ColumnValues(_message.Message):
+    __slots__ = ("metrics", "parameters")
+    class Metric(_message.Message):
+        __slots__ = ("value",)
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        value: float
+        def __init__(self, value: _Optional[float] = ...) -> None: ...
+    class Parameter(_message.Message):
+        __slots__ = ("value",)
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        value: str
+        def __init__(self, value: _Optional[str] = ...) -> None: ...
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.RepeatedCompositeFieldContainer[ColumnValues.Metric]
+    parameters: _containers.RepeatedCompositeFieldContainer[ColumnValues.Parameter]
+    def __init__(self, metrics: _Optional[_Iterable[_Union[ColumnValues.Metric, _Mapping]]] = ..., parameters: _Optional[_Iterable[_Union[ColumnValues.Parameter, _Mapping]]] = ...) -> None: ...
+
 class ListTasksRequest(_message.Message):
-    __slots__ = ("filter", "page_size", "page_token", "order_by")
+    __slots__ = ("filter", "page_size", "page_token", "order_by", "metric_columns", "parameter_columns")
     class Filter(_message.Message):
         __slots__ = ("project_name", "display_name", "states", "tags", "include_subprojects", "name_regex", "types", "any_tags", "no_tags", "parent_task_id", "owners", "queue_id", "create_time", "update_time", "start_time", "end_time", "parameters", "metrics", "archived", "deleted")
         PROJECT_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -167,16 +203,22 @@ class ListTasksRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ORDER_BY_FIELD_NUMBER: _ClassVar[int]
+    METRIC_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETER_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     filter: ListTasksRequest.Filter
     page_size: int
     page_token: str
     order_by: TaskOrder
-    def __init__(self, filter: _Optional[_Union[ListTasksRequest.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order_by: _Optional[_Union[TaskOrder, _Mapping]] = ...) -> None: ...
+    metric_columns: _containers.RepeatedCompositeFieldContainer[MetricColumn]
+    parameter_columns: _containers.RepeatedCompositeFieldContainer[ParameterColumn]
+    def __init__(self, filter: _Optional[_Union[ListTasksRequest.Filter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order_by: _Optional[_Union[TaskOrder, _Mapping]] = ..., metric_columns: _Optional[_Iterable[_Union[MetricColumn, _Mapping]]] = ..., parameter_columns: _Optional[_Iterable[_Union[ParameterColumn, _Mapping]]] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
-    __slots__ = ("tasks", "next_page_token")
+    __slots__ = ("tasks", "next_page_token", "values")
     TASKS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
     tasks: _containers.RepeatedCompositeFieldContainer[_task_pb2.Task]
     next_page_token: str
-    def __init__(self, tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    values: _containers.RepeatedCompositeFieldContainer[ColumnValues]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[_task_pb2.Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., values: _Optional[_Iterable[_Union[ColumnValues, _Mapping]]] = ...) -> None: ...
