@@ -10,6 +10,9 @@ API_PORT = 8480
 DISPATCH_PORT = 8481
 """The port on which the queue service takes the sessions of agents, where none is named."""
 
+HTTP_PORT = 8482
+"""The port of the API for browsers and curl, where none is named."""
+
 
 class Target(NamedTuple):
     """An address to dial."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from batuta_rpc.target import API_PORT, DISPATCH_PORT
+from batuta_rpc.target import API_PORT, DISPATCH_PORT, HTTP_PORT
 
 _EPILOG = """Example:
   batuta up
@@ -37,6 +37,26 @@ def up(subparsers: Any) -> None:
         metavar="N",
         default=DISPATCH_PORT,
         help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
+    )
+    parser.add_argument(
+        "--http-port",
+        type=int,
+        metavar="N",
+        help=f"port of the API for browsers and curl (default {HTTP_PORT}, with another --port a free one; -1: none)",
+    )
+    parser.add_argument(
+        "--http-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin call the HTTP port, as https://page.example; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--http-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer on loopback to this host name too, for a proxy on this machine; may be repeated",
     )
     parser.add_argument(
         "--database-url",
@@ -87,6 +107,9 @@ def serve(args: argparse.Namespace) -> int:
             host=args.host,
             port=args.port,
             queue_port=args.queue_port,
+            http_port=(HTTP_PORT if args.port == API_PORT else 0) if args.http_port is None else args.http_port,
+            http_origins=tuple(args.http_origin),
+            http_names=tuple(args.http_name),
             advertise=args.advertise,
             database_url=args.database_url,
             allow_plaintext=args.allow_plaintext,

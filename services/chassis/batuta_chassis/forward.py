@@ -15,6 +15,7 @@ import grpc
 import grpc.aio
 
 from batuta_chassis.contract import Contract, Rule
+from batuta_chassis.peer import INTRODUCTION
 from batuta_rpc.errors import DETAILS_KEY, UpstreamUnavailable
 
 if TYPE_CHECKING:  # generic in the type stubs only
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # generic in the type stubs only
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
-_HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":")
+_HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":", INTRODUCTION)
 
 
 class Forward(grpc.GenericRpcHandler):

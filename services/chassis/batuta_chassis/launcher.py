@@ -39,6 +39,10 @@ class Options:
     host: str = "127.0.0.1"
     port: int = API_PORT
     queue_port: int = DISPATCH_PORT
+    http_port: int = 0
+    """Of the API, for browsers and curl; 0: that of the last run or a free one; -1: none."""
+    http_origins: tuple[str, ...] = ()
+    http_names: tuple[str, ...] = ()
     advertise: str = ""
     """The name by which other machines reach this one; empty: `host`, or this machine's name when all are heard."""
     database_url: str = ""
@@ -90,6 +94,13 @@ class Deployment:
         return self._processes["api"].settings.api_endpoint if "api" in self._processes else "not installed"
 
     @property
+    def http(self) -> str:
+        """The address of the API for browsers and curl; empty when there is none."""
+        if "api" not in self._processes or self._processes["api"].settings.http_port < 0:
+            return ""
+        return f"{self.api.rpartition(':')[0]}:{self._processes['api'].settings.http_port}"
+
+    @property
     def agent(self) -> Child | None:
         """The agent on this machine, if one was asked for."""
         return self._agent
@@ -103,7 +114,7 @@ class Deployment:
                 process = ServiceProcess(self._builds[name], settings[name], self._clock, self._ids)
                 await process.start()
                 self._processes[name] = process
-            folder.note_endpoints({**self.endpoints, "dispatch": self._dispatch(settings)})
+            folder.note_endpoints({**self.endpoints, "dispatch": self._dispatch(settings), "http": self.http})
             if "api" in settings:
                 folder.correct_credentials(settings["api"].api_endpoint)
             if self._options.agent:
@@ -160,6 +171,9 @@ class Deployment:
             keys_dir=folder.path / "keys",
             host=self._options.host if outside else "127.0.0.1",
             port=port,
+            http_port=self._http_port(folder) if name == "api" else -1,
+            http_origins=",".join(self._options.http_origins),
+            http_names=",".join(self._options.http_names),
             allow_plaintext=self._options.allow_plaintext,
             tls_cert=self._options.tls_cert if outside else "",
             tls_key=self._options.tls_key if outside else "",
@@ -167,6 +181,9 @@ class Deployment:
             database_url=self._options.database_url,
             limits=limits_in(os.environ, name),
         )
+
+    def _http_port(self, folder: DataFolder) -> int:
+        return self._options.http_port or _free(self._options.host, folder.last_port("http"))
 
     def _dispatch(self, settings: Mapping[str, Settings]) -> str:
         if "queue" not in settings:
@@ -226,7 +243,7 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
         loop.add_signal_handler(number, on_signal)
     deployment = Deployment(options, clock, ids)
     await deployment.start()
-    for line in welcome(options, deployment.api):
+    for line in welcome(options, deployment.api, deployment.http):
         say(line)
     await ended.wait()
     say("Stopping. Tasks that run go on; the next `batuta up` takes them up again.")
@@ -241,13 +258,14 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
     await stopping
 
 
-def welcome(options: Options, api: str) -> list[str]:
+def welcome(options: Options, api: str, http: str) -> list[str]:
     """What people read when everything is up."""
     credentials = options.data / CREDENTIALS
     here = f"this machine, queue {', '.join(options.queues)}"
     return [
         "Batuta is up.",
         f"  API          {api}",
+        f"  HTTP         {f'{http} (JSON, browsers)' if http else 'none'}",
         f"  agent        {here if options.agent else 'none (start one: batuta agent start)'}",
         f"  credentials  {credentials}",
         f"  data         {options.data}",

@@ -20,10 +20,12 @@ from batuta_chassis.contract import contract
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.pipeline import Pipeline
 from batuta_chassis.logs import configure
+from batuta_chassis.peer import Doorman
 from batuta_chassis.service import Build, Service, hooks
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.system import SERVICE_NAME, SystemServicer
 from batuta_chassis.tokens import Verifier, write_private
+from batuta_chassis.web.port import HttpPort
 from batuta_proto.system import v1 as system
 from batuta_rpc.channel import MESSAGE_BYTES
 from batuta_rpc.clock import Clock, SystemClock
@@ -58,6 +60,7 @@ class ServiceProcess:
         self._health: Any = health.aio.HealthServicer()
         self._service: Service | None = None
         self._server: grpc.aio.Server | None = None
+        self._http: HttpPort | None = None
         self._draining = False
 
     @property
@@ -82,7 +85,11 @@ class ServiceProcess:
             self._server = self._make_server(self._service)
             self._open_port(self._server)
             await self._server.start()
+            if self._http is not None:
+                await self._http.start()
         except BaseException:
+            if self._http is not None:
+                await self._http.stop()
             if self._server is not None:  # gRPC ends what was never started only when it is told to
                 await self._server.stop(0)
             await self._run(hooks(self._service.on_stop))
@@ -98,15 +105,20 @@ class ServiceProcess:
             return
         self._draining = True
         await self._health.enter_graceful_shutdown()
+        if self._http is not None:
+            self._http.stop_listening()
         await self._run(hooks(self._service.on_drain))
         if self._server is not None:
             await self._server.stop(self._settings.grace_seconds if grace is None else grace)
+        if self._http is not None:
+            await self._http.stop()
         await self._background.stop()
         await self._run(hooks(self._service.on_stop))
 
     def _make_server(self, service: Service) -> grpc.aio.Server:
         authenticator = Authenticator(Verifier(self._settings.keys_dir, self._clock), service.gate)
-        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids)
+        doorman = Doorman(self._ids.secret()) if self._settings.http_port >= 0 else None
+        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, doorman)
         server = grpc.aio.server(interceptors=[pipeline], options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
         for add, servicer, _name in service.servicers:
             add(servicer, server)
@@ -116,6 +128,8 @@ class ServiceProcess:
             names = [*self._names(service), reflection.SERVICE_NAME, "grpc.health.v1.Health"]
             reflection.enable_server_reflection(names, server)
         server.add_generic_rpc_handlers(tuple(service.generic_handlers))
+        if doorman is not None:
+            self._http = HttpPort(self._settings, server, authenticator, doorman, self._clock)
         return server
 
     def _names(self, service: Service) -> list[str]:
@@ -155,7 +169,8 @@ async def serve(build: Build, settings: Settings, clock: Clock, ids: Ids) -> Non
         loop.add_signal_handler(number, ended.set)
     process = ServiceProcess(build, settings, clock, ids)
     await process.start()
-    print(f"{settings.service} serves on {process.address}", flush=True)
+    http = process.settings.http_endpoint
+    print(f"{settings.service} serves on {process.address}{f', HTTP on {http}' if http else ''}", flush=True)
     try:
         await ended.wait()
     finally:

@@ -29,6 +29,15 @@ class Settings:
     data_dir: Path
     host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
     port: int = field(default=0, metadata={"help": "port to listen on; 0 takes a free one"})
+    http_port: int = field(
+        default=-1, metadata={"help": "port for browsers and curl; 0 takes a free one, -1 (default) opens none"}
+    )
+    http_origins: str = field(
+        default="", metadata={"help": "origins of pages elsewhere that may call the HTTP port, separated by commas"}
+    )
+    http_names: str = field(
+        default="", metadata={"help": "names besides localhost by which the HTTP port is called, separated by commas"}
+    )
     keys_dir: Path = field(default=Path(), metadata={"help": "folder of the token keys, shared by the services"})
     database_url: str = field(default="", metadata={"help": "SQLAlchemy URL; default: a file in the data folder"})
     reflection: bool = field(default=True, metadata={"help": "let tools ask for the contract (0 or 1)"})
@@ -78,6 +87,8 @@ class Settings:
             )
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port is 0 to 65535, not {self.port}")
+        if not -1 <= self.http_port <= 65535:
+            raise SettingsError(f"http_port is 0 to 65535, or -1 for none, not {self.http_port}")
 
     @classmethod
     def load(
@@ -126,22 +137,35 @@ class Settings:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}.get(self.host, self.host)
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
 
+    @property
+    def http_endpoint(self) -> str:
+        """Where browsers on this machine find it: `http://host:port`; empty without an HTTP port."""
+        return "" if self.http_port < 0 else f"{self.endpoint.rpartition(':')[0]}:{self.http_port}"
+
     def with_port(self) -> Settings:
-        """The same with a free port where the port was 0, so that a service knows its address while it is built.
+        """The same with free ports where a port was 0, so that a service knows its address while it is built.
 
         Raises `SettingsError` when nothing can listen there.
         """
+        chosen = replace(self, port=self._probed(self.port))
+        if self.http_port < 0:
+            return chosen
+        if self.http_port == chosen.port:
+            raise SettingsError(f"port and http_port cannot both be {chosen.port}")
+        return replace(chosen, http_port=self._probed(self.http_port))
+
+    def _probed(self, port: int) -> int:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((self.host.strip("[]"), self.port))
+                probe.bind((self.host.strip("[]"), port))
             except OSError as error:
-                raise SettingsError(self._cannot_listen(error)) from error
-            return replace(self, port=int(probe.getsockname()[1]))
+                raise SettingsError(self._cannot_listen(port, error)) from error
+            return int(probe.getsockname()[1])
 
-    def _cannot_listen(self, error: OSError) -> str:
-        where = f"the {self.service} service cannot listen on {self.host}:{self.port}"
+    def _cannot_listen(self, port: int, error: OSError) -> str:
+        where = f"the {self.service} service cannot listen on {self.host}:{port}"
         if error.errno == errno.EADDRINUSE:
             return f"{where}: the port is taken. Stop what has it, or choose another port (0: a free one)"
         return f"{where} ({error.strerror}). Choose another host or port"

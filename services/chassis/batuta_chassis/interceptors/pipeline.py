@@ -21,6 +21,7 @@ from batuta_chassis.interceptors import access_log, validation
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
+from batuta_chassis.peer import Doorman
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
@@ -38,8 +39,17 @@ _METHODS_KEPT = 4096
 class Pipeline(grpc.aio.ServerInterceptor):
     """Wraps the handlers of a server."""
 
-    def __init__(self, contract: Contract, authenticator: Authenticator, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        authenticator: Authenticator,
+        clock: Clock,
+        ids: Ids,
+        doorman: Doorman | None = None,
+    ) -> None:
+        """`doorman` vouches for the clients of our own HTTP port; None: there is none."""
         self._contract = contract
+        self._doorman = doorman
         self._authenticator = authenticator
         self._clock = clock
         self._ids = ids
@@ -130,6 +140,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         )
 
     def _admit(self, rule: Rule, context: Context) -> None:
+        if self._doorman is not None:
+            self._doorman.note(context)
         set_caller(self._authenticator.admit(rule, context.invocation_metadata()))
 
     async def _observe(

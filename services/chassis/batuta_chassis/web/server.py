@@ -1,0 +1,101 @@
+"""Listens for HTTP clients, and holds as many connections as it may."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import OrderedDict
+
+from batuta_chassis.settings import Settings, SettingsError
+from batuta_chassis.web.connection import DEFAULT, Connection, Handler, Patience
+from batuta_rpc.clock import Clock
+
+CONNECTIONS = 1_000
+"""Open at once. One more closes the one that has waited longest without a request."""
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n"
+
+
+class WebServer:
+    """The HTTP port."""
+
+    def __init__(
+        self, handler: Handler, clock: Clock, patience: Patience = DEFAULT, connections: int = CONNECTIONS
+    ) -> None:
+        self._handler = handler
+        self._clock = clock
+        self._patience = patience
+        self._limit = connections
+        self._open: OrderedDict[Connection, asyncio.Task[None]] = OrderedDict()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    async def start(self, settings: Settings) -> None:
+        """Listen on the HTTP port of the settings. Raises `SettingsError`."""
+        try:
+            self._server = await asyncio.start_server(
+                self._serve,
+                settings.host.strip("[]"),
+                settings.http_port,
+                ssl=_tls(settings),
+                ssl_handshake_timeout=10.0 if settings.tls_cert else None,
+                backlog=1024,
+            )
+        except OSError as error:
+            raise SettingsError(
+                f"the {settings.service} service cannot listen for HTTP on {settings.host}:{settings.http_port} "
+                f"({error.strerror}). Choose another http_port (0: a free one, -1: none)"
+            ) from error
+
+    def stop_listening(self) -> None:
+        """Take no more connections."""
+        if self._server is not None:
+            self._server.close()
+
+    async def stop(self) -> None:
+        """Close what is open."""
+        self.stop_listening()
+        tasks = list(self._open.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= self._limit and not self._make_room():
+            writer.write(_FULL)
+            writer.close()
+            return
+        connection = Connection(reader, writer, self._handler, self._clock, self._patience)
+        task = asyncio.ensure_future(connection.run())
+        self._open[connection] = task
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+            self._open.pop(connection, None)
+
+    def _make_room(self) -> bool:
+        """Close the oldest connection that asks for nothing: whoever only holds places shall not keep others out."""
+        for connection, task in self._open.items():
+            if not connection.busy:
+                task.cancel()
+                del self._open[connection]
+                return True
+        return False
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_cert:
+        return None
+    settings.read_certificate()  # a missing file is named
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except ssl.SSLError as error:
+        raise SettingsError(f"tls_cert and tls_key are no pair of certificate and key ({error})") from error
+    return context
