@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -53,4 +54,4 @@ def parse(text: str, default_port: int = API_PORT) -> Target:
 
 def is_loopback(host: str) -> bool:
     """Whether `host` can be reached from this machine only."""
-    return host == "localhost" or host.startswith("127.") or host in ("::1", "[::1]")
+    return host in ("localhost", "::1", "[::1]") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None

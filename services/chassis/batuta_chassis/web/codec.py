@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from google.protobuf import json_format, message_factory
@@ -100,7 +100,7 @@ class Json:
 
 
 def _listed(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else [value]
+    return list(cast("Iterable[Any]", value)) if isinstance(value, list) else [value]
 
 
 def _names(kind: Descriptor) -> list[str]:

@@ -39,6 +39,7 @@ CODES: dict[int, tuple[str, int]] = {
 }
 """gRPC's numbers, and what Connect and HTTP say instead."""
 _END = 2
+_ASKED = {"base64", "compression", "connect", "encoding", "message"}
 
 
 class Unary:
@@ -149,6 +150,8 @@ def _from_query(query: str) -> tuple[bool, bytes]:
     except ValueError as error:
         raise FieldViolation(f"the query cannot be read: {error}") from error
     values = {name: each[0] for name, each in given.items() if len(each) == 1}
+    if values.keys() != given.keys() or values.keys() - _ASKED:
+        raise FieldViolation(f"the query holds each of {', '.join(sorted(_ASKED))} once at most, and nothing else")
     _require_version(values.get("connect", "").removeprefix("v"), "1")
     terms.require_plain(values.get("compression", ""))
     encoding = values.get("encoding", "json")

@@ -60,6 +60,7 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=patience.head_bytes)
         self._peer = _peer(writer.get_extra_info("peername"))
         self._read_all = asyncio.Event()
+        self._declared = 0
         self.busy = False
         """Whether a whole request is being worked on. Who is not busy may be closed to make room."""
 
@@ -143,6 +144,9 @@ class Connection:
         await self._write(self._http.send(head))
 
     def _request(self, head: h11.Request) -> Request:
+        size = len(head.target) + sum(len(name) + len(value) for name, value in head.headers)
+        if size > self._patience.head_bytes:  # h11 looks only at heads that come in pieces
+            raise h11.RemoteProtocolError("its head is too large", error_status_hint=431)
         headers: dict[str, str] = {}
         for raw_name, raw_value in head.headers:
             name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
@@ -151,11 +155,14 @@ class Connection:
         if "content-length" not in headers and "transfer-encoding" not in headers:
             self._http.next_event()  # the end of a message without a body
             self._have_read()
+        self._declared = int(headers.get("content-length", 0))  # h11 has seen to it that it is one number
         return Request(head.method.decode("ascii"), path, query, headers, self._peer, self._body)
 
     async def _body(self, limit: int) -> bytes:
         if self._read_all.is_set():
             return b""
+        if self._declared > limit:
+            raise BodyTooLarge
         if self._http.they_are_waiting_for_100_continue:
             await self._write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
         read = await self._patiently(self._patience.body, self._collect(limit))
@@ -190,6 +197,8 @@ class Connection:
 
     async def _write(self, data: bytes | None) -> None:
         if data:
+            if self._writer.is_closing():
+                raise ClientGone
             self._writer.write(data)
             if self._writer.transport.get_write_buffer_size():
                 await self._patiently(self._patience.write, self._writer.drain())

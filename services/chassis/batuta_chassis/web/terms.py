@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from batuta_chassis.contract import Rule
 from batuta_chassis.web.message import Request
 from batuta_rpc.channel import MESSAGE_BYTES
-from batuta_rpc.errors import CapabilityMissing, FieldViolation
+from batuta_rpc.errors import CapabilityMissing, DeadlineExceeded, FieldViolation
 
 UNARY_SECONDS = 60.0
 """For a unary call that does not say how long its caller waits."""
@@ -27,7 +27,16 @@ def body_limit(rule: Rule, *, json: bool) -> int:
 
 
 def timeout(rule: Rule, request: Request) -> float | None:
-    """Seconds that the call may take; None: as long as its stream goes on. Raises `FieldViolation`."""
+    """Seconds that the call may take; None: as long as its stream goes on. Raises `FieldViolation` and
+    `DeadlineExceeded`."""
+    given = _given(request)
+    if given == 0:  # gRPC takes it for a time that is not quite over
+        raise DeadlineExceeded("the call was given no time: it was over before it began")
+    streams = rule.server_streaming or rule.client_streaming
+    return given if given is not None or streams else UNARY_SECONDS
+
+
+def _given(request: Request) -> float | None:
     millis, grpc = request.header("connect-timeout-ms"), request.header("grpc-timeout")
     if millis:
         if re.fullmatch(r"[0-9]{1,10}", millis) is None:
@@ -37,7 +46,7 @@ def timeout(rule: Rule, request: Request) -> float | None:
         if re.fullmatch(r"[0-9]{1,8}[HMSmun]", grpc) is None:
             raise FieldViolation("grpc-timeout is a number of at most eight digits and one of H, M, S, m, u, n")
         return min(int(grpc[:-1]) * _UNITS[grpc[-1]], _LONGEST)
-    return None if rule.server_streaming or rule.client_streaming else UNARY_SECONDS
+    return None
 
 
 def require_plain(encoding: str) -> None:
