@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from batuta_api.__main__ import build as build_api
 from batuta_chassis.contract import Rule, contract
@@ -19,6 +21,7 @@ from batuta_proto.users import v1 as users
 from batuta_queue.__main__ import build as build_queue
 from batuta_rpc.errors import CredentialInvalid
 
+PAGE = Path(__file__).resolve().parents[2] / "docs/http.md"
 STREAM = "application/connect+json"
 TASKS, QUEUES, LOGIN = (
     "/batuta.tasks.v1.TaskService",
@@ -134,6 +137,50 @@ async def test_calls_for_the_queue_service_are_passed_on(api: Running) -> None:
     assert {each["displayName"] for each in listed.json["queues"]} == {"default", "services"}
     missing = await client.call(f"{QUEUES}/GetQueue", {"displayName": "nope"})
     assert (missing.status, missing.reason) == (404, "QUEUE_NOT_FOUND")
+
+
+async def test_answers_are_what_the_openapi_document_says(api: Running) -> None:
+    client = http(api, "admin")
+    document = (await client.send("GET", "/openapi.json")).json
+    made = await client.call(f"{TASKS}/CreateTask", {"displayName": "by hand", "projectName": "web"})
+    asked = {
+        f"{TASKS}/GetTask": {"taskId": made.json["task"]["id"]},
+        f"{TASKS}/ListTasks": {},
+        f"{QUEUES}/ListQueues": {},
+        "/batuta.projects.v1.ProjectService/ListProjects": {},
+        "/batuta.users.v1.UserService/ListUsers": {},
+        "/batuta.system.v1.SystemService/GetServerInfo": {},
+    }
+    for path, message in asked.items():
+        answer = await client.call(path, message)
+        schema = document["paths"][path]["post"]["responses"]["200"]["content"][JSON]["schema"]
+        strict(document["components"]["schemas"])
+        Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json)
+    refused = await client.call(f"{TASKS}/GetTask", {"taskId": "f" * 32})
+    schema = {"$ref": "#/components/schemas/connect.Error", "components": document["components"]}
+    Draft202012Validator(schema).validate(refused.json)
+
+
+def strict(schemas: dict[str, Any]) -> None:
+    """No field that the document does not know."""
+    for schema in schemas.values():
+        if schema.get("type") == "object" and "properties" in schema:
+            schema["additionalProperties"] = False
+
+
+async def test_the_examples_of_the_page_do_what_the_page_says(api: Running, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```(sh|text)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    script = "".join(text for kind, text in blocks if kind == "sh")
+    script = script.replace("http://127.0.0.1:8482", api.settings.http_endpoint)
+    script = script.replace("~/.batuta/server/admin.credentials", str(api.settings.data_dir / "admin.credentials"))
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-eu", "-c", script, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said = (await asyncio.wait_for(process.communicate(), 60))[0].decode()
+    promised = "".join(text for kind, text in blocks if kind == "text")
+    assert len(blocks) == 11
+    pattern = r"\n".join(".*".join(re.escape(part) for part in line.split("…")) for line in promised.splitlines())
+    assert re.fullmatch(pattern + r"\n", said), said
 
 
 async def test_s11_failed_logins_count_for_the_clients_own_address(api: Running) -> None:

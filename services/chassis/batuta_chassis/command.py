@@ -38,6 +38,31 @@ def up(subparsers: Any) -> None:
         default=DISPATCH_PORT,
         help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
     )
+    _add_http(parser)
+    parser.add_argument(
+        "--database-url",
+        default="",
+        metavar="URL",
+        help="PostgreSQL for all services, each in its own schema: postgresql://USER:PASSWORD@HOST/DATABASE "
+        "(default: SQLite files in the data folder)",
+    )
+    parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
+    parser.add_argument("--tls-cert", default="", metavar="FILE", help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", default="", metavar="FILE", help="its key (PEM)")
+    parser.add_argument(
+        "--allow-plaintext", action="store_true", help="listen beyond this machine without TLS, on a trusted network"
+    )
+    _add_agent(parser)
+    parser.add_argument(
+        "--log-level",
+        default="WARNING",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+        help="what is logged on standard error (default WARNING)",
+    )
+    parser.set_defaults(run=serve)
+
+
+def _add_http(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--http-port",
         type=int,
@@ -58,19 +83,9 @@ def up(subparsers: Any) -> None:
         metavar="NAME",
         help="answer on loopback to this host name too, for a proxy on this machine; may be repeated",
     )
-    parser.add_argument(
-        "--database-url",
-        default="",
-        metavar="URL",
-        help="PostgreSQL for all services, each in its own schema: postgresql://USER:PASSWORD@HOST/DATABASE "
-        "(default: SQLite files in the data folder)",
-    )
-    parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
-    parser.add_argument("--tls-cert", default="", metavar="FILE", help="certificate chain (PEM)")
-    parser.add_argument("--tls-key", default="", metavar="FILE", help="its key (PEM)")
-    parser.add_argument(
-        "--allow-plaintext", action="store_true", help="listen beyond this machine without TLS, on a trusted network"
-    )
+
+
+def _add_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-agent", action="store_true", help="start no agent on this machine")
     parser.add_argument(
         "--agent-slots", type=int, default=1, metavar="N", help="tasks at once on this machine (default 1)"
@@ -78,13 +93,6 @@ def up(subparsers: Any) -> None:
     parser.add_argument(
         "--queue", action="append", metavar="NAME", help="queue of the agent, made if missing (default: default)"
     )
-    parser.add_argument(
-        "--log-level",
-        default="WARNING",
-        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-        help="what is logged on standard error (default WARNING)",
-    )
-    parser.set_defaults(run=serve)
 
 
 def serve(args: argparse.Namespace) -> int:

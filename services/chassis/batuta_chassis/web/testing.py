@@ -96,7 +96,7 @@ class HttpClient:
         if body or method == "POST":
             named.setdefault("content-length", str(len(body)))
         http = h11.Connection(h11.CLIENT)
-        listed = [(name, value.encode("latin-1")) for name, value in named.items()]
+        listed = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
         head = http.send(h11.Request(method=method, target=target, headers=listed))
         writer.write((head or b"") + (http.send(h11.Data(data=body)) or b"") + (http.send(h11.EndOfMessage()) or b""))
         return Exchange(reader, writer, http)
