@@ -21,8 +21,8 @@ check: dev ## Lint, types, imports, contract, drift and house rules
 proto: dev ## Regenerate protos/gen and the services' validation rules
 	@sh tools/genproto.sh
 
-test: dev ## Run every test that is not marked nightly
-	python -m pytest -q -n 3 --dist worksteal -m "not nightly"
+test: dev ## Run every test that is not marked nightly; what failed runs once more, alone, and is named
+	@python -m pytest -q -n 3 --dist worksteal -m "not nightly" || sh tools/run_again.sh
 
 chaos: dev ## Every fault that is injected into a deployment, the long ones too; prints runs and broken invariants
 	python -m pytest -q -n 2 --dist worksteal -m chaos

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +73,7 @@ class Courier:
         self._watch = AbortWatch(run, stubs.tasks, clock, ids)
         self._ledger.on_recovery += [self._logs.hurry, self._scalars.hurry]
         self._ordered_to_stop = threading.Event()
+        self._broken: Exception | None = None
 
     def stop(self, *_: object) -> None:
         """Make `run` return soon with what has been stored until then. Also a signal handler."""
@@ -84,7 +87,7 @@ class Courier:
         """Ship until the run has closed and the server has everything. A local spool is then deleted."""
         local = self._run.mode == layout.LOCAL
         work = [self._logs.run, self._scalars.run] + ([self._watch.run] if local else [])
-        threads = [threading.Thread(target=each, daemon=True) for each in work]
+        threads = [threading.Thread(target=self._guarded, args=(each,), daemon=True) for each in work]
         for thread in threads:
             thread.start()
         trouble: Exception | None = None
@@ -101,6 +104,14 @@ class Courier:
         if trouble is None and local:
             shutil.rmtree(self._spool_dir, ignore_errors=True)
         return None if trouble is None else str(trouble)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Run a thread's work. A mistake of ours ends the courier, whose spool waits for the next one."""
+        try:
+            work()
+        except Exception as error:
+            traceback.print_exc()
+            self._broken = error
 
     def _until_the_end(self) -> None:
         close = self._until_closed()
@@ -194,7 +205,9 @@ class Courier:
                 return
 
     def _raise_trouble(self) -> None:
-        """Raise what ended a shipper: a refusal of the server, or SpoolDamaged."""
+        """Raise what ended a shipper: a refusal of the server, SpoolDamaged, or Unfinished for a mistake of ours."""
+        if self._broken is not None:
+            raise Unfinished(f"the courier broke: {self._broken!r}; a later one goes on")
         error = self._logs.error or self._scalars.error
         if error is not None:
             raise error

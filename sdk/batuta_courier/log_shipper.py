@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
+import selectors
+import socket
 from pathlib import Path
 
 from batuta_courier import layout, tails, troubles
@@ -59,10 +60,14 @@ class LogShipper:
         self._logs: dict[str, _Log] = {}
         self._stopped = False
         self._hurried = False
-        self._inner, self._outer = os.pipe()
-        os.set_blocking(self._inner, False)
-        os.set_blocking(self._outer, False)
+        self._inner, self._outer = socket.socketpair()  # closed with the last one who may poke
+        self._inner.setblocking(False)
+        self._outer.setblocking(False)
         self._fifo = _open_fifo(spool_dir / "wake")
+        self._wakes = selectors.DefaultSelector()  # not select(): it knows no descriptor above 1023
+        self._wakes.register(self._inner, selectors.EVENT_READ)
+        if self._fifo >= 0:
+            self._wakes.register(self._fifo, selectors.EVENT_READ)
 
     def run(self) -> None:
         """Ship until `stop` or an error that does not pass."""
@@ -79,6 +84,7 @@ class LogShipper:
                 if log.stream is not None:
                     log.stream.cancel()
                 log.close()
+            self._wakes.close()
             if self._fifo >= 0:
                 os.close(self._fifo)
             self._fifo = -1
@@ -95,14 +101,12 @@ class LogShipper:
 
     def _poke(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.write(self._outer, b"w")
+            self._outer.send(b"w")
 
     def _wait(self, seconds: float) -> None:
-        ends = [self._inner] if self._fifo < 0 else [self._inner, self._fifo]
-        ready, _, _ = select.select(ends, [], [], seconds)
-        for fd in ready:
+        for key, _ in self._wakes.select(seconds):
             with contextlib.suppress(BlockingIOError):
-                os.read(fd, 65536)
+                os.read(key.fd, 65536)
 
     def _step(self) -> bool:
         """Look at every log once. True when something was sent or is waiting to be."""

@@ -170,7 +170,7 @@ class FakeApi:
         if self._server is not None:
             with self.state.changed:
                 self.state.changed.notify_all()
-            self._server.stop(0).wait()
+            assert self._server.stop(0).wait(30.0), "a handler of the fake API does not end"
         self._server = None
 
     def save_credentials(self, home: Path) -> None:

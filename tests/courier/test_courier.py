@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from batuta_proto.metrics import v1 as metrics
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.auth import StaticToken
 from batuta_rpc.channel import open_sync
-from batuta_rpc.clock import SystemClock
+from batuta_rpc.clock import Clock, SystemClock
 from batuta_rpc.ids import SystemIds
 
 StartCourier = Callable[[Path], "subprocess.Popen[bytes]"]
@@ -306,16 +307,46 @@ def test_a_courier_whose_agents_folder_is_deleted_ends(api: FakeApi, spool: Path
 
 
 def test_a_courier_that_an_agent_has_forgotten_ends(api: FakeApi, spool: Path) -> None:
+    assert in_this_process(spool, CLOCK) == "nothing to ship for a long time"
+    acks = layout.read_acks(spool)
+    assert not acks.done
+    assert acks.error is None
+
+
+def in_this_process(spool: Path, clock: Clock) -> str | None:
     run = layout.read_run(spool)
     channel = open_sync(run.api, StaticToken("attempt-token"), "courier-test")
     try:
         stubs = Stubs(tasks.TaskServiceStub(channel), metrics.MetricServiceStub(channel), logs.LogServiceStub(channel))
-        assert Courier(spool, run, stubs, CLOCK, SystemIds(), idle_limit=0.2).run() == "nothing to ship for a long time"
+        return Courier(spool, run, stubs, clock, SystemIds(), idle_limit=1.0).run()
     finally:
         channel.close()
-    acks = layout.read_acks(spool)
-    assert not acks.done
-    assert acks.error is None
+
+
+def test_a_process_with_thousands_of_open_files_ships_all_the_same(api: FakeApi, spool: Path) -> None:
+    (spool / "console.log").write_bytes(b"hello\n")
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]  # select() knows no descriptor above 1023
+    try:
+        assert in_this_process(spool, CLOCK) == "nothing to ship for a long time"
+    finally:
+        for fd in held:
+            os.close(fd)
+    assert api.state.log("t") == b"hello\n"
+
+
+def test_a_courier_of_which_one_thread_breaks_ends_and_leaves_the_rest_to_the_next(api: FakeApi, spool: Path) -> None:
+    class BreaksInThreads(SystemClock):
+        def monotonic(self) -> float:
+            if threading.current_thread() is not threading.main_thread():
+                raise RuntimeError("no time here")
+            return super().monotonic()
+
+    (spool / "console.log").write_bytes(b"hello\n")
+    ended = in_this_process(spool, BreaksInThreads())
+    assert ended == "the courier broke: RuntimeError('no time here'); a later one goes on"
+    assert not layout.read_acks(spool).done
+    assert in_this_process(spool, CLOCK) == "nothing to ship for a long time"
+    assert api.state.log("t") == b"hello\n"
 
 
 def test_a_damaged_word_of_the_end_is_none(spool: Path) -> None:

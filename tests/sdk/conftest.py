@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -70,7 +71,11 @@ def scripts(tmp_path: Path, home: Path) -> Iterator[Scripts]:
     yield made
     for process in made.started:
         process.kill()
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):  # not read: a child of it may hold them open
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what it never read
+                    pipe.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the SDK costs a script. The limits leave room for a busy machine; `make bench` measures."""
+"""What the SDK costs a script, in processor time: a busy machine changes little. `make bench` measures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from batuta_courier.scalars import ScalarWriter
 
 IMPORT = (
-    "import sys, time, json; began = time.perf_counter(); import batuta; took = time.perf_counter() - began;"
+    "import sys, time, json; began = time.process_time(); import batuta; took = time.process_time() - began;"
     "print(json.dumps([took, sorted(sys.modules)]))"
 )
 
@@ -28,7 +28,7 @@ def test_importing_batuta_brings_neither_grpc_nor_protobuf_and_is_quick() -> Non
 
 
 def test_a_million_reports_cost_about_a_microsecond_each(tmp_path: Path) -> None:
-    from time import perf_counter_ns
+    from time import process_time_ns
 
     from batuta_rpc.clock import SystemClock
 
@@ -36,10 +36,10 @@ def test_a_million_reports_cost_about_a_microsecond_each(tmp_path: Path) -> None
     names = [f"series{at}" for at in range(10)]
     rounds: list[float] = []
     for _ in range(10):
-        began = perf_counter_ns()
+        began = process_time_ns()
         for at in range(10_000):
             for name in names:
                 writer.report("loss", name, 0.5, at)
-        rounds.append((perf_counter_ns() - began) / 100_000)
+        rounds.append((process_time_ns() - began) / 100_000)
     assert statistics.median(rounds) < 4_000
     assert writer.dropped == 0

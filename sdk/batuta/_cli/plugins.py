@@ -22,11 +22,19 @@ KNOWN = {
     "up": ("serve everything on this machine until Ctrl-C", "server"),
     "admin.backup": ("copy databases, keys and logins of the server on this machine, while it runs", "server"),
     "admin.restore": ("make a data folder from a backup, whose files are checked first", "server"),
+    "admin.health": ("ask a server whether it serves, as containers and balancers do", "server"),
+    "config.show": (
+        "every setting of the services: its value here, where that comes from, and how to set it",
+        "server",
+    ),
     "agent.start": ("run tasks from queues on this machine", "agent"),
 }
 """What our own plug-ins are for, known without loading them, and the extra that each needs."""
 
-NOUNS = {"admin": ("the server on this machine: back it up, restore it", "batuta admin backup /backups/monday")}
+NOUNS = {
+    "admin": ("the server on this machine: its health, back it up, restore it", "batuta admin COMMAND --help"),
+    "config": ("the settings of the services", "batuta config show queue"),
+}
 """What the nouns are that only plug-ins use: a sentence and an example."""
 
 

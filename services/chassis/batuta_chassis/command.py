@@ -5,14 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batuta_rpc.target import API_PORT, DISPATCH_PORT, HTTP_PORT
 
+if TYPE_CHECKING:
+    from batuta_chassis import launcher
+
+_FOLDER = Path.home() / ".batuta" / "server"
 _EPILOG = """Example:
   batuta up
   batuta up --data ./server --port 0 --no-agent
+  batuta up --config batuta.toml
   batuta up --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"""
 
 
@@ -25,34 +32,38 @@ def up(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    folder = Path.home() / ".batuta" / "server"
-    parser.add_argument("--data", type=Path, default=folder, metavar="DIR", help=f"data folder (default {folder})")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help=f"data folder (default {_FOLDER})")
     parser.add_argument(
-        "--port", type=int, default=API_PORT, metavar="N", help=f"port of the API (default {API_PORT}; 0: a free one)"
+        "--config",
+        default="",
+        metavar="FILE",
+        help="TOML file of settings, see `batuta config show`; flags win over it",
     )
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, metavar="N", help=f"port of the API (default {API_PORT}; 0: a free one)")
     parser.add_argument(
         "--queue-port",
         type=int,
         metavar="N",
-        default=DISPATCH_PORT,
         help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
     )
-    _add_http(parser)
+    _of_http(parser)
     parser.add_argument(
         "--database-url",
-        default="",
         metavar="URL",
         help="PostgreSQL for all services, each in its own schema: postgresql://USER:PASSWORD@HOST/DATABASE "
         "(default: SQLite files in the data folder)",
     )
     parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
-    parser.add_argument("--tls-cert", default="", metavar="FILE", help="certificate chain (PEM)")
-    parser.add_argument("--tls-key", default="", metavar="FILE", help="its key (PEM)")
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key (PEM)")
     parser.add_argument(
-        "--allow-plaintext", action="store_true", help="listen beyond this machine without TLS, on a trusted network"
+        "--allow-plaintext",
+        action="store_const",
+        const=True,
+        help="listen beyond this machine without TLS, on a trusted network",
     )
-    _add_agent(parser)
+    _of_the_agent(parser)
     parser.add_argument(
         "--log-level",
         default="WARNING",
@@ -62,7 +73,7 @@ def up(subparsers: Any) -> None:
     parser.set_defaults(run=serve)
 
 
-def _add_http(parser: argparse.ArgumentParser) -> None:
+def _of_http(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--http-port",
         type=int,
@@ -85,7 +96,7 @@ def _add_http(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_agent(parser: argparse.ArgumentParser) -> None:
+def _of_the_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-agent", action="store_true", help="start no agent on this machine")
     parser.add_argument(
         "--agent-slots", type=int, default=1, metavar="N", help="tasks at once on this machine (default 1)"
@@ -110,28 +121,63 @@ def serve(args: argparse.Namespace) -> int:
             raise SettingsError(
                 f"--agent-slots is 1 or more, not {args.agent_slots}. Without an agent here: --no-agent"
             )
-        options = launcher.Options(
-            data=args.data.expanduser().absolute(),
-            host=args.host,
-            port=args.port,
-            queue_port=args.queue_port,
-            http_port=(HTTP_PORT if args.port == API_PORT else 0) if args.http_port is None else args.http_port,
-            http_origins=tuple(args.http_origin),
-            http_names=tuple(args.http_name),
-            advertise=args.advertise,
-            database_url=args.database_url,
-            allow_plaintext=args.allow_plaintext,
-            tls_cert=args.tls_cert,
-            tls_key=args.tls_key,
-            agent=not args.no_agent,
-            agent_slots=args.agent_slots,
-            queues=tuple(args.queue or ("default",)),
-        )
+        options = options_of(args)
         asyncio.run(launcher.run(options, SystemClock(), SystemIds(), say))
     except SettingsError as error:
         print(f"batuta up: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+_SHARED = {
+    "data_dir": Path(),
+    "host": "127.0.0.1",
+    "database_url": "",
+    "tls_cert": "",
+    "tls_key": "",
+    "allow_plaintext": False,
+}
+"""What all services of `batuta up` have in common, with its defaults."""
+
+
+def options_of(args: argparse.Namespace) -> launcher.Options:
+    """What was asked for: by flags, else by environment or file as for services that run alone. Raises
+    `SettingsError`."""
+    from batuta_chassis import launcher
+
+    plain = launcher.Options(Path(), config=args.config)
+    told = {name: launcher.told_of(name, plain) for name in ("api", "queue")}
+    flags = {**vars(args), "data_dir": args.data}
+    common = {key: _common(key, flags[key], told) for key in _SHARED}
+    data: Path = common.pop("data_dir")
+    api = told["api"]
+    port = api.get("port", API_PORT) if args.port is None else args.port
+    http_port = api.get("http_port", HTTP_PORT if port == API_PORT else 0) if args.http_port is None else args.http_port
+    return replace(
+        plain,
+        data=(_FOLDER if data == Path() else data).expanduser().absolute(),
+        port=port,
+        http_port=http_port,
+        http_origins=tuple(args.http_origin or api.get("http_origins", "").split(",")),
+        http_names=tuple(args.http_name or api.get("http_names", "").split(",")),
+        queue_port=told["queue"].get("port", DISPATCH_PORT) if args.queue_port is None else args.queue_port,
+        advertise=args.advertise,
+        agent=not args.no_agent,
+        agent_slots=args.agent_slots,
+        queues=tuple(args.queue or ("default",)),
+        **common,
+    )
+
+
+def _common(key: str, flag: Any, told: Mapping[str, Mapping[str, Any]]) -> Any:
+    from batuta_chassis.settings import SettingsError
+
+    if flag is not None:
+        return flag
+    values = [one.get(key, _SHARED[key]) for one in told.values()]
+    if values[0] != values[1]:
+        raise SettingsError(f"`batuta up` has one {key} for all its services: say it once, in the table [all]")
+    return values[0]
 
 
 def say(line: str) -> None:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from batuta_chassis.child import Child
 from batuta_chassis.data_folder import CREDENTIALS, DataFolder
 from batuta_chassis.server import ServiceProcess
 from batuta_chassis.service import Build
-from batuta_chassis.settings import Settings, SettingsError, limits_in
+from batuta_chassis.settings import Settings, SettingsError
+from batuta_chassis.sources import Sources
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
 from batuta_rpc.target import API_PORT, DISPATCH_PORT
@@ -53,6 +54,8 @@ class Options:
     agent: bool = True
     agent_slots: int = 1
     queues: tuple[str, ...] = ("default",)
+    config: str = ""
+    """TOML file of settings; empty: the one that the environment names, if it does."""
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -165,22 +168,22 @@ class Deployment:
         wanted = {"api": self._options.port, "queue": self._options.queue_port}.get(name, 0)
         port = wanted or _free(self._options.host, folder.last_port(name))
         outside = name in ("api", "queue")  # nobody outside dials the others
-        return Settings(
-            service=name,
-            data_dir=folder.path,
-            keys_dir=folder.path / "keys",
-            host=self._options.host if outside else "127.0.0.1",
-            port=port,
-            http_port=self._http_port(folder) if name == "api" else -1,
-            http_origins=",".join(self._options.http_origins),
-            http_names=",".join(self._options.http_names),
-            allow_plaintext=self._options.allow_plaintext,
-            tls_cert=self._options.tls_cert if outside else "",
-            tls_key=self._options.tls_key if outside else "",
-            grace_seconds=3.0,
-            database_url=self._options.database_url,
-            limits=limits_in(os.environ, name),
-        )
+        told = {key: value for key, value in told_of(name, self._options).items() if key not in _DECIDED}
+        own: dict[str, Any] = {
+            "data_dir": folder.path,
+            "keys_dir": folder.path / "keys",
+            "host": self._options.host if outside else "127.0.0.1",
+            "port": port,
+            "http_port": self._http_port(folder) if name == "api" else -1,
+            "http_origins": ",".join(self._options.http_origins),
+            "http_names": ",".join(self._options.http_names),
+            "allow_plaintext": self._options.allow_plaintext,
+            "tls_cert": self._options.tls_cert if outside else "",
+            "tls_key": self._options.tls_key if outside else "",
+            "database_url": self._options.database_url,
+        }
+        chosen: dict[str, Any] = {"grace_seconds": 3.0, **told, **own}
+        return Settings(service=name, **chosen)
 
     def _http_port(self, folder: DataFolder) -> int:
         return self._options.http_port or _free(self._options.host, folder.last_port("http"))
@@ -215,6 +218,16 @@ class Deployment:
         await self._agent.start()
 
 
+def told_of(service: str, options: Options) -> dict[str, Any]:
+    """What environment and file say of one service. Raises `SettingsError`."""
+    return Sources(Settings, service, (), options.environment, config=options.config).values
+
+
+_DECIDED = (
+    "data_dir keys_dir host port http_port http_origins http_names allow_plaintext tls_cert tls_key database_url api_endpoint queue_endpoint "
+    "autoscaler_endpoint dispatch_endpoint"
+).split()
+"""What `batuta up` decides for each service."""
 _PERSONAL = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE")
 
 

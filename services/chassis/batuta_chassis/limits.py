@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib import metadata
 from typing import Any, TypeVar, cast
 
 from batuta_chassis.settings import SettingsError
 
 T = TypeVar("T")
+GROUP = "batuta.limits"
+"""Entry points: the name of a service, and its dataclass of limits."""
+_UNITS = ("seconds", "hours", "days", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Limit:
     def shown(self) -> str:
         """The default as people write it."""
         return str(int(self.default) if self.default == int(self.default) else self.default)
+
+    @property
+    def unit(self) -> str:
+        """The unit that the sentence names; empty for a plain number."""
+        return next((unit for unit in _UNITS if unit in self.sentence.split()[0] or f"in {unit}" in self.sentence), "")
 
     def read(self, text: str) -> float:
         """The value in a text. Raises `SettingsError`."""
@@ -73,6 +82,13 @@ def read_limits(kind: type[T], given: Mapping[str, str]) -> T:
         return cast("Any", kind)(**values)  # type: ignore[no-any-return]
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def installed(service: str) -> type[Any] | None:
+    """The limits of a service of this environment; None: it has none."""
+    for point in metadata.entry_points(group=GROUP, name=service):
+        return cast("type[Any]", point.load())
+    return None
 
 
 def described(limits: Sequence[Limit]) -> str:

@@ -1,24 +1,33 @@
-"""What a service process is told at its start: by flags, else by environment variables, else by defaults.
+"""What a service process is told at its start: by flags, else by environment variables, else by a TOML file, else by
+defaults.
 
-Flag `--data-dir` of the queue service is the variable `BATUTA_QUEUE_DATA_DIR`, and so on for each field. Limits are
-given by `--limit name=value` or `BATUTA_QUEUE_LIMIT_<NAME>`; see `batuta_chassis.limits`.
+Flag `--data-dir` of the queue service is the variable `BATUTA_QUEUE_DATA_DIR` and the key `data_dir` below `[queue]`,
+and so on for each field. Limits are given by `--limit name=value`, `BATUTA_QUEUE_LIMIT_<NAME>` or below
+`[queue.limits]`; see `batuta_chassis.limits`. `batuta config show` lists all of it.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from batuta_chassis.sources import SettingsError, Sources, setting, words
 from batuta_rpc.target import is_loopback
 
+__all__ = ["Settings", "SettingsError", "default_data_dir"]
 
-class SettingsError(Exception):
-    """A setting is wrong; the text says which and what to do."""
+
+NOWHERE = Path()
+"""No folder: the default is taken."""
+
+
+def default_data_dir() -> Path:
+    """The data folder where none is named."""
+    return Path.home() / ".batuta" / "server"
 
 
 @dataclass(frozen=True)
@@ -26,50 +35,43 @@ class Settings:
     """The settings of one service process. Folders exist once `prepare` has run."""
 
     service: str
-    data_dir: Path
-    host: str = field(default="127.0.0.1", metadata={"help": "address to listen on"})
-    port: int = field(default=0, metadata={"help": "port to listen on; 0 takes a free one"})
-    http_port: int = field(
-        default=-1, metadata={"help": "port for browsers and curl; 0 takes a free one, -1 (default) opens none"}
+    data_dir: Path = field(default=NOWHERE, metadata=words("folder of everything this service keeps"))
+    host: str = setting("127.0.0.1", "address to listen on")
+    port: int = setting(0, "port to listen on; 0 takes a free one")
+    http_port: int = setting(-1, "port for browsers and curl; 0 takes a free one, -1 opens none")
+    http_origins: str = setting("", "origins of pages elsewhere that may call the HTTP port, separated by commas")
+    http_names: str = setting("", "names besides localhost by which the HTTP port is called, separated by commas")
+    keys_dir: Path = field(
+        default=NOWHERE,
+        metadata=words("folder of the token keys, shared by the services; default: keys in the data folder"),
     )
-    http_origins: str = field(
-        default="", metadata={"help": "origins of pages elsewhere that may call the HTTP port, separated by commas"}
+    database_url: str = setting("", "SQLAlchemy URL; default: a file in the data folder", secret=True)
+    reflection: bool = setting(True, "let tools ask for the contract (0 or 1)")
+    allow_plaintext: bool = setting(False, "allow listening beyond this machine without TLS (0 or 1)")
+    tls_cert: str = setting("", "file of the certificate chain (PEM)")
+    tls_key: str = setting("", "file of the certificate's key (PEM)")
+    api_endpoint: str = setting("", "where the API service listens")
+    queue_endpoint: str = setting("", "where the queue service listens; several, separated by commas")
+    autoscaler_endpoint: str = setting("", "where the autoscaler service listens")
+    dispatch_endpoint: str = setting("", "where agents dial, as they see it: host:port, several separated by commas")
+    redis_url: str = setting(
+        "", "Redis for wake-ups between several processes on one PostgreSQL: redis://host:port", secret=True
     )
-    http_names: str = field(
-        default="", metadata={"help": "names besides localhost by which the HTTP port is called, separated by commas"}
+    disk_reserve: int = setting(
+        8 << 20,
+        "bytes of an SQLite file's disk kept for changes of state when the disk is full; 0: none",
+        unit="bytes",
     )
-    keys_dir: Path = field(default=Path(), metadata={"help": "folder of the token keys, shared by the services"})
-    database_url: str = field(default="", metadata={"help": "SQLAlchemy URL; default: a file in the data folder"})
-    reflection: bool = field(default=True, metadata={"help": "let tools ask for the contract (0 or 1)"})
-    allow_plaintext: bool = field(
-        default=False, metadata={"help": "allow listening beyond this machine without TLS (0 or 1)"}
-    )
-    tls_cert: str = field(default="", metadata={"help": "file of the certificate chain (PEM)"})
-    tls_key: str = field(default="", metadata={"help": "file of the certificate's key (PEM)"})
-    api_endpoint: str = field(default="", metadata={"help": "where the API service listens"})
-    queue_endpoint: str = field(
-        default="", metadata={"help": "where the queue service listens; several, separated by commas"}
-    )
-    autoscaler_endpoint: str = field(default="", metadata={"help": "where the autoscaler service listens"})
-    dispatch_endpoint: str = field(
-        default="", metadata={"help": "where agents dial, as they see it: host:port, several separated by commas"}
-    )
-    redis_url: str = field(
-        default="",
-        metadata={"help": "Redis for wake-ups between several processes on one PostgreSQL: redis://host:port"},
-    )
-    disk_reserve: int = field(
-        default=8 << 20,
-        metadata={"help": "bytes of an SQLite file's disk kept for changes of state when the disk is full; 0: none"},
-    )
-    grace_seconds: float = field(default=10.0, metadata={"help": "how long calls may go on after SIGTERM"})
-    log_level: str = field(default="INFO", metadata={"help": "DEBUG, INFO, WARNING or ERROR"})
+    grace_seconds: float = setting(10.0, "how long calls may go on after SIGTERM", unit="seconds")
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     """Limits that are not at their defaults, by name; the service reads them."""
 
     def __post_init__(self) -> None:
         """Fill in what depends on other fields, and refuse what cannot work."""
-        if self.keys_dir == Path():
+        if self.data_dir == NOWHERE:
+            object.__setattr__(self, "data_dir", default_data_dir())
+        if self.keys_dir == NOWHERE:
             object.__setattr__(self, "keys_dir", self.data_dir / "keys")
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / (self.service + '.db')}")
@@ -98,33 +100,10 @@ class Settings:
         environ: Mapping[str, str] | None = None,
         limits_help: str = "",
     ) -> Settings:
-        """Read flags (`argv`, default: the process's) and environment. `limits_help` lists the limits, for a service
-        that has some. Raises `SettingsError`."""
-        environ = os.environ if environ is None else environ
-        parser = argparse.ArgumentParser(
-            prog=f"batuta-{service}",
-            description=f"The {service} service of Batuta.",
-            epilog=f"Limits, with their defaults:\n{limits_help}" if limits_help else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if limits_help:
-            parser.add_argument(
-                "--limit", action="append", default=[], metavar="NAME=VALUE", help="set a limit; may be repeated"
-            )
-        parser.add_argument("--data-dir", help="folder of everything this service keeps")
-        for each in fields(cls):
-            if "help" in each.metadata:
-                parser.add_argument(_flag(each.name), help=each.metadata["help"])
-        given = vars(parser.parse_args(argv))
-        values: dict[str, object] = {"limits": {**limits_in(environ, service), **_pairs(given.get("limit") or ())}}
-        for each in fields(cls):
-            text = given.get(each.name)
-            if text is None:
-                text = environ.get(f"BATUTA_{service}_{each.name}".upper())
-            if text is not None:
-                values[each.name] = _read(each.name, str(each.type), text)
-        values.setdefault("data_dir", Path.home() / ".batuta" / "server")
-        return cls(service=service, **values)  # type: ignore[arg-type]
+        """Read flags (`argv`, default: the process's), environment and file. `limits_help` lists the limits, for a
+        service that has some. Raises `SettingsError`."""
+        given = Sources(cls, service, argv, os.environ if environ is None else environ, limits_help)
+        return cls(service=service, **given.values)
 
     @property
     def several(self) -> bool:
@@ -182,34 +161,3 @@ class Settings:
         for folder in (self.data_dir, self.keys_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.data_dir.chmod(0o700)
-
-
-def limits_in(environ: Mapping[str, str], service: str) -> dict[str, str]:
-    """The limits of a service that the environment sets, by name."""
-    prefix = f"BATUTA_{service}_LIMIT_".upper()
-    return {name[len(prefix) :].lower(): text for name, text in environ.items() if name.startswith(prefix)}
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise SettingsError(f"--limit takes NAME=VALUE, not {text!r}")
-        pairs[name.strip().replace("-", "_")] = value.strip()
-    return pairs
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _read(name: str, kind: str, text: str) -> object:
-    try:
-        if kind == "bool":
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
-        if kind == "Path":
-            return Path(text).expanduser().absolute()
-        return int(text) if kind == "int" else float(text) if kind == "float" else text
-    except (KeyError, ValueError):
-        raise SettingsError(f"{_flag(name)} (or its environment variable) takes a {kind}, not {text!r}") from None

@@ -54,7 +54,7 @@ class Numbers(DatabaseTimes):
     registrations: int = limit(3, "registrations of one agent within 8 s")
     registration_window: float = 8.0
     outgoing_messages: int = limit(256, "messages that wait for one agent to read them")
-    outgoing_bytes: int = limit(4 * 1024 * 1024, "their bytes", low=1024)
+    outgoing_bytes: int = limit(4 * 1024 * 1024, "bytes of the messages that wait for one agent", low=1024)
     max_message_bytes: int = 16 * 1024 * 1024
     welcome_payload_bytes: int = 2 * 1024 * 1024
     """Payloads in one Welcome; what does not fit is fetched from the API with the attempt's token."""

@@ -119,7 +119,11 @@ class Services(Deployment):
         self.ports = {"queue": free_port(), "api": free_port()}
         self.queue_process = self.start_queue()
         self.api_process = self.start_api()
-        self.ready()
+        try:
+            self.ready()
+        except BaseException:
+            self.close()  # nobody else knows of it yet
+            raise
 
     @property
     def api(self) -> str:
@@ -160,7 +164,11 @@ class AllInOne(Deployment):
         super().__init__(folder, home)
         self._ports = free_port(), free_port()
         self._arguments = arguments
-        self.up = self.start_up()
+        try:
+            self.up = self.start_up()
+        except BaseException:
+            self.close()  # nobody else knows of it yet
+            raise
 
     @property
     def api(self) -> str:
@@ -194,4 +202,4 @@ def await_server(process: Process, port: int) -> None:
             except RpcError:
                 return False
 
-    poll(f"{process.name} answers on port {port}", 30, answers)
+    poll(f"{process.name} answers on port {port}", 60, answers)
