@@ -64,6 +64,9 @@ class Connection:
         self.busy = False
         """Whether a whole request is being worked on. Who is not busy may be closed to make room."""
 
+        self.last = False
+        """Set by a server that ends: after the answer that is being given there is no other."""
+
     async def run(self) -> None:
         """Serve until either side has enough. Raises nothing but a cancellation."""
         try:
@@ -105,6 +108,8 @@ class Connection:
             for task in (answering, leaving):
                 task.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
+        if self.last:
+            return False
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             return True
         await self._linger()

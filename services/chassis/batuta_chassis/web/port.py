@@ -40,8 +40,8 @@ class HttpPort:
 
     async def stop(self) -> None:
         """Close everything."""
+        await self._inner.close()  # what is still called ends, and says so to its client
         await self._web.stop()
-        await self._inner.close()
 
 
 def _listed(text: str) -> list[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections import OrderedDict
 
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.web.connection import DEFAULT, Connection, Handler, Patience
-from batuta_rpc.clock import Clock
+from batuta_rpc.clock import Clock, within
 
 CONNECTIONS = 1_000
 """Open at once. One more closes the one that has waited longest without a request."""
+_MOMENT = 1.0
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\nretry-after: 1\r\n\r\n"
 
 
@@ -56,8 +58,14 @@ class WebServer:
             self._server.close()
 
     async def stop(self) -> None:
-        """Close what is open."""
+        """Close what is open. Answers that are being given may take another moment."""
         self.stop_listening()
+        busy = [task for connection, task in self._open.items() if connection.busy]
+        for connection in self._open:
+            connection.last = True
+        if busy:
+            with contextlib.suppress(TimeoutError):
+                await within(self._clock, _MOMENT, asyncio.wait(busy))
         tasks = list(self._open.values())
         for task in tasks:
             task.cancel()
