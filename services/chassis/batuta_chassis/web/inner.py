@@ -5,6 +5,7 @@ It passes on who calls (the token), for whom (the peer), how long it may take an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from batuta_chassis.contract import Rule
 from batuta_chassis.peer import Doorman
 from batuta_chassis.web.message import Failed, Request
-from batuta_rpc.errors import DETAILS_KEY, FieldViolation, RpcError, from_grpc, to_status
+from batuta_rpc.errors import DETAILS_KEY, FieldViolation, RpcError, ShuttingDown, from_grpc, to_status
 
 PASSED_ON = ("authorization", "batuta-client", "traceparent", "tracestate")
 
@@ -37,6 +38,8 @@ class Inner:
             )
         except grpc.aio.AioRpcError as error:
             raise Failed(_status(error)) from error
+        except asyncio.CancelledError as cancelled:
+            raise _told(cancelled) from None
         return answer
 
     async def stream(
@@ -62,6 +65,8 @@ class Inner:
                 yield answer
         except grpc.aio.AioRpcError as error:
             raise Failed(_status(error)) from error
+        except asyncio.CancelledError as cancelled:
+            raise _told(cancelled) from None
         finally:
             call.cancel()
 
@@ -83,6 +88,13 @@ class Inner:
             if not (value.isascii() and value.isprintable()):
                 raise failed(FieldViolation(f"the header {name} holds what no header may hold", header=name))
         return (*given, self._doorman.introduce(request.peer))
+
+
+def _told(cancelled: asyncio.CancelledError) -> BaseException:
+    """What ends a call: the cancellation of its task, or in another task that the channel was closed under it."""
+    task = asyncio.current_task()
+    ours = task is None or task.cancelling() > 0
+    return cancelled if ours else failed(ShuttingDown("the service ends; try again in a moment"))
 
 
 def failed(error: RpcError) -> Failed:
