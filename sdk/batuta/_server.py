@@ -222,6 +222,10 @@ class Server:
                 self._calls -= 1
         raise RuntimeError(f"{method}: this process forks without end; the channel never lives long enough for a call")
 
+    def channel(self) -> grpc.Channel:
+        """The channel for streams of other areas; opened again when a fork has closed it."""
+        return self._connect()
+
     def _connect(self) -> grpc.Channel:
         if self._channel is None:
             from batuta_rpc.channel import open_sync

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from batuta import _runtime
@@ -11,6 +12,8 @@ from batuta._logger import Logger
 from batuta._task_types import TaskTypes as Kind
 
 if TYPE_CHECKING:
+    from batuta._artifacts.handle import Artifact
+    from batuta._artifacts.remote import ArtifactCalls
     from batuta._run import Run
     from batuta._server import Server
     from batuta_proto.tasks import v1 as tasks
@@ -268,6 +271,61 @@ class Task:
             line["x"] += column.iterations
             line["y"] += column.values
         return found
+
+    # Artifacts
+
+    def upload_artifact(
+        self,
+        name: str,
+        artifact_object: Any,
+        metadata: Mapping[str, Any] | None = None,
+        delete_after_upload: bool = False,
+        auto_pickle: bool | None = None,
+        preview: str | None = None,
+        wait_on_upload: bool = True,
+        serialization_function: Callable[[Any], bytes] | None = None,
+        sort_keys: bool = True,
+        ttl: timedelta | None = None,
+    ) -> bool:
+        """Keep a file, folder, text, bytes, dict, list, number, numpy array, DataFrame or image with the task.
+
+        It is there once this returns, whatever `wait_on_upload` says; one of the same name in this attempt is
+        replaced. `metadata` is kept as texts. Anything else is pickled with `auto_pickle`. False: this run is offline.
+        Raises `RpcError` when the server refuses or stays away, `TypeError` and `ValueError` for what has no form.
+        """
+        from batuta import _runtime
+        from batuta._artifacts.giving import Given, give
+
+        if self._run is not None and self._run.server is None:
+            _runtime.process.warn_once("this run is offline, and offline runs keep no artifacts")
+            return False
+        given = Given(
+            name, artifact_object, metadata or {}, preview, bool(auto_pickle), serialization_function, sort_keys, ttl,
+            delete_after_upload,
+        )  # fmt: skip
+        give(self._artifact_calls(), self._id, 0 if self._run is None else self._run.attempt, given)
+        return True
+
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """The task's artifacts by name, asked anew; of several attempts' that of the newest."""
+        from batuta._artifacts.handle import Artifact
+
+        calls = self._artifact_calls()
+        return {each.name: Artifact(calls, each) for each in calls.all(self._id)}
+
+    def delete_artifacts(self, artifact_names: Sequence[str]) -> bool:
+        """Delete artifacts by name, in all attempts, for good. False: some were not there."""
+        calls, wanted = self._artifact_calls(), set(artifact_names)
+        found = [each for each in calls.all(self._id) if each.name in wanted]
+        for each in found:
+            calls.delete(each.id)
+        return wanted == {each.name for each in found}
+
+    def _artifact_calls(self) -> ArtifactCalls:
+        from batuta._artifacts.remote import ArtifactCalls
+
+        return ArtifactCalls(self._server())
 
     # Going elsewhere, waiting, ending
 

@@ -142,8 +142,10 @@ def refuse(context: grpc.ServicerContext, error: RpcError) -> NoReturn:
 class FakeApi:
     """The server. `address` is `127.0.0.1:port`, the same over stops and starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *extra: Callable[[grpc.Server], None]) -> None:
+        """`extra` add services of a test's own."""
         self.state = FakeState()
+        self._extra = extra
         self._server: grpc.Server | None = None
         self.port = 0
         self.start()
@@ -161,6 +163,8 @@ class FakeApi:
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 * 1024 * 1024)]
         server = grpc.server(futures.ThreadPoolExecutor(64), options=options)
         add_services(server, self.state)
+        for add in self._extra:
+            add(server)
         self.port = server.add_insecure_port(f"127.0.0.1:{self.port}")
         server.start()
         self._server = server
@@ -179,9 +183,9 @@ class FakeApi:
 
 
 @contextmanager
-def fake_api() -> Generator[FakeApi, None, None]:
-    """A running FakeApi, stopped at the end."""
-    api = FakeApi()
+def fake_api(*extra: Callable[[grpc.Server], None]) -> Generator[FakeApi, None, None]:
+    """A running FakeApi, stopped at the end. `extra` is `FakeApi`'s."""
+    api = FakeApi(*extra)
     try:
         yield api
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from batuta_api import __main__ as main
@@ -21,6 +23,8 @@ from batuta_chassis.hub import Hub
 from batuta_chassis.migrations import migrate
 from batuta_chassis.testing import MemoryTransactor, Running, running
 from batuta_chassis.transactions import SqlTransactor
+from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -28,6 +32,8 @@ from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import SystemClock, within
+from batuta_rpc.errors import RpcError
+from batuta_rpc.ids import SystemIds
 from batuta_rpc.testing import FakeClock
 
 
@@ -39,8 +45,10 @@ class Stubs:
     projects: Any
     metrics: Any
     logs: Any
+    artifacts: Any
     users: Any
     queues: Any
+    audit: Any
 
     @classmethod
     def on(cls, channel: Any) -> Stubs:
@@ -50,8 +58,10 @@ class Stubs:
             projects.ProjectServiceStub(channel),
             metrics.MetricServiceStub(channel),
             logs.LogServiceStub(channel),
+            artifacts.ArtifactServiceStub(channel),
             users.UserServiceStub(channel),
             queues.QueueServiceStub(channel),
+            audit.AuditServiceStub(channel),
         )
 
     async def draft(self, name: str = "digits", project: str = "vision", **spec: Any) -> tasks.Task:
@@ -82,6 +92,22 @@ class Stubs:
         answers = await collect(self.logs.AppendLog(several(first)))
         return int(answers[-1].committed_offset)
 
+    async def upload(self, data: bytes, **begin: Any) -> artifacts.Artifact:
+        """Upload one artifact in one stream; unless said otherwise by a new upload, by hand."""
+        fields = {"upload_id": SystemIds().new_id(), "name": "model", **begin}
+        pieces = [chunk(0, data)] if data else []
+        answers = await self.talk(begun(**fields), *pieces, finish(data))
+        return answers[-1].artifact
+
+    async def talk(self, *messages: artifacts.UploadArtifactRequest) -> list[artifacts.UploadArtifactResponse]:
+        """A whole stream of an upload: what the server answers, or raises."""
+        return await soon(rest_of(self.artifacts.UploadArtifact(), *messages))
+
+    async def download(self, artifact_id: str, **span: int) -> bytes:
+        """The bytes of an artifact, or some of them."""
+        asked = artifacts.ReadArtifactRequest(artifact_id=artifact_id, **span)
+        return b"".join(answer.data for answer in await collect(self.artifacts.ReadArtifact(asked)))
+
     async def until(self, task_id: str, condition: Callable[[tasks.Task], bool]) -> tasks.Task:
         """Watch a task until it is as wanted."""
         stream = self.tasks.WatchTask(tasks.WatchTaskRequest(task_id=task_id))
@@ -100,6 +126,36 @@ class Stubs:
     async def until_state(self, task_id: str, state: int) -> tasks.Task:
         """Watch a task until it is in that state."""
         return await self.until(task_id, lambda task: task.status.state == state)
+
+
+def begun(**fields: Any) -> artifacts.UploadArtifactRequest:
+    """The first message of an upload."""
+    return artifacts.UploadArtifactRequest(begin=artifacts.UploadBegin(**fields))
+
+
+def chunk(offset: int, data: bytes) -> artifacts.UploadArtifactRequest:
+    """Some bytes of an upload."""
+    return artifacts.UploadArtifactRequest(chunk=artifacts.UploadChunk(offset=offset, data=data))
+
+
+def finish(data: bytes) -> artifacts.UploadArtifactRequest:
+    """The last message of an upload of `data`."""
+    ended = artifacts.UploadFinish(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return artifacts.UploadArtifactRequest(finish=ended)
+
+
+async def rest_of(call: Any, *messages: artifacts.UploadArtifactRequest) -> list[artifacts.UploadArtifactResponse]:
+    """Send the messages, as long as the server takes some; what it answers until its end."""
+    try:
+        for message in messages:
+            await call.write(message)
+        await call.done_writing()
+    except RpcError:  # it has ended already, and reading says how
+        pass
+    answers: list[artifacts.UploadArtifactResponse] = []
+    while (answer := await call.read()) is not grpc.aio.EOF:
+        answers.append(answer)
+    return answers
 
 
 async def soon(awaitable: Awaitable[Any], seconds: float = 10.0) -> Any:
@@ -125,6 +181,7 @@ class Api:
     data: Path
 
     eventually = staticmethod(eventually)
+    rest_of = staticmethod(rest_of)
     soon = staticmethod(soon)
 
     def stubs(self, *roles: str, subject: str = "ada", token: str | None = None) -> Stubs:
@@ -135,7 +192,8 @@ class Api:
         """The refusals about a task, newest first, as another connection to the database sees them."""
         database = Database(sqlite_url(self.data / "api.db"), METADATA, SystemClock())
         try:
-            return await database.read(lambda connection: SqlAuditStore(connection).of_task(task_id))
+            found = await database.read(lambda connection: SqlAuditStore(connection).page("", task_id, None, 100))
+            return [refused for _, refused in found]
         finally:
             await database.close()
 
@@ -164,6 +222,12 @@ async def api(queue: RunningQueue, tmp_path: Path) -> AsyncIterator[Api]:
 def make_stubs() -> Callable[[Running], Stubs]:
     """A member's stubs on a process that the test starts itself."""
     return lambda process: Stubs.on(process.channel("member", subject="ada"))
+
+
+@pytest.fixture
+def on_channel() -> Callable[[Any], Stubs]:
+    """Stubs on a channel that the test opened itself."""
+    return Stubs.on
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_queue.__main__ import build as build_queue
 from batuta_rpc.errors import RpcError, from_grpc
 
-AREAS = ("agents", "logs", "metrics", "projects", "queues", "system", "tasks", "users")
+AREAS = ("agents", "artifacts", "audit", "logs", "metrics", "projects", "queues", "system", "tasks", "users")
 for _area in AREAS:
     # A name in it is asked for, so that the stubs load and fill the default pool.
     assert vars(importlib.import_module(f"batuta_proto.{_area}.v1"))

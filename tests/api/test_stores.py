@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from batuta_api.audit.changes import Change, Sought
 from batuta_api.audit.store import Refused
 from batuta_api.logs.model import Chunk, StoredChunk, Stream
 from batuta_api.metrics.model import Column, Producer
@@ -428,6 +429,37 @@ async def test_join_tokens_are_kept_spent_and_purged(works: Works) -> None:
     assert await works.write(lambda work: work.users.purge_join_tokens(NOON + 2 * MINUTE)) == 1
 
 
+def _refused(work: Work) -> list[Refused]:
+    return [refused for _, refused in work.audit.page("", "t1", None, 100)]
+
+
+async def test_changes_are_found_by_who_what_and_when_newest_first(works: Works) -> None:
+    method = "batuta.tasks.v1.TaskService/AbortTask"
+    made = [
+        Change(NOON + MINUTE * n, "ab"[n % 2], "AK", "10.0.0.7", "cli/1", method, "task", f"t{n}", "{}", "")
+        for n in range(6)
+    ]
+
+    def fill(work: Work) -> None:
+        for each in made:
+            work.changes.add(each)
+
+    await works.write(fill)
+
+    async def found(sought: Sought, before: int | None = None, limit: int = 100) -> list[str]:
+        page = await works.read(lambda work: work.changes.page(sought, before, limit))
+        return [each.resource_id for each in page]
+
+    assert await found(Sought()) == ["t5", "t4", "t3", "t2", "t1", "t0"]
+    assert await found(Sought(subject="b")) == ["t5", "t3", "t1"]
+    assert await found(Sought(method="AbortTask", resource_id="t2")) == ["t2"]
+    assert await found(Sought(method=method), limit=1) == ["t5"]
+    assert await found(Sought(method="bortTask")) == []
+    assert await found(Sought(start=NOON + MINUTE, until=NOON + 3 * MINUTE)) == ["t2", "t1"]
+    first = (await works.read(lambda work: work.changes.page(Sought(), None, 3)))[-1]
+    assert await found(Sought(), before=first.id) == ["t2", "t1", "t0"]
+
+
 async def test_refusals_are_kept_in_order_and_purged_by_age_and_number(works: Works) -> None:
     rows = [Refused(NOON + MINUTE * n, "ada", "m", "STALE_ATTEMPT", "t1", n, "no") for n in range(5)]
 
@@ -436,9 +468,9 @@ async def test_refusals_are_kept_in_order_and_purged_by_age_and_number(works: Wo
             work.audit.add(row)
 
     await works.write(fill)
-    assert await works.read(lambda work: work.audit.of_task("t1")) == rows[::-1]
+    assert await works.read(_refused) == rows[::-1]
     assert await works.write(lambda work: work.audit.purge(NOON + MINUTE, 3)) == 2
-    assert await works.read(lambda work: work.audit.of_task("t1")) == rows[:1:-1]
+    assert await works.read(_refused) == rows[:1:-1]
 
 
 async def test_a_refusal_that_comes_again_is_counted(works: Works) -> None:
@@ -447,7 +479,7 @@ async def test_a_refusal_that_comes_again_is_counted(works: Works) -> None:
     await works.write(lambda work: work.audit.add(first))
     await works.write(lambda work: work.audit.add(replace(later, count=40)))
     await works.write(lambda work: work.audit.add(replace(later, subject="ada")))
-    kept = await works.read(lambda work: work.audit.of_task("t1"))
+    kept = await works.read(_refused)
     assert kept == [replace(later, subject="ada"), replace(first, count=41, last_time=NOON + MINUTE)]
 
 

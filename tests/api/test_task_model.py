@@ -227,6 +227,16 @@ def test_an_accepted_task_runs_and_starts_when_its_process_does() -> None:
     assert (running.status.agent_id, running.status.host) == ("a1", "h1")
 
 
+def test_an_entry_that_somebody_took_out_at_the_queue_leaves_a_draft_that_says_why() -> None:
+    taken = happened(EntryState.WITHDRAWN, Phase.NONE, 0, reason="REMOVED", message="cleared by ada", queue_name="gpu")
+    status = after(queued(), taken).status
+    assert (status.state, status.entry_id, status.queue_name, status.settled) == (TaskState.DRAFT, "", "", True)
+    assert (status.reason, status.message, status.end_time) == ("", "cleared by ada", None)
+    offered = happened(EntryState.WITHDRAWN, Phase.CANCELLED, reason="REMOVED")
+    status = after(queued(), OFFERED, offered).status
+    assert (status.state, status.attempt, status.attempt_open) == (TaskState.DRAFT, 1, False)
+
+
 @pytest.mark.parametrize(
     ("end", "state", "reason"),
     [

@@ -123,3 +123,72 @@ async def test_a_task_names_the_queue_that_it_was_moved_to(both: Both) -> None:
     await both.member.queues.MoveEntry(queues.MoveEntryRequest(entry_id=entries[0].id, queue_id=made.queue.id))
     moved = await both.member.until(task.id, lambda seen: seen.status.queue_id == made.queue.id)
     assert (moved.status.queue_name, moved.status.state) == ("other", tasks.TASK_STATE_QUEUED)
+
+
+async def rename(both: Both, queue_id: str, name: str) -> None:
+    request = queues.UpdateQueueRequest(queue=queues.Queue(id=queue_id, display_name=name))
+    request.update_mask.paths.append("display_name")
+    await both.member.queues.UpdateQueue(request)
+
+
+async def enqueued(both: Both, name: str) -> tasks.Task:
+    draft = await both.member.draft()
+    answer = await both.member.tasks.EnqueueTask(tasks.EnqueueTaskRequest(task_id=draft.id, queue_name=name))
+    task: tasks.Task = answer.task
+    return task
+
+
+async def test_a_name_that_went_to_another_queue_means_that_one_at_once(both: Both) -> None:
+    first = await enqueued(both, "default")
+    await rename(both, first.status.queue_id, "old")
+    made = (await both.member.queues.CreateQueue(queues.CreateQueueRequest(display_name="default"))).queue
+    assert (await enqueued(both, "default")).status.queue_id == made.id
+    assert (await enqueued(both, "old")).status.queue_id == first.status.queue_id
+    await both.member.queues.DeleteQueue(queues.DeleteQueueRequest(queue_id=made.id, force=True))
+    with pytest.raises(QueueNotFound, match="old"):
+        await enqueued(both, "default")
+
+
+async def waiting(both: Both, queue_id: str, count: int) -> list[queues.Entry]:
+    """So many entries of a queue, once they have arrived."""
+    while True:
+        found = (await both.member.queues.ListEntries(queues.ListEntriesRequest(queue_id=queue_id))).entries
+        if len(found) == count:
+            return list(found)
+
+
+async def test_tasks_that_are_taken_out_at_the_queue_are_drafts_again_and_say_why(both: Both) -> None:
+    made = [await enqueued(both, "default") for _ in range(3)]
+    home = made[0].status.queue_id
+    entries = {entry.task_id: entry.id for entry in await waiting(both, home, 3)}
+    await both.member.queues.RemoveEntry(queues.RemoveEntryRequest(entry_id=entries[made[0].id]))
+    first = await both.member.until_state(made[0].id, tasks.TASK_STATE_DRAFT)
+    assert (first.status.queue_name, first.status.reason) == ("", "")
+    assert first.status.message == "taken out of queue 'default' by ada"
+    await both.member.queues.ClearQueue(queues.ClearQueueRequest(queue_id=home, max_entries=1))
+    second = await both.member.until_state(made[1].id, tasks.TASK_STATE_DRAFT)
+    assert second.status.message == "queue 'default' was cleared by ada"
+    await both.member.queues.DeleteQueue(queues.DeleteQueueRequest(queue_id=home, force=True))
+    third = await both.member.until_state(made[2].id, tasks.TASK_STATE_DRAFT)
+    assert third.status.message == "queue 'default' was deleted by ada"
+    again = await both.member.tasks.EnqueueTask(
+        tasks.EnqueueTaskRequest(task_id=first.id, queue_name="services"), timeout=10
+    )
+    assert again.task.status.message == ""
+
+
+async def test_a_task_that_comes_back_to_a_deleted_queue_is_a_draft_again(both: Both) -> None:
+    agent = await both.agent()
+    task, _ = await both.member.queued()
+    assignment = await agent.next("assignment")
+    await agent.accept(assignment)
+    await agent.report(assignment.ref, types.ATTEMPT_PHASE_RUNNING)
+    await both.member.until_state(task.id, tasks.TASK_STATE_RUNNING)
+    home = task.status.queue_id
+    gone = await both.member.queues.DeleteQueue(queues.DeleteQueueRequest(queue_id=home, force=True))
+    assert (gone.removed_count, gone.running_count) == (0, 1)
+    agent.held.clear()
+    await agent.beat()
+    draft = await both.member.until_state(task.id, tasks.TASK_STATE_DRAFT)
+    assert "its queue was deleted while it ran" in draft.status.message
+    assert draft.status.attempt == assignment.ref.attempt

@@ -34,7 +34,7 @@ class Crash:
         """The use case, on a connection, with the crash in it when its turn has come."""
 
         def run(connection: Connection) -> Any:
-            if use_case.__qualname__.startswith(f"{self._name}."):
+            if getattr(use_case, "__qualname__", "").startswith(f"{self._name}."):
                 self._left -= 1
                 if self._left == 0 and self._when == "before":
                     die()

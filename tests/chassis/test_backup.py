@@ -100,3 +100,18 @@ def test_a_damaged_database_makes_no_backup(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="could not be written"):
         backup(data, tmp_path / "b", NOW)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_artifacts_come_along_unless_they_are_left_out(data: Path, tmp_path: Path) -> None:
+    blobs = data / "artifacts" / "blobs" / "tasks" / "t1" / "1"
+    blobs.mkdir(parents=True)
+    (blobs / "b1").write_bytes(b"weights")
+    (blobs / ".b2.new").write_bytes(b"half")
+    (data / "artifacts" / "uploads").mkdir()
+    (data / "artifacts" / "uploads" / "u1").write_bytes(b"half")
+    copied = backup(data, tmp_path / "b", NOW)
+    assert check(copied.folder).files == 5
+    back = restore(tmp_path / "b", tmp_path / "new").folder / "artifacts"
+    assert [path.relative_to(back).as_posix() for path in back.rglob("*") if path.is_file()] == ["blobs/tasks/t1/1/b1"]
+    assert {path.stat().st_mode & 0o077 for path in [back, *back.rglob("*")]} == {0}
+    assert backup(data, tmp_path / "c", NOW, artifacts=False).files == 4

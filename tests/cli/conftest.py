@@ -15,6 +15,8 @@ import pytest
 from batuta._cli.context import Context
 from batuta._cli.main import run
 from batuta_proto.agents import v1 as agents
+from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -24,6 +26,7 @@ from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc import config, errors
 from batuta_rpc.testing import FakeClock, SeededIds
+from tests.cli.artifact_server import Artifacts, Shelf
 
 _NOBODY = agents.GetFleetResponse
 ACCESS, SECRET = "KEY", "s3cret%"
@@ -48,6 +51,8 @@ class State:
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
     users: dict[str, users.User] = field(default_factory=dict[str, Any])
+    changes: list[audit.Change] = field(default_factory=list[Any])
+    refusals: list[audit.Refusal] = field(default_factory=list[Any])
     credentials: list[users.Credential] = field(default_factory=list[Any])
     fleet: Any = field(default_factory=_NOBODY)
     log: list[bytes] = field(default_factory=list[Any])
@@ -263,6 +268,27 @@ class Tasks(tasks.TaskServiceServicer):
         yield tasks.WatchTasksResponse(gone_task_id="gone", resume_token="r2")
 
 
+class Audit(audit.AuditServiceServicer):
+    """What the test put there, a page of two at a time."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def ListChanges(
+        self, request: audit.ListChangesRequest, context: grpc.ServicerContext
+    ) -> audit.ListChangesResponse:
+        self._state.asked.append(request)
+        start = int(request.page_token or 0)
+        more = str(start + 2) if start + 2 < len(self._state.changes) else ""
+        return audit.ListChangesResponse(changes=self._state.changes[start : start + 2], next_page_token=more)
+
+    def ListRefusals(
+        self, request: audit.ListRefusalsRequest, context: grpc.ServicerContext
+    ) -> audit.ListRefusalsResponse:
+        self._state.asked.append(request)
+        return audit.ListRefusalsResponse(refusals=self._state.refusals)
+
+
 class Logs(logs.LogServiceServicer):
     """One log, whose connection is lost where the test says."""
 
@@ -356,7 +382,9 @@ class Queues(queues.QueueServiceServicer):
     ) -> queues.CreateQueueResponse:
         if any(queue.display_name == request.display_name for queue in self._state.queues):
             fail(context, errors.QueueNameTaken(f"a queue named {request.display_name!r} is there already."))
-        queue = queues.Queue(id=f"{len(self._state.queues):032x}", display_name=request.display_name)
+        queue = queues.Queue(
+            id=f"{len(self._state.queues):032x}", display_name=request.display_name, description=request.description
+        )
         self._state.queues.append(queue)
         return queues.CreateQueueResponse(queue=queue)
 
@@ -372,7 +400,8 @@ class Queues(queues.QueueServiceServicer):
     def ListEntries(
         self, request: queues.ListEntriesRequest, context: grpc.ServicerContext
     ) -> queues.ListEntriesResponse:
-        return queues.ListEntriesResponse(entries=self._state.entries)
+        found = [each for each in self._state.entries if not request.states or each.state in request.states]
+        return queues.ListEntriesResponse(entries=found)
 
     def ReleaseEntry(
         self, request: queues.ReleaseEntryRequest, context: grpc.ServicerContext
@@ -383,6 +412,34 @@ class Queues(queues.QueueServiceServicer):
                     entry.state = queues.ENTRY_STATE_WAITING
                 return queues.ReleaseEntryResponse(entry=entry)
         fail(context, errors.EntryNotFound(f"there is no entry {request.entry_id!r}."))
+
+    def UpdateQueue(
+        self, request: queues.UpdateQueueRequest, context: grpc.ServicerContext
+    ) -> queues.UpdateQueueResponse:
+        self._state.asked.append(request)
+        queue = next(each for each in self._state.queues if each.id == request.queue.id)
+        request.update_mask.MergeMessage(request.queue, queue)
+        return queues.UpdateQueueResponse(queue=queue)
+
+    def DeleteQueue(
+        self, request: queues.DeleteQueueRequest, context: grpc.ServicerContext
+    ) -> queues.DeleteQueueResponse:
+        if self._state.entries and not request.force:
+            fail(context, errors.QueueNotEmpty("in queue 'default' 2 entries wait and 0 run; use --force."))
+        self._state.queues = [each for each in self._state.queues if each.id != request.queue_id]
+        return queues.DeleteQueueResponse(removed_count=len(self._state.entries), running_count=1)
+
+    def ClearQueue(self, request: queues.ClearQueueRequest, context: grpc.ServicerContext) -> queues.ClearQueueResponse:
+        taken = self._state.entries[:2]
+        del self._state.entries[:2]
+        return queues.ClearQueueResponse(removed_count=len(taken), more=bool(self._state.entries))
+
+    def RemoveEntry(
+        self, request: queues.RemoveEntryRequest, context: grpc.ServicerContext
+    ) -> queues.RemoveEntryResponse:
+        entry = next(each for each in self._state.entries if each.id == request.entry_id)
+        self._state.entries.remove(entry)
+        return queues.RemoveEntryResponse(entry=entry)
 
     def PauseQueue(self, request: queues.PauseQueueRequest, context: grpc.ServicerContext) -> queues.PauseQueueResponse:
         queue = next(each for each in self._state.queues if each.id == request.queue_id)
@@ -461,16 +518,18 @@ class Server:
 
     api: str
     state: State
+    shelf: Shelf
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server of its own for each test."""
-    state = State()
+    state, shelf = State(), Shelf()
     running = grpc.server(futures.ThreadPoolExecutor(8))
     parts: list[tuple[Any, Any]] = [
         (users.add_UserServiceServicer_to_server, Users),
         (tasks.add_TaskServiceServicer_to_server, Tasks),
+        (audit.add_AuditServiceServicer_to_server, Audit),
         (logs.add_LogServiceServicer_to_server, Logs),
         (metrics.add_MetricServiceServicer_to_server, Metrics),
         (projects.add_ProjectServiceServicer_to_server, Projects),
@@ -479,9 +538,10 @@ def server() -> Iterator[Server]:
     ]
     for add, servicer in parts:
         add(servicer(state), running)
+    artifacts.add_ArtifactServiceServicer_to_server(Artifacts(shelf), running)
     port = running.add_insecure_port("127.0.0.1:0")
     running.start()
-    yield Server(f"http://127.0.0.1:{port}", state)
+    yield Server(f"http://127.0.0.1:{port}", state, shelf)
     running.stop(None).wait(5)
 
 

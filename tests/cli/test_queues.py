@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
@@ -40,13 +41,30 @@ def test_a_queue_is_made_once(batuta: Any) -> None:
 def test_a_queue_is_shown_by_name_or_id_with_its_entries(batuta: Any, server: Any) -> None:
     server.state.entries = [
         queues.Entry(id="e0", task_id="t0", state=queues.ENTRY_STATE_HELD),
-        queues.Entry(id="e1", task_id="t1", state=queues.ENTRY_STATE_WAITING, priority=7),
+        queues.Entry(id="e1", task_id="t1", state=queues.ENTRY_STATE_WAITING, priority=7, place=1),
     ]
+    server.state.entries[1].wait_time.FromMilliseconds(batuta.clock.unix_millis() - 250_000)
     for name in ("default", "a" * 32):
         text = batuta("queue", "show", name).text
         assert text.split()[:4] == ["name", "default", "id", "a" * 32]
         assert text.splitlines()[-2].split()[:3] == ["-", "t0", "HELD"]
-        assert text.splitlines()[-1].split() == ["1", "t1", "WAITING", "7", "-", "-", "-", "-", "-"]
+        assert text.splitlines()[-1].split() == [
+            "1",
+            "t1",
+            "WAITING",
+            "7",
+            "-",
+            "-",
+            "-",
+            "4",
+            "min",
+            "10",
+            "s",
+            "-",
+            "-",
+        ]
+    held = batuta("queue", "show", "default", "--state", "held").text
+    assert ("t0" in held, "t1" in held) == (True, False)
     assert json.loads(batuta("queue", "show", "default", "--json").out)["entries"][1]["task_id"] == "t1"
 
 
@@ -68,6 +86,56 @@ def test_what_waits_is_moved_by_its_own_id_or_its_tasks(batuta: Any, server: Any
     moved = batuta("queue", "move", "t1", "--to", "große Karten 猫")
     assert "queue 'große Karten 猫'" in moved.text
     assert batuta("queue", "move", "t1").code == 2
+
+
+class Terminal(io.StringIO):
+    """Somebody who can be asked."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def fill(server: Any) -> None:
+    for number in range(3):
+        server.state.entries.append(queues.Entry(id=f"e{number}", task_id=f"t{number}", queue_id="a" * 32))
+        server.state.tasks[f"t{number}"] = tasks.Task(id=f"t{number}", status=tasks.TaskStatus(queue_name="default"))
+
+
+def test_a_queue_is_edited_field_by_field(batuta: Any, server: Any) -> None:
+    done = batuta("queue", "edit", "default", "--rename", "gpu", "--description", "eight of them")
+    assert (done.code, done.text) == (0, "Queue 'gpu' is changed.\n")
+    assert list(server.state.asked[-1].update_mask.paths) == ["display_name", "description"]
+    assert "eight of them" in batuta("queue", "show", "gpu").text
+    policy = batuta("queue", "edit", "gpu", "--lease-policy", "keep", "--json")
+    assert json.loads(policy.out)["spec"]["lease_policy"] == "LEASE_POLICY_KEEP"
+    assert batuta("queue", "edit", "gpu").code == 2
+
+
+def test_a_queue_is_cleared_part_by_part_once_somebody_agrees(batuta: Any, server: Any) -> None:
+    fill(server)
+    nobody = batuta("queue", "clear", "default")
+    assert (nobody.code, "add --yes" in nobody.err) == (2, True)
+    assert batuta("queue", "clear", "default", stdin=Terminal("n\n")).err.endswith("nothing was changed.\n")
+    done = batuta("queue", "clear", "default", stdin=Terminal("y\n"))
+    assert done.text == "Queue 'default' is cleared: 3 tasks are drafts again.\n"
+    assert json.loads(batuta("queue", "clear", "default", "--yes", "--json").out) == {"removed_count": "0"}
+
+
+def test_one_entry_is_removed_by_its_own_id_or_its_tasks(batuta: Any, server: Any) -> None:
+    fill(server)
+    assert batuta("queue", "remove", "t1").text == "Task t1 is out of its queue, and a draft again.\n"
+    assert json.loads(batuta("queue", "remove", "e2", "--json").out)["task_id"] == "t2"
+    assert [each.id for each in server.state.entries] == ["e0"]
+
+
+def test_a_queue_is_deleted_once_somebody_agrees_and_by_force_if_it_is_not_empty(batuta: Any, server: Any) -> None:
+    fill(server)
+    assert batuta("queue", "delete", "default").code == 2
+    full = batuta("queue", "delete", "default", "--yes")
+    assert (full.code, "--force" in full.err) == (1, True)
+    done = batuta("queue", "delete", "default", "--force", stdin=Terminal("y\n"))
+    assert done.text == "Queue 'default' is deleted; 3 tasks are drafts again; 1 run on to their end.\n"
+    assert "2 entries waiting, 0 running, 1 agents serve it" in done.err
 
 
 def test_a_paused_queue_says_since_when_and_by_whom(batuta: Any) -> None:

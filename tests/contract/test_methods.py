@@ -16,6 +16,7 @@ from batuta_rpc.errors import TABLE
 READS = ("Get", "BatchGet", "List", "Watch", "Read", "Count", "Search")
 # Writes that a channel does not send twice by itself, each with its reason.
 ONCE = {
+    "batuta.artifacts.v1.ArtifactService.UploadArtifact": "a stream that goes on from the committed offset",
     "batuta.agents.v1.DispatchService.Session": "a stream with its own rules of resume",
     "batuta.logs.v1.LogService.AppendLog": "a stream that goes on from the committed offset",
     "batuta.tasks.v1.TaskService.AbortTask": "twice changes nothing, but the etag may have moved",

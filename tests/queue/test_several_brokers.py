@@ -25,7 +25,7 @@ from batuta_proto.types import v1 as types
 from batuta_queue.__main__ import build
 from batuta_queue.numbers import Numbers
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import AgentNameTaken, AgentOnline, QueueNameTaken, ShuttingDown
+from batuta_rpc.errors import AgentNameTaken, AgentOnline, QueueNameTaken, QueueNotFound, ShuttingDown
 from batuta_rpc.ids import Ids
 from batuta_rpc.testing import FakeClock, settle
 
@@ -96,6 +96,50 @@ async def brokers(tmp_path: Path) -> AsyncGenerator[Brokers]:
 async def freeze(house: House) -> None:
     """Stop everything that a broker does by itself, as SIGKILL or SIGSTOP do, and cut its agents."""
     await house.service.process._background.stop()
+
+
+async def shown_names(house: House) -> list[str]:
+    return list((await house.listed("agent-1")).queue_names)
+
+
+async def change(house: House, queue_id: str, name: str) -> None:
+    request = queues.UpdateQueueRequest(queue=queues.Queue(id=queue_id, display_name=name))
+    request.update_mask.paths.append("display_name")
+    await queues.QueueServiceStub(house.channel("member")).UpdateQueue(request)
+
+
+async def remove(house: House, queue_id: str) -> None:
+    await queues.QueueServiceStub(house.channel("member")).DeleteQueue(queues.DeleteQueueRequest(queue_id=queue_id))
+
+
+async def test_a_queue_renamed_or_deleted_at_one_broker_is_so_at_the_others_at_once(brokers: Brokers) -> None:
+    one, two = await brokers.open("one"), await brokers.open("two")
+    await two.agent().connect()
+    assert await shown_names(two) == ["default"]
+    await change(one, one.queue_id, "gpu")
+    assert await shown_names(two) == ["gpu"]
+    await remove(one, one.queue_id)
+    assert await shown_names(two) == [""]
+    with pytest.raises(QueueNotFound):
+        await two.submit("e1")
+
+
+async def test_without_a_bus_a_new_name_takes_a_second_and_a_deleted_queue_takes_nothing_in(brokers: Brokers) -> None:
+    brokers.exchange.cut = True
+    one, two = await brokers.open("one"), await brokers.open("two")
+    await two.agent().connect()
+    assert await shown_names(two) == ["default"]
+    await change(one, one.queue_id, "gpu")
+    brokers.clock.advance(1.1)
+    assert await shown_names(two) == ["gpu"]
+    await remove(one, one.queue_id)
+    with pytest.raises(QueueNotFound):
+        await two.submit("e1")
+    moved, member = queues.MoveEntryRequest(entry_id="e2", queue_id=one.queue_id), two.channel("member")
+    services = (await one.stub.GetQueue(queues.GetQueueRequest(display_name="services"))).queue.id
+    await two.submit("e2", queue_id=services)
+    with pytest.raises(QueueNotFound):
+        await queues.QueueServiceStub(member).MoveEntry(moved)
 
 
 async def test_what_is_submitted_at_one_broker_is_offered_by_another(brokers: Brokers) -> None:

@@ -103,6 +103,45 @@ async def test_an_entry_is_placed_between_others_of_its_queue(stores: Any) -> No
     assert await stores.read(lambda store: store.last_entry("other")) is None
 
 
+async def test_a_queue_is_changed_but_for_a_name_that_another_has(stores: Any) -> None:
+    await stores.write(lambda store: [store.add_queue(make_queue(name)) for name in ("a", "b")])
+    await stores.write(lambda store: store.pause_queue("a", Pause(5, "ada")))
+    changed = replace(make_queue("a"), name="猫", lease_policy=LeasePolicy.KEEP, description="for cats", generation=2)
+    await stores.write(lambda store: store.save_queue(changed))
+    assert await stores.read(lambda store: store.queue_by_name("猫")) == replace(changed, pause=Pause(5, "ada"))
+    with pytest.raises(QueueNameExists) as caught:
+        await stores.write(lambda store: store.save_queue(replace(changed, name="b")))
+    assert caught.value.winner.id == "b"
+
+
+async def test_what_runs_in_a_queue_that_is_dropped_has_no_queue_any_more(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        store.add_queue(make_queue("default"))
+        store.add_entry(make_entry("runs", state=EntryState.RUNNING, wait_millis=7), NO_PAYLOAD)
+        store.add_entry(make_entry("over", state=EntryState.DONE, end_millis=1), NO_PAYLOAD)
+        store.drop_queue("default")
+
+    await stores.write(fill)
+    assert await stores.read(lambda store: store.queue("default")) is None
+    runs, over = [await stores.read(lambda store, name=name: store.entry(name)) for name in ("runs", "over")]
+    assert (runs.queue_id, runs.wait_millis, over.queue_id) == ("", 7, "default")
+    assert (await stores.read(lambda store: store.outlook(make_entry("new")))).policy is None
+
+
+async def test_live_entries_are_listed_by_their_states(stores: Any) -> None:
+    def fill(store: QueueStore) -> None:
+        for place, state in enumerate(EntryState):
+            ended = 1 if state.ended else None
+            store.add_entry(make_entry(state.name, state=state, position=place, end_millis=ended), NO_PAYLOAD)
+
+    await stores.write(fill)
+    held = (EntryState.HELD, EntryState.WAITING)
+    found = await stores.read(lambda store: store.live_entries("default", None, 9, held))
+    assert [each.id for each in found] == ["WAITING", "HELD"]
+    found = await stores.read(lambda store: store.live_entries("default", (0, 0), 9, held))
+    assert [each.id for each in found] == ["HELD"]
+
+
 async def test_nothing_waits_to_go_in_a_paused_queue(stores: Any) -> None:
     def fill(store: QueueStore) -> None:
         store.add_queue(make_queue("default"))
@@ -112,7 +151,9 @@ async def test_nothing_waits_to_go_in_a_paused_queue(stores: Any) -> None:
     await stores.write(fill)
     assert (await stores.read(lambda store: store.queue("default"))).pause == Pause(5, "ada")
     assert await stores.read(lambda store: store.waiting("default", 9, 9)) == []
-    assert await stores.read(lambda store: store.outlook(make_entry("b"))) == Outlook(False, True, 0, paused=True)
+    assert await stores.read(lambda store: store.outlook(make_entry("b"))) == Outlook(
+        False, True, 0, paused=True, policy=LeasePolicy.STRICT
+    )
     await stores.write(lambda store: store.pause_queue("default", None))
     assert (await stores.read(lambda store: store.queue("default"))).pause is None
     assert len(await stores.read(lambda store: store.waiting("default", 9, 9))) == 1

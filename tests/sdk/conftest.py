@@ -13,12 +13,20 @@ import pytest
 
 from batuta_courier import layout
 from batuta_courier.testing import FakeApi, end_couriers, fake_api
+from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.tasks import v1 as tasks
+from tests.cli.artifact_server import Artifacts, Shelf
 
 
 @pytest.fixture
-def api() -> Iterator[FakeApi]:
-    with fake_api() as running:
+def shelf() -> Shelf:
+    """The artifacts of the fake API."""
+    return Shelf()
+
+
+@pytest.fixture
+def api(shelf: Shelf) -> Iterator[FakeApi]:
+    with fake_api(lambda server: artifacts.add_ArtifactServiceServicer_to_server(Artifacts(shelf), server)) as running:
         yield running
 
 

@@ -41,6 +41,12 @@ class ProtocolViolation(InvalidArgument):
     reason = "PROTOCOL_VIOLATION"
 
 
+class ContentMismatch(InvalidArgument):
+    """The bytes that were stored are not those that were announced."""
+
+    reason = "CONTENT_MISMATCH"
+
+
 class NotFound(RpcError):
     """What was asked for does not exist; `resource` names it."""
 
@@ -87,6 +93,12 @@ class UserNotFound(NotFound):
     """No such user."""
 
     reason = "USER_NOT_FOUND"
+
+
+class ArtifactNotFound(NotFound):
+    """No such artifact."""
+
+    reason = "ARTIFACT_NOT_FOUND"
 
 
 class AlreadyExists(RpcError):
@@ -161,6 +173,12 @@ class ProjectNotEmpty(FailedPrecondition):
     reason = "PROJECT_NOT_EMPTY"
 
 
+class QueueNotEmpty(FailedPrecondition):
+    """Entries wait or run in the queue."""
+
+    reason = "QUEUE_NOT_EMPTY"
+
+
 class LastAdmin(FailedPrecondition):
     """Without this user there would be no admin."""
 
@@ -213,6 +231,18 @@ class LogQuota(ResourceExhausted):
     """The attempt has written as much log as it may; the rest is not stored."""
 
     reason = "LOG_QUOTA"
+
+
+class ArtifactQuota(ResourceExhausted):
+    """The artifact is too large, or its task has too many; metadata `limit` says which limit."""
+
+    reason = "ARTIFACT_QUOTA"
+
+
+class DiskFull(ResourceExhausted):
+    """The server's disk has no room for the bytes; what was stored of them stays."""
+
+    reason = "DISK_FULL"
 
 
 class Unavailable(RpcError):
@@ -329,6 +359,12 @@ class CursorExpired(OutOfRange):
     reason = "CURSOR_EXPIRED"
 
 
+class UploadGap(OutOfRange):
+    """A chunk of an upload begins after the end of what is stored; metadata `committed_offset` says where to resume."""
+
+    reason = "UPLOAD_GAP"
+
+
 class Internal(RpcError):
     """A fault of the server."""
 
@@ -363,3 +399,9 @@ class DataLoss(RpcError):
     """Stored data cannot be read back."""
 
     code = grpc.StatusCode.DATA_LOSS
+
+
+class ContentLost(DataLoss):
+    """The bytes of an artifact are gone from where they were stored."""
+
+    reason = "CONTENT_LOST"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from batuta_proto.agents import v1 as agents
+from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -25,6 +27,8 @@ class Client:
         tokens = CredentialTokens(api, access_key, secret_key, clock, CLIENT_NAME)
         self._channel = open_sync(api, tokens, CLIENT_NAME)
         self.agents = agents.AgentServiceStub(self._channel)
+        self.audit = audit.AuditServiceStub(self._channel)
+        self.artifacts = artifacts.ArtifactServiceStub(self._channel)
         self.logs = logs.LogServiceStub(self._channel)
         self.metrics = metrics.MetricServiceStub(self._channel)
         self.projects = projects.ProjectServiceStub(self._channel)

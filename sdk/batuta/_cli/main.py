@@ -10,7 +10,7 @@ from batuta._cli import plugins, program
 from batuta._cli.context import Context
 from batuta._cli.failures import FAILED, INTERRUPTED, OK, PIPE_CLOSED, CliError, sentences
 
-_CLIENTS = ("init", "task", "queue", "sync", "user", "credentials")
+_CLIENTS = ("init", "task", "artifact", "queue", "sync", "user", "credentials")
 """Commands that only ask a server."""
 
 
@@ -91,6 +91,7 @@ def _next_step(error: Exception) -> str:
 
     steps: dict[type[Exception], str] = {
         errors.TaskNotFound: "`batuta task list` shows the tasks.",
+        errors.ArtifactNotFound: "`batuta artifact list TASK` shows them.",
         errors.AgentNotFound: "`batuta agent list` shows the agents.",
         errors.UserNotFound: "`batuta user list` shows the users.",
         errors.CredentialNotFound: "`batuta credentials list` shows the credentials.",

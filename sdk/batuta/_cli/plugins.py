@@ -20,7 +20,10 @@ from batuta._cli.failures import CliError
 GROUP = "batuta.commands"
 KNOWN = {
     "up": ("serve everything on this machine until Ctrl-C", "server"),
-    "admin.backup": ("copy databases, keys and logins of the server on this machine, while it runs", "server"),
+    "admin.backup": (
+        "copy databases, artifacts, keys and logins of the server on this machine, while it runs",
+        "server",
+    ),
     "admin.restore": ("make a data folder from a backup, whose files are checked first", "server"),
     "admin.health": ("ask a server whether it serves, as containers and balancers do", "server"),
     "config.show": (

@@ -9,9 +9,13 @@ from batuta._cli import (
     access_keys,
     agent_care,
     agents,
+    artifact_files,
+    artifacts,
+    audit,
     login,
     plugins,
     projects,
+    queue_care,
     queue_move,
     queue_pause,
     queue_release,
@@ -59,14 +63,20 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     task_logs.add(tree["task",], context)
     task_metrics.add(tree["task",], context)
     task_watch.add(tree["task",], context)
+    tree["artifact",] = noun(
+        root, "artifact", "artifacts: list, look into, get, put, delete", "batuta artifact list TASK"
+    )
+    artifacts.add(tree["artifact",], context)
+    artifact_files.add(tree["artifact",], context)
     tree["project",] = noun(
         root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
     )
     projects.add(tree["project",], context)
     tree["queue",] = noun(
-        root, "queue", "queues: make, list, look into, put in order, pause, release", "batuta queue list"
+        root, "queue", "queues: make, list, look into, put in order, clear, pause, remove", "batuta queue list"
     )
     queues.add(tree["queue",], context)
+    queue_care.add(tree["queue",], context)
     queue_move.add(tree["queue",], context)
     queue_pause.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)
@@ -77,6 +87,8 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
     access_keys.add(tree["credentials",], context)
+    tree["audit",] = noun(root, "audit", "who changed what, and who was refused", "batuta audit changes --by ada")
+    audit.add(tree["audit",], context)
     plugins.attach(tree, found, argv)
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ def paused(queue: queues.Queue) -> str:
     return f"is paused since {render.moment(queue.status.pause_time)} by {queue.status.paused_by}"
 
 
-def listed(client: Client, queue_id: str, limit: int | None = None) -> list[queues.Entry]:
-    """The entries of a queue that have not ended, next first."""
+def listed(client: Client, queue_id: str, limit: int | None = None, states: Sequence[str] = ()) -> list[queues.Entry]:
+    """The entries of a queue that have not ended, or those in some states, next first."""
     from batuta._cli import pages
     from batuta_proto.queues import v1 as queues
 
     def fetch(page_size: int, page_token: str) -> tuple[list[queues.Entry], str]:
-        request = queues.ListEntriesRequest(queue_id=queue_id, page_size=page_size, page_token=page_token)
+        request = queues.ListEntriesRequest(
+            queue_id=queue_id, page_size=page_size, page_token=page_token, states=states
+        )
         answer = client.queues.ListEntries(request)
         return list(answer.entries), answer.next_page_token
 

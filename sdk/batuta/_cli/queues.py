@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,14 @@ from batuta._cli.context import Context
 if TYPE_CHECKING:
     from batuta_proto.queues import v1 as queues
 
+_STATES = ("waiting", "offered", "held", "running")
+
 
 def add(parent: SubParsers, context: Context) -> None:
     """Add the commands."""
     create = command(parent, "create", "make a queue", "batuta queue create gpu")
     create.add_argument("name", metavar="NAME", help="name of the queue; spaces and any letters are fine")
+    create.add_argument("--description", default="", metavar="TEXT", help="free text")
     add_json(create)
     create.set_defaults(run=partial(create_queue, context))
     listing = command(parent, "list", "list queues by name", "batuta queue list")
@@ -25,6 +27,9 @@ def add(parent: SubParsers, context: Context) -> None:
     listing.set_defaults(run=partial(list_queues, context))
     show = command(parent, "show", "show a queue and what waits and runs in it", "batuta queue show default")
     show.add_argument("queue", metavar="NAME", help="name or id of the queue")
+    show.add_argument(
+        "--state", action="append", default=[], choices=_STATES, help="only entries in this state; may be repeated"
+    )
     add_json(show)
     show.set_defaults(run=partial(show_queue, context))
 
@@ -35,7 +40,9 @@ def create_queue(context: Context, args: argparse.Namespace) -> None:
     from batuta_proto.queues import v1 as queues
 
     with context.connect() as client:
-        request = queues.CreateQueueRequest(display_name=args.name, request_id=context.ids.request_id())
+        request = queues.CreateQueueRequest(
+            display_name=args.name, description=args.description, request_id=context.ids.request_id()
+        )
         queue = client.queues.CreateQueue(request).queue
     if args.json:
         context.print(render.as_json(render.as_dict(queue)))
@@ -70,29 +77,32 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
 
     with context.connect() as client:
         queue = queue_entries.queue(client, args.queue)
-        entries = queue_entries.listed(client, queue.id, limit=1000)
+        states = [f"ENTRY_STATE_{state.upper()}" for state in dict.fromkeys(args.state)]
+        entries = queue_entries.listed(client, queue.id, limit=1000, states=states)
     if args.json:
         shown = {"queue": render.as_dict(queue), "entries": [render.as_dict(entry) for entry in entries]}
         context.print(render.as_json(shown))
         return
     waiting, running, agents = _counts(queue)
-    facts = [("name", queue.display_name), ("id", queue.id), ("made", render.moment(queue.create_time))]
+    facts = [("name", queue.display_name), ("id", queue.id), ("description", queue.description)]
+    facts.append(("made", render.moment(queue.create_time)))
     held = queue.status.held_count or ""
     counts = [("waiting", waiting), ("held", held), ("running", running), ("agents", agents)]
     pause = queue_entries.paused(queue).removeprefix("is paused ")
     context.print(tables.facts([*facts, *counts, ("paused", pause)]))
     if entries:
-        headers = ("PLACE", "TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "TRIES", "WHY")
-        places = _places(entries)
+        headers = ("PLACE", "TASK", "STATE", "PRIORITY", "ATTEMPT", "AGENT", "QUEUED", "WAITS", "TRIES", "WHY")
+        now = context.clock.unix_millis()
         rows = [
             (
-                places.get(entry.id, ""),
+                entry.place or "",
                 entry.task_id,
                 render.word(queues.EntryState, entry.state, "ENTRY_STATE_"),
                 entry.priority,
                 entry.attempt or "",
                 entry.agent_id,
                 render.moment(entry.enqueue_time),
+                _waits(entry, now),
                 _tries(entry),
                 entry.hold_reason or _pause(entry),
             )
@@ -103,12 +113,11 @@ def show_queue(context: Context, args: argparse.Namespace) -> None:
         )
 
 
-def _places(entries: Sequence[queues.Entry]) -> dict[str, int]:
-    """Of each entry that waits how many are given out up to it, itself included."""
-    from batuta_proto.queues import v1 as queues
+def _waits(entry: queues.Entry, now: int) -> str:
+    """For how long it has waited."""
+    from batuta._cli import render
 
-    waiting = [entry.id for entry in entries if entry.state == queues.ENTRY_STATE_WAITING]
-    return {entry_id: place for place, entry_id in enumerate(waiting, 1)}
+    return render.span((now - entry.wait_time.ToMilliseconds()) / 1000) if entry.HasField("wait_time") else ""
 
 
 def _tries(entry: queues.Entry) -> str:

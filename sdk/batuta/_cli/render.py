@@ -59,6 +59,16 @@ def moment(stamp: Timestamp) -> str:
     return f"{stamp.ToDatetime():%Y-%m-%d %H:%M:%S}Z"
 
 
+def span(seconds: float) -> str:
+    """How long something takes, in two units at most: `0 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`."""
+    left = max(0, round(seconds))
+    days, hours, minutes, rest = left // 86400, left // 3600 % 24, left // 60 % 60, left % 60
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{count} {unit}" for place, (count, unit) in enumerate(parts[:2]) if count or not place)
+
+
 def number(value: float) -> str:
     """A value of a metric in six digits."""
     return f"{value:.6g}"

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc.aio
 
+from batuta_api import topics
 from batuta_api.among import Among
+from batuta_api.artifacts.places import BlobPlaces
+from batuta_api.artifacts.receiving import ByteRoom
+from batuta_api.artifacts.servicer import SERVICE as ARTIFACTS
+from batuta_api.artifacts.servicer import ArtifactServicer
+from batuta_api.artifacts.servicer import Surroundings as ArtifactSurroundings
+from batuta_api.artifacts.staging import Staging
+from batuta_api.artifacts.sweeping import ArtifactSweep
+from batuta_api.artifacts.threads import BlobThreads
 from batuta_api.audit.refusals import Refusals
+from batuta_api.audit.servicer import SERVICE as AUDIT
+from batuta_api.audit.servicer import AuditServicer
+from batuta_api.audit.trail import PassedOn
 from batuta_api.calls import Calls
 from batuta_api.closing import Closing
 from batuta_api.housekeeping import Housekeeping
@@ -52,6 +65,8 @@ from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
 from batuta_chassis.transactions import SqlTransactor
+from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
@@ -64,6 +79,9 @@ from batuta_rpc.several import split
 
 QUEUE_SERVICES = ("batuta.queues.v1.QueueService", "batuta.agents.v1.AgentService")
 """Passed on to the queue service."""
+_BLOB_THREADS = 16
+_KEPT_FREE = 4
+"""Uploads leave so many times the database's reserve free on its disk."""
 _log = logging.getLogger(__name__)
 
 
@@ -85,6 +103,7 @@ class _Parts:
     among: Among | None
     limits: Limits
     refusals: Refusals
+    room: ByteRoom
 
     def calls(self, service: str) -> Calls:
         """How the servicer of a service reaches its use cases."""
@@ -94,6 +113,7 @@ class _Parts:
 async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     """The API service, its database migrated and its first credentials written. Raises `SettingsError`."""
     limits = read_limits(Limits, settings.limits)
+    places = BlobPlaces.of(settings)
     signer = Signer.load_or_create(settings.keys_dir, PEOPLE_ISSUER, clock, ids)
     hub = Hub(clock)
     sole = SoleProcess(settings)
@@ -127,8 +147,11 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     brokers = tuple(open_aio(each, ServiceTokens(signer, clock), "api", dispatch=True) for each in split(endpoint))
     refusals = Refusals(works, clock)
     closing = Closing(hub)
+    threads = BlobThreads(_BLOB_THREADS)
+    staging = Staging(settings.data_dir / "artifacts" / "uploads", threads, _KEPT_FREE * settings.disk_reserve)
+    room = ByteRoom(places, staging, threads)
     parts = _Parts(
-        settings, clock, ids, signer, database, works, hub, closing, queue, brokers, sole, among, limits, refusals
+        settings, clock, ids, signer, database, works, hub, closing, queue, brokers, sole, among, limits, refusals, room
     )
     return _service(parts)
 
@@ -144,6 +167,8 @@ def _service(parts: _Parts) -> Service:
     settings, works, clock, ids = parts.settings, parts.works, parts.clock, parts.ids
     among = parts.among
     names, gate = QueueNames(parts.queue, clock, ids), Gate()
+    if among is not None:
+        among.bus.listen(names.hear)
     link = Link(clock)
     delivery = Delivery(works, parts.queue, link, names, clock)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
@@ -151,11 +176,14 @@ def _service(parts: _Parts) -> Service:
     return Service(
         name="api",
         servicers=_servicers(parts, names),
-        generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue"),),
+        generic_handlers=(
+            Forward(raw, QUEUE_SERVICES, contract(), "queue", PassedOn(works, clock), _heed(parts.hub, names)),
+        ),
         background=(
             sender.run,
             Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
             Housekeeping(works, clock).run,
+            ArtifactSweep(works, parts.room, clock, parts.limits.upload_hours).run,
             Revocations(works, gate, parts.brokers, clock).run,
             parts.refusals.run,
             requests.purge(parts.database, clock, parts.limits.request_hours),
@@ -167,6 +195,7 @@ def _service(parts: _Parts) -> Service:
             parts.queue.close,
             *(broker.close for broker in parts.brokers),
             raw.close,
+            parts.room.threads.close,
             parts.database.close,
             parts.sole.release,
         ),
@@ -174,6 +203,16 @@ def _service(parts: _Parts) -> Service:
         gate=gate,
         forwarded=QUEUE_SERVICES,
     )
+
+
+def _heed(hub: Hub, names: QueueNames) -> dict[str, Callable[[], None]]:
+    """What passes through here and makes known names of queues wrong, in all processes of the API."""
+
+    def changed() -> None:
+        names.forget_all()
+        hub.publish(topics.QUEUES)
+
+    return {f"/batuta.queues.v1.QueueService/{method}": changed for method in ("UpdateQueue", "DeleteQueue")}
 
 
 def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
@@ -196,7 +235,13 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
             METRICS,
         ),
         (logs.add_LogServiceServicer_to_server, LogServicer(parts.calls(LOGS), hub, closing, clock, limits), LOGS),
+        (
+            artifacts.add_ArtifactServiceServicer_to_server,
+            ArtifactServicer(ArtifactSurroundings(parts.calls(ARTIFACTS), parts.room, closing, clock, ids, limits)),
+            ARTIFACTS,
+        ),
         (users.add_UserServiceServicer_to_server, user_servicer, USERS),
+        (audit.add_AuditServiceServicer_to_server, AuditServicer(parts.calls(AUDIT)), AUDIT),
     ]
 
 

@@ -24,7 +24,7 @@ class Among:
     def __init__(self, database: Database, bus: Bus, address: str, clock: Clock, ids: Ids) -> None:
         """`address` is for people."""
         self._database = database
-        self._bus = bus
+        self.bus = bus
         self._changed = asyncio.Event()
         self._changed.set()
         bare = SqlTransactor[Connection](database, lambda connection: connection)
@@ -61,7 +61,7 @@ class Among:
                     self._changed.set()  # started again, this looks again
                     raise
 
-        return (live, take_over, self._bus.run)
+        return (live, take_over, self.bus.run)
 
     def _take_name(self) -> None:
         self._database.process = self._membership.id

@@ -1,4 +1,4 @@
-"""How servicers reach use cases: with the caller, once per request_id, and with refusals written down."""
+"""How servicers reach use cases: with the caller, once per request_id, with changes and refusals written down."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from batuta_api.audit.refusals import Refusals
 from batuta_api.audit.store import Refused
+from batuta_api.audit.trail import Entry
 from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller, current_caller
 from batuta_chassis.requests import once
@@ -40,11 +41,22 @@ class Calls:
         """The answer of a use case that changes something, durable; the stored one for a request made before."""
         caller = current_caller()
         name = f"{self._service}/{method}"
+        entry = Entry(self._clock, name, request)
+
+        def change(work: Work) -> M:
+            response = use_case(work, caller)
+            entry.write(work, response)
+            return response
+
         if "request_id" not in request.DESCRIPTOR.fields_by_name:
-            return await self.guarded(method, lambda work: use_case(work, caller), bulk)
+            return await self.guarded(method, change, bulk)
         return await self.guarded(
-            method, lambda work: once(work.requests, caller.subject, name, request, lambda: use_case(work, caller))
+            method, lambda work: once(work.requests, caller.subject, name, request, lambda: change(work))
         )
+
+    def noting(self, method: str, request: Message) -> Callable[[Work], None]:
+        """What writes a change that does not go through `change` into the trail, in its transaction."""
+        return Entry(self._clock, f"{self._service}/{method}", request).write
 
     async def guarded(self, method: str, use_case: Callable[[Work], T], bulk: int = 0, *, late: bool = False) -> T:
         """Run a writing use case; a write for a stale attempt or another task is audited, and refused.

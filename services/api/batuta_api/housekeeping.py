@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from batuta_api.tasks import runs, upkeep
-from batuta_api.work import Works
+from batuta_api.work import Work, Works
 from batuta_rpc.clock import Clock
 
 PERIOD = 15.0
 AUDIT_KEPT = timedelta(days=90)
+_CHANGES_AT_ONCE = 5_000
 
 
 class Housekeeping:
@@ -34,3 +36,9 @@ class Housekeeping:
             await self._works.write(lambda work: upkeep.purge(work, now), bulk=1)
         if thorough:
             await self._works.write(lambda work: work.audit.purge(now - AUDIT_KEPT, work.limits.refusals))
+            while await self._works.write(_purge_changes(now)) == _CHANGES_AT_ONCE:
+                pass
+
+
+def _purge_changes(now: datetime) -> Callable[[Work], int]:
+    return lambda work: work.changes.purge(now - timedelta(days=work.limits.change_days), _CHANGES_AT_ONCE)

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import grpc.aio
 
-from batuta_api.audit.testing import MemoryAuditStore
+from batuta_api.artifacts.testing import MemoryArtifactStore
+from batuta_api.audit.testing import MemoryAuditStore, MemoryChangeStore
 from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
@@ -77,9 +78,11 @@ def memory_work() -> Work:
         cursor=MemoryCursorStore(),
         scalars=scalars,
         logs=MemoryLogStore(),
+        artifacts=MemoryArtifactStore(),
         people=MemoryPeopleStore(),
         users=MemoryUserStore(),
         audit=MemoryAuditStore(),
+        changes=MemoryChangeStore(),
         outbox=MemoryOutbox(),
         requests=MemoryRequests(),
         announce=_nobody_listens,
@@ -254,6 +257,24 @@ class FakeQueue(queues.QueueServiceServicer):
             return await abort(context, EntryNotFound(f"there is no entry {request.entry_id}"))
         entry.queue_id = request.queue_id or entry.queue_id
         return queues.MoveEntryResponse(entry=entry)
+
+    async def UpdateQueue(self, request: queues.UpdateQueueRequest, context: Context) -> queues.UpdateQueueResponse:
+        """Rename a queue."""
+        self.queues[request.queue.id].display_name = request.queue.display_name
+        return queues.UpdateQueueResponse(queue=self.queues[request.queue.id])
+
+    async def DeleteQueue(self, request: queues.DeleteQueueRequest, context: Context) -> queues.DeleteQueueResponse:
+        """Forget a queue; what becomes of its entries is the test's to tell."""
+        del self.queues[request.queue_id]
+        return queues.DeleteQueueResponse()
+
+    async def ClearQueue(self, request: queues.ClearQueueRequest, context: Context) -> queues.ClearQueueResponse:
+        """What becomes of the entries is the test's to tell."""
+        return queues.ClearQueueResponse()
+
+    async def RemoveEntry(self, request: queues.RemoveEntryRequest, context: Context) -> queues.RemoveEntryResponse:
+        """What becomes of the entry is the test's to tell."""
+        return queues.RemoveEntryResponse(entry=self.entries.get(request.entry_id))
 
     async def WatchAttempts(
         self, request: queues.WatchAttemptsRequest, context: Context

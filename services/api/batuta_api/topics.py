@@ -10,6 +10,8 @@ WITHDRAW = "entries.withdraw"
 """Outbox: a serialized WithdrawEntryRequest."""
 
 
+QUEUES = "queues"
+"""Some queue may have another name by now, or be gone."""
 TASKS = "tasks"
 """Some task changed, whichever."""
 _TASK = "task:"

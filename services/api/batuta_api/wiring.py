@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from batuta_api import topics
+from batuta_api.artifacts.sql import SqlArtifactStore
+from batuta_api.audit.changes_sql import SqlChangeStore
 from batuta_api.audit.sql import SqlAuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.sql import SqlLogStore
@@ -65,9 +67,11 @@ def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Con
             cursor=SqlCursorStore(connection),
             scalars=SqlScalarStore(connection),
             logs=SqlLogStore(connection),
+            artifacts=SqlArtifactStore(connection),
             people=SqlPeopleStore(connection),
             users=SqlUserStore(connection),
             audit=SqlAuditStore(connection),
+            changes=SqlChangeStore(connection),
             outbox=_SqlOutbox(connection),
             requests=SqlRequests(connection, clock),
             announce=lambda topic: after_commit(connection, lambda: _publish(hub, topic)),

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batuta_api.artifacts.store import ArtifactStore
+from batuta_api.audit.changes import ChangeStore
 from batuta_api.audit.store import AuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
@@ -40,9 +42,11 @@ class Work:
     cursor: CursorStore
     scalars: ScalarStore
     logs: LogStore
+    artifacts: ArtifactStore
     people: PeopleStore
     users: UserStore
     audit: AuditStore
+    changes: ChangeStore
     outbox: Posting
     requests: RequestStore
     announce: Callable[[str], None]

@@ -17,11 +17,14 @@ def backup(subparsers: Any) -> None:
     parser = _parser(
         subparsers,
         "backup",
-        "copy databases, keys and logins of the server on this machine, while it runs",
+        "copy databases, artifacts, keys and logins of the server on this machine, while it runs",
         "batuta admin backup /backups/monday",
     )
     parser.add_argument("target", type=Path, metavar="DIR", help="a folder that is not there yet")
     parser.add_argument("--data", type=Path, default=_FOLDER, metavar="DIR", help=f"data folder (default {_FOLDER})")
+    parser.add_argument(
+        "--no-artifacts", action="store_true", help="leave the bytes of artifacts out; copy their folder by other means"
+    )
     parser.set_defaults(run=run_backup)
 
 
@@ -59,7 +62,11 @@ def run_backup(args: argparse.Namespace) -> int:
     from batuta_rpc.clock import SystemClock
 
     data, target = _whole(args.data), _whole(args.target)
-    return _told(args, "backup", lambda: copying.backup(data, target, SystemClock().now()))
+    with_artifacts = not args.no_artifacts
+    code = _told(args, "backup", lambda: copying.backup(data, target, SystemClock().now(), with_artifacts))
+    if code == 0 and not with_artifacts:
+        print(f"batuta admin backup: {data / copying.ARTIFACTS} is not in it; copy it after this", file=sys.stderr)
+    return code
 
 
 def run_restore(args: argparse.Namespace) -> int:

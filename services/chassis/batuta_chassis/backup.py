@@ -2,7 +2,8 @@
 
 Databases are copied by SQLite's own online backup, the queue's first: what the API knows of its tasks then is never
 older than what the queue service knows of its entries, and the API sets the queue right (ADR 20). The note of the
-queue's log is left out: a queue service that finds a database without it gives its log a new epoch.
+queue's log is left out: a queue service that finds a database without it gives its log a new epoch. Artifacts come
+last: what the databases name and nobody deletes meanwhile is there then. Those in object stores stay there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ MANIFEST = "backup.json"
 _ORDER = ("queue", "autoscaler", "api")
 _FILES = ("admin.credentials", "agent.credentials")
 _KEYS = "keys"
+ARTIFACTS = Path("artifacts", "blobs")
+"""Where the API keeps the bytes of artifacts in its data folder."""
 _PAGES = 1024
 """Pages copied at a time: those who write are not held up for long."""
 
@@ -39,10 +42,10 @@ class Copied:
     size: int
 
 
-def backup(data: Path, target: Path, now: datetime) -> Copied:
+def backup(data: Path, target: Path, now: datetime, artifacts: bool = True) -> Copied:
     """Copy databases, keys and logins of a data folder, in use or not, into a new folder: whole or not at all.
 
-    Raises `SettingsError`.
+    Without `artifacts` their bytes are left out, which may be most of it. Raises `SettingsError`.
     """
     databases = _databases(data)
     if target.exists():
@@ -53,8 +56,11 @@ def backup(data: Path, target: Path, now: datetime) -> Copied:
         for database in databases:
             _copy_database(database, scratch / database.name)
         _copy_files(data, scratch)
+        if artifacts:
+            _copy_artifacts(data / ARTIFACTS, scratch / ARTIFACTS)
         files = _described(scratch)
-        manifest = {"version": VERSION, "time": now.isoformat(), "from": str(data), "files": files}
+        said = {"version": VERSION, "time": now.isoformat(), "from": str(data), "artifacts": artifacts}
+        manifest: dict[str, Any] = {**said, "files": files}
         write_private(scratch / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
         scratch.rename(target)
     except (OSError, sqlite3.Error) as error:
@@ -124,6 +130,18 @@ def _copy_files(data: Path, target: Path) -> None:
         (target / _KEYS).mkdir(mode=0o700)
         for key in sorted((data / _KEYS).iterdir()):
             _copy_private(key, target / _KEYS / key.name)
+
+
+def _copy_artifacts(source: Path, target: Path) -> None:
+    """Bytes of artifacts never change, so they are copied while the service runs."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
+            copy = target / path.relative_to(source)
+            for folder in reversed(copy.parents):
+                if not folder.exists():
+                    folder.mkdir(mode=0o700)
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                _copy_private(path, copy)
 
 
 def _copy_private(source: str | Path, target: str | Path) -> str:

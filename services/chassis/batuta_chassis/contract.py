@@ -43,6 +43,8 @@ class Rule:
     """Whether the contract says that the method changes nothing."""
     client_streaming: bool
     server_streaming: bool
+    changes: bool
+    """Whether a call may change something: it is not marked NO_SIDE_EFFECTS."""
 
 
 class Contract:
@@ -98,6 +100,7 @@ class Contract:
             reads=method.GetOptions().idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
             client_streaming=bool(method.client_streaming),
             server_streaming=bool(method.server_streaming),
+            changes=options.idempotency_level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
         )
 
 

@@ -8,7 +8,9 @@ receiver). An answer that never came becomes UPSTREAM_UNAVAILABLE.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
@@ -16,26 +18,43 @@ import grpc.aio
 
 from batuta_chassis.contract import Contract, Rule
 from batuta_chassis.peer import INTRODUCTION
-from batuta_rpc.errors import DETAILS_KEY, UpstreamUnavailable
+from batuta_rpc.error_status import from_grpc
+from batuta_rpc.errors import DETAILS_KEY, RpcError, UpstreamUnavailable
 
 if TYPE_CHECKING:  # generic in the type stubs only
-    from collections.abc import Callable
-
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
+Failed = Callable[[str], Awaitable[object]]
+Noted = Callable[[str, bytes], Awaitable[Failed | None]]
+NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 _HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":", INTRODUCTION)
 
 
 class Forward(grpc.GenericRpcHandler):
     """Takes every method of the given services."""
 
-    def __init__(self, channel: grpc.aio.Channel, services: Collection[str], contract: Contract, name: str) -> None:
-        """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it."""
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        services: Collection[str],
+        contract: Contract,
+        name: str,
+        noted: Noted | None = None,
+        heed: Mapping[str, Callable[[], None]] = NOTHING,
+    ) -> None:
+        """`channel` is raw (`batuta_rpc.channel.open_raw_aio`); `name` is what people call the service behind it.
+
+        `noted` hears of every unary call that may change something before it is passed on. What it raises ends the
+        call; what it returns hears the reason if the call fails. `heed`: what is called, by the full name of a unary
+        method, once a call of it is over, however it ended.
+        """
         self._channel: Any = channel
+        self._heed = heed
         self._services = frozenset(services)
         self._contract = contract
         self._name = name
+        self._noted = noted
         self._handlers: dict[str, Handler] = {}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
@@ -56,15 +75,22 @@ class Forward(grpc.GenericRpcHandler):
 
     def _unary(self, rule: Rule) -> Handler:
         dial: Callable[..., Any] = self._channel.unary_unary(rule.name)
+        heed = self._heed.get(rule.name, _nothing)
 
         async def pass_on(request: Any, context: Context) -> Any:
+            failed = await self._noted(rule.name, request) if rule.changes and self._noted is not None else None
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
             try:
                 response = await call
                 context.set_trailing_metadata(_back(await call.trailing_metadata()))
                 return response
             except grpc.aio.AioRpcError as error:
+                if failed is not None:
+                    with contextlib.suppress(RpcError):
+                        await failed(_reason(error))
                 await self._end(context, error)
+            finally:
+                heed()  # a call that failed may have had its effect all the same
 
         return grpc.unary_unary_rpc_method_handler(pass_on)
 
@@ -124,6 +150,10 @@ class Forward(grpc.GenericRpcHandler):
         raise AssertionError("abort always raises")
 
 
+def _nothing() -> None:
+    """Nobody asked to be told."""
+
+
 async def _send(requests: AsyncIterator[Any], call: Any) -> None:
     """Pass requests on as they come. Their end closes the sending side; how the call ends is the answer's affair."""
     try:
@@ -132,6 +162,10 @@ async def _send(requests: AsyncIterator[Any], call: Any) -> None:
         await call.done_writing()
     except (grpc.RpcError, asyncio.InvalidStateError):
         return
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    return from_grpc(error).reason or error.code().name
 
 
 def _onward(context: Context) -> tuple[tuple[str, Any], ...]:

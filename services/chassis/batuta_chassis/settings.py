@@ -62,6 +62,10 @@ class Settings:
         "bytes of an SQLite file's disk kept for changes of state when the disk is full; 0: none",
         unit="bytes",
     )
+    artifacts_uri: str = setting(
+        "", "where the API keeps artifacts: s3://BUCKET/FOLDER, gs://… or file:///FOLDER; default: in the data folder"
+    )
+    artifact_stores: str = setting("", "object stores that projects may name for their artifacts, separated by commas")
     grace_seconds: float = setting(10.0, "how long calls may go on after SIGTERM", unit="seconds")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     limits: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -103,6 +103,8 @@ def _entries(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -
         broker.batches,
         broker.mover,
         broker.pauses,
+        broker.care,
+        broker.removals,
         broker.log,
         broker.agents,
         clock,

@@ -9,11 +9,11 @@ import grpc
 
 from batuta_chassis.transactions import Transactor
 from batuta_proto.queues import v1 as queues
-from batuta_queue.convert import new_entry
+from batuta_queue.convert import housed, new_entry
 from batuta_queue.ledger import Aftermath
 from batuta_queue.load import Load
 from batuta_queue.model import AttemptPhase, Entry, EntryState, Event, Payload, Queue
-from batuta_queue.queues import Queues
+from batuta_queue.queues import Queues, not_found
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import enter
 from batuta_rpc.clock import Clock
@@ -48,9 +48,9 @@ class BatchSubmitter:
         for request in requests:
             place = places[request.envelope.queue_id]
             if isinstance(place, Queue):
-                wanted.setdefault(request.entry_id, new_entry(request, place.lease_policy, now))
+                wanted.setdefault(request.entry_id, new_entry(request, now))
         asked = [request.entry_id for request in requests]
-        known = await self._transactor.write(lambda store: self._put_in(store, asked, wanted))
+        known = await self._transactor.write(lambda store: self._put_in(store, asked, wanted, places))
         return [self._result(request, places, known) for request in requests]
 
     async def _places(self, requests: Sequence[queues.SubmitEntryRequest]) -> dict[str, Queue | RpcError]:
@@ -68,11 +68,22 @@ class BatchSubmitter:
         return places
 
     def _put_in(
-        self, store: QueueStore, asked: Sequence[str], wanted: Mapping[str, tuple[Entry, Payload]]
+        self,
+        store: QueueStore,
+        asked: Sequence[str],
+        wanted: Mapping[str, tuple[Entry, Payload]],
+        places: dict[str, Queue | RpcError],
     ) -> Mapping[str, EntryState]:
-        """Store those of `wanted` that are new. Returns the states of all of `asked` that were there before."""
+        """Store those of `wanted` that are new. Returns the states of all of `asked` that were there before. Of
+        `places` those that are gone by now become errors."""
         known = store.entry_states(asked)
-        new = [pair for entry_id, pair in wanted.items() if entry_id not in known]
+        new: list[tuple[Entry, Payload]] = []
+        for queue_id in {entry.queue_id for entry, _ in wanted.values()}:
+            places[queue_id] = store.queue(queue_id) or not_found(store, queue_id)
+        for entry_id, (entry, payload) in wanted.items():
+            place = places[entry.queue_id]
+            if entry_id not in known and isinstance(place, Queue):
+                new.append((housed(entry, place.lease_policy), payload))
         if not new:
             return known
         position = store.next_positions(len(new))

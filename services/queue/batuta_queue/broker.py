@@ -31,7 +31,9 @@ from batuta_queue.numbers import Numbers
 from batuta_queue.oversight import Oversight
 from batuta_queue.part_share import PartShare
 from batuta_queue.pauses import Pauses
+from batuta_queue.queue_care import QueueCare
 from batuta_queue.queues import Queues
+from batuta_queue.removals import Removals
 from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
 from batuta_queue.sessions import SessionRegistry
@@ -82,7 +84,9 @@ class Broker:
         self.writers = Writers(clock)
         aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock)
         assignments = Assignments(signer, numbers, clock)
-        self.queues = Queues(transactor, numbers, clock, ids)
+        self.queues = Queues(transactor, numbers, clock, ids, self._hub.look_again)
+        if among is not None:
+            among.bus.listen(self.queues.hear)
         self.leases = Leases(transactor, aftermath, clock, ids, everybody if among is None else among.owned)
         self._part = None if among is None else self._make_part(among)
         self.share: Share = self._part or WholeShare(transactor, self.book, self.leases, clock)
@@ -92,6 +96,8 @@ class Broker:
         self.submitter = self._make_submitter(aftermath)
         self.batches = BatchSubmitter(transactor, self.queues, aftermath, self._load, clock)
         self.mover = Mover(transactor, self.queues, aftermath, self._load, clock)
+        self.removals = Removals(transactor, aftermath, self.registry, clock)
+        self.care = QueueCare(transactor, self.queues, self.removals, self._load, self._hub)
         self.pauses = Pauses(transactor, self.queues, self.board, self._hub, clock)
         self.streams = self._make_streams(aftermath, assignments)
         self.oversight = Oversight(

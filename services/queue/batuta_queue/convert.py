@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
 
 from google.protobuf import duration_pb2, timestamp_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -23,8 +27,12 @@ from batuta_queue.model import (
     Resources,
     Tail,
 )
+from batuta_rpc.errors import FieldViolation
 
 DOMAIN = "batuta"
+_PATHS = ("display_name", "description", "spec.lease_policy")
+_NAME = re.compile(r"(?=.{1,256}\Z)[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?", re.ASCII | re.DOTALL)
+"""As in CreateQueueRequest."""
 
 
 def timestamp(millis: int) -> timestamp_pb2.Timestamp:
@@ -52,8 +60,9 @@ def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues
     """A queue with what the broker sees of it."""
     message = queues.Queue(
         id=queue.id,
-        etag=str(queue.generation),
+        etag=queue.etag,
         display_name=queue.name,
+        description=queue.description,
         spec=queues.QueueSpec(lease_policy=cast("types.LeasePolicy", int(queue.lease_policy))),
         status=queues.QueueStatus(
             waiting_count=counts.waiting,
@@ -69,7 +78,31 @@ def queue_message(queue: Queue, counts: QueueCounts, agent_count: int) -> queues
     return message
 
 
-def entry_message(entry: Entry, now: int) -> queues.Entry:
+def queue_fields(asked: queues.Queue, paths: Sequence[str]) -> dict[str, Any]:
+    """The fields of the model that a mask names. Raises `FieldViolation` for a path that is none, and a bad name."""
+    if not paths:
+        raise _bad("update_mask", f"names nothing; the paths are: {', '.join(_PATHS)}, or `*` for all of them")
+    wanted = _PATHS if list(paths) == ["*"] else paths
+    for path in wanted:
+        if path not in _PATHS:
+            raise _bad("update_mask", f"{path!r} cannot be set; the paths are: {', '.join(_PATHS)}")
+    fields: dict[str, Any] = {}
+    if "display_name" in wanted:
+        if not _NAME.fullmatch(asked.display_name):
+            raise _bad("queue.display_name", "must be 1 to 256 printable characters without a space at either end")
+        fields["name"] = unicodedata.normalize("NFC", asked.display_name)
+    if "description" in wanted:
+        fields["description"] = asked.description
+    if "spec.lease_policy" in wanted:
+        fields["lease_policy"] = policy_of(asked.spec.lease_policy) or LeasePolicy.STRICT
+    return fields
+
+
+def _bad(field: str, text: str) -> FieldViolation:
+    return FieldViolation(f"{field}: {text}", field_violations=[(field, text)], field=field)
+
+
+def entry_message(entry: Entry, now: int, place: int = 0) -> queues.Entry:
     """An entry as people see it; `now` tells whether its pause is over."""
     pauses = entry.state is EntryState.WAITING and entry.not_before_millis > now
     return queues.Entry(
@@ -86,11 +119,13 @@ def entry_message(entry: Entry, now: int) -> queues.Entry:
         failures=entry.failures,
         preemptions=entry.preemptions,
         not_before_time=timestamp(entry.not_before_millis) if pauses else None,
+        place=place,
+        wait_time=timestamp(entry.wait_millis) if entry.state < EntryState.RUNNING else None,
     )
 
 
-def new_entry(request: queues.SubmitEntryRequest, policy: LeasePolicy, now: int) -> tuple[Entry, Payload]:
-    """The entry that a submit asks for; `policy` is its queue's, for an envelope that names none."""
+def new_entry(request: queues.SubmitEntryRequest, now: int) -> tuple[Entry, Payload]:
+    """The entry that a submit asks for. An envelope that names no policy leaves it to the queue: see `housed`."""
     envelope, retry = request.envelope, request.envelope.retry
     limited = retry.HasField("time_limit")
     entry = Entry(
@@ -103,13 +138,19 @@ def new_entry(request: queues.SubmitEntryRequest, policy: LeasePolicy, now: int)
         owner=envelope.owner,
         project_id=envelope.project_id,
         resources=resources_of(envelope.resources),
-        policy=policy_of(retry.lease_policy) or policy or LeasePolicy.STRICT,
+        policy=policy_of(retry.lease_policy),
         max_losses=retry.max_infrastructure_losses if retry.HasField("max_infrastructure_losses") else 3,
         max_failures=retry.max_failures,
         time_limit_millis=round(seconds_of(retry.time_limit) * 1000) if limited else None,
         attempt=envelope.attempt_floor,
+        wait_millis=now,
     )
     return entry, Payload(request.payload, request.payload_media_type)
+
+
+def housed(entry: Entry, policy: LeasePolicy) -> Entry:
+    """The entry with its queue's policy where it brought none."""
+    return entry if entry.policy else replace(entry, policy=policy or LeasePolicy.STRICT)
 
 
 def cancel_of(request: queues.WithdrawEntryRequest, default_grace: float) -> Cancel:

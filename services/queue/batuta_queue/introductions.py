@@ -21,7 +21,7 @@ from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.welcome import Greeter
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import ProtocolViolation
+from batuta_rpc.errors import ProtocolViolation, QueueNotFound
 from batuta_rpc.ids import Ids
 
 Held = Mapping[Ref, AttemptPhase]
@@ -100,7 +100,13 @@ class Introductions:
     async def _agent(self, hello: agents.Hello) -> Agent:
         agent = agent_of(hello, self._clock.unix_millis())
         for queue_id in agent.queue_ids:
-            await self._queues.get(queue_id)
+            try:
+                await self._queues.get(queue_id)
+            except QueueNotFound:
+                known = await self._transactor.read(lambda store: store.agent(agent.id))
+                if known is None or queue_id not in known.queue_ids:
+                    raise
+                # It was deleted under an agent that served it, which must go on with what it has.
         return agent
 
     async def _join(self, session: Session, agent: Agent, held: Held, resumed: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from batuta_queue.model import NO_PAYLOAD, Attempt, AttemptPhase, Entry, EntryState, Event, Payload, Reason, Ref
 from batuta_queue.store import QueueStore
-from batuta_queue.transitions import Step
+from batuta_queue.transitions import Step, without_queue
 
 Aftermath = Callable[[Sequence[Step]], None]
 """What happens on the event loop once steps are durable."""
@@ -27,7 +27,7 @@ class Ledger:
 
     def record(self, step: Step, payload: Payload = NO_PAYLOAD) -> None:
         """Add a step; `payload` goes with a new entry."""
-        self._steps.append(step)
+        self._steps.append(without_queue(step))
         if step.new_entry:
             self._payloads[step.entry.id] = payload
 

@@ -29,6 +29,8 @@ class Load:
     def follow(self, steps: Iterable[Step]) -> None:
         """Count committed steps."""
         for step in steps:
+            if not step.entry.queue_id:
+                continue  # its queue was deleted while it ran
             if step.new_entry:
                 self._live[step.entry.queue_id] = self._live.get(step.entry.queue_id, 0) + 1
             elif step.left_queue:
@@ -36,6 +38,10 @@ class Load:
                 self._live[step.entry.queue_id] = self._live.get(step.entry.queue_id, 0) + 1
             elif step.entry_changed and step.entry.state.ended:
                 self._live[step.entry.queue_id] = self._live.get(step.entry.queue_id, 0) - 1
+
+    def forget(self, queue_id: str) -> None:
+        """The queue is gone."""
+        self._live.pop(queue_id, None)
 
     def admit(self, queue: Queue) -> None:
         """Raises `QueueFull`."""

@@ -138,6 +138,12 @@ class Queue:
     generation: int
     create_millis: int
     pause: Pause | None = None
+    description: str = ""
+
+    @property
+    def etag(self) -> str:
+        """Changes with every change of the settings."""
+        return str(self.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +179,9 @@ class Entry:
     priority, never beyond the head of the log; only people move it, so an entry that comes back stands where it stood.
     `losses` counts infrastructure losses, `failures` ends that the task itself is to blame for, `preemptions` ends for
     others' sake; each has its own budget, the last one none. `last_lost_agent` names the agent of the last loss that
-    nothing explained. `last_position` is that of the newest event that was about the entry and none of its attempts, or
-    about both.
+    nothing explained. `wait_millis` is when it began to wait: as it came, or came back from an attempt. An entry that
+    runs while its queue is deleted has no `queue_id` any more. `last_position` is that of the newest event that was
+    about the entry and none of its attempts, or about both.
     """
 
     id: str
@@ -202,6 +209,7 @@ class Entry:
     cancel: Cancel | None = None
     end_millis: int | None = None
     last_position: int = 0
+    wait_millis: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from batuta_proto.queues import v1 as queues
 from batuta_queue.ledger import Aftermath, Ledger
 from batuta_queue.load import Load
 from batuta_queue.model import Entry
-from batuta_queue.queues import Queues
+from batuta_queue.queues import Queues, not_found
 from batuta_queue.store import QueueStore
 from batuta_queue.submit import no_entry
 from batuta_queue.transitions import move
@@ -48,6 +48,8 @@ class Mover:
         # Before room is made, so that a refusal is the same whatever the place.
         if move(entry, queue_id, entry.priority, None, 0) is None:
             raise _busy(entry)
+        if request.queue_id and store.queue(queue_id) is None:
+            raise not_found(store, queue_id)  # it was deleted a moment ago
         priority, position = _place(store, request, entry, queue_id)
         step = move(entry, queue_id, priority, position, self._clock.unix_millis())
         assert step is not None

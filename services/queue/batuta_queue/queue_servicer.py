@@ -14,14 +14,17 @@ from batuta_chassis.transactions import Transactor
 from batuta_proto.queues import v1 as queues
 from batuta_queue.agent_view import AgentView
 from batuta_queue.batch_submit import BatchSubmitter
-from batuta_queue.convert import entry_message, event_message, policy_of, queue_message
+from batuta_queue.convert import entry_message, event_message, policy_of, queue_fields, queue_message
 from batuta_queue.convert_log import part_message
 from batuta_queue.events import EventLog
+from batuta_queue.listings import Listings
 from batuta_queue.model import Entry, Queue, QueueCounts
 from batuta_queue.moves import Mover
 from batuta_queue.pages import make_token, page_size, read_token
 from batuta_queue.pauses import Pauses
+from batuta_queue.queue_care import QueueCare
 from batuta_queue.queues import Queues
+from batuta_queue.removals import Removals
 from batuta_queue.store import QueueStore
 from batuta_queue.submit import Submitter
 from batuta_rpc.clock import Clock
@@ -41,6 +44,8 @@ class QueueServicer(queues.QueueServiceServicer):
         batches: BatchSubmitter,
         mover: Mover,
         pauses: Pauses,
+        care: QueueCare,
+        removals: Removals,
         log: EventLog,
         view: AgentView,
         clock: Clock,
@@ -51,6 +56,9 @@ class QueueServicer(queues.QueueServiceServicer):
         self._batches = batches
         self._mover = mover
         self._pauses = pauses
+        self._care = care
+        self._removals = removals
+        self._listings = Listings(transactor, names, clock)
         self._log = log
         self._agents = view
         self._clock = clock
@@ -82,6 +90,43 @@ class QueueServicer(queues.QueueServiceServicer):
         token = make_token("queues", [found[size - 1].name]) if len(found) > size else ""
         return queues.ListQueuesResponse(queues=await self._render(found[:size]), next_page_token=token)
 
+    async def UpdateQueue(
+        self, request: queues.UpdateQueueRequest, context: Context[Any, Any]
+    ) -> queues.UpdateQueueResponse:
+        """Changes a queue, once per request_id."""
+        caller, method = current_caller().subject, f"{SERVICE_NAME}/UpdateQueue"
+        answer = await self._transactor.write(
+            lambda store: once(store, caller, method, request, lambda: self._update(store, request), self._clock)
+        )
+        await self._count(answer.queue)
+        return answer
+
+    async def DeleteQueue(
+        self, request: queues.DeleteQueueRequest, context: Context[Any, Any]
+    ) -> queues.DeleteQueueResponse:
+        """Removes a queue, once per request_id."""
+        caller, method = current_caller().subject, f"{SERVICE_NAME}/DeleteQueue"
+        before = await self._care.empty(request.queue_id, request.etag, caller) if request.force else 0
+        return await self._transactor.write(
+            lambda store: once(
+                store, caller, method, request, lambda: self._delete(store, request, caller, before), self._clock
+            )
+        )
+
+    async def ClearQueue(
+        self, request: queues.ClearQueueRequest, context: Context[Any, Any]
+    ) -> queues.ClearQueueResponse:
+        """Takes out what does not run."""
+        count, more = await self._care.clear(request.queue_id, request.max_entries, current_caller().subject)
+        return queues.ClearQueueResponse(removed_count=count, more=more)
+
+    async def RemoveEntry(
+        self, request: queues.RemoveEntryRequest, context: Context[Any, Any]
+    ) -> queues.RemoveEntryResponse:
+        """Takes one entry out."""
+        removed = await self._removals.remove(request.entry_id, current_caller().subject)
+        return queues.RemoveEntryResponse(entry=self._entry(removed))
+
     async def PauseQueue(
         self, request: queues.PauseQueueRequest, context: Context[Any, Any]
     ) -> queues.PauseQueueResponse:
@@ -100,14 +145,7 @@ class QueueServicer(queues.QueueServiceServicer):
         self, request: queues.ListEntriesRequest, context: Context[Any, Any]
     ) -> queues.ListEntriesResponse:
         """Entries of a queue that have not ended."""
-        await self._queues.get(request.queue_id)
-        size, question = page_size(request.page_size), f"entries:{request.queue_id}"
-        key = read_token(question, request.page_token, (int, int))
-        after = None if key is None else (key[0], key[1])
-        found = await self._transactor.read(lambda store: store.live_entries(request.queue_id, after, size + 1))
-        last = found[size - 1] if len(found) > size else None
-        token = "" if last is None else make_token(question, [last.priority, last.position])
-        return queues.ListEntriesResponse(entries=map(self._entry, found[:size]), next_page_token=token)
+        return await self._listings.page(request)
 
     async def SubmitEntry(
         self, request: queues.SubmitEntryRequest, context: Context[Any, Any]
@@ -164,8 +202,26 @@ class QueueServicer(queues.QueueServiceServicer):
         return entry_message(entry, self._clock.unix_millis())
 
     def _create(self, store: QueueStore, request: queues.CreateQueueRequest) -> queues.CreateQueueResponse:
-        made = self._queues.add(store, request.display_name, policy_of(request.spec.lease_policy))
+        made = self._queues.add(store, request.display_name, policy_of(request.spec.lease_policy), request.description)
         return queues.CreateQueueResponse(queue=queue_message(made, QueueCounts(), 0))
+
+    def _update(self, store: QueueStore, request: queues.UpdateQueueRequest) -> queues.UpdateQueueResponse:
+        asked = request.queue
+        fields = queue_fields(asked, request.update_mask.paths)
+        changed = self._care.update(store, asked.id, asked.etag, fields)
+        return queues.UpdateQueueResponse(queue=queue_message(changed, QueueCounts(), 0))
+
+    def _delete(
+        self, store: QueueStore, request: queues.DeleteQueueRequest, caller: str, before: int
+    ) -> queues.DeleteQueueResponse:
+        removed, running = self._care.delete(store, request.queue_id, request.etag, request.force, caller)
+        return queues.DeleteQueueResponse(removed_count=before + removed, running_count=running)
+
+    async def _count(self, queue: queues.Queue) -> None:
+        """Show what the broker sees of it now."""
+        counts = (await self._queues.counts([queue.id]))[queue.id]
+        queue.status.waiting_count, queue.status.running_count = counts.waiting, counts.running
+        queue.status.held_count, queue.status.agent_count = counts.held, self._agents.serving(queue.id)
 
     async def _render(self, found: list[Queue]) -> list[queues.Queue]:
         counts = await self._queues.counts([queue.id for queue in found])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from batuta_chassis.transactions import Transactor
+from batuta_queue import signals
 from batuta_queue.model import LeasePolicy, Queue, QueueCounts
 from batuta_queue.numbers import Numbers
 from batuta_queue.store import QueueNameExists, QueueStore
@@ -23,35 +25,50 @@ def normal(name: str) -> str:
 
 
 class Queues:
-    """The use cases of queues. Queues are never renamed or deleted in this release, so name and policy are kept once
-    they were read."""
+    """The use cases of queues. What was read is kept until a change of it is heard of; beside other processes, whose
+    word may be lost, for `trusted` seconds at most. What must be true is read again in the transaction that needs it.
+    """
 
-    def __init__(self, transactor: Transactor[QueueStore], numbers: Numbers, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        transactor: Transactor[QueueStore],
+        numbers: Numbers,
+        clock: Clock,
+        ids: Ids,
+        trusted: float | None = None,
+    ) -> None:
         self._transactor = transactor
         self._numbers = numbers
         self._clock = clock
         self._ids = ids
-        self._known: dict[str, Queue] = {}
+        self._trusted = float("inf") if trusted is None else trusted
+        self._known: dict[str, tuple[Queue, float]] = {}
+        self._changes = 0
 
     def prepare(self, store: QueueStore) -> None:
         """Make the queues that exist from the first start."""
-        for name in FIRST_QUEUES:
-            if store.queue_by_name(name) is None:
+        if not store.queues("", 1):
+            for name in FIRST_QUEUES:
                 store.add_queue(self._new(name, LeasePolicy.STRICT))
 
-    def add(self, store: QueueStore, name: str, policy: LeasePolicy) -> Queue:
+    def hear(self, topic: str) -> None:
+        """Another process tells what it has changed."""
+        queue_id = signals.settings_of(topic)
+        if queue_id is not None:
+            self.forget(queue_id)
+
+    def forget(self, queue_id: str) -> None:
+        """The queue has changed or is gone."""
+        self._changes += 1
+        self._known.pop(queue_id, None)
+
+    def add(self, store: QueueStore, name: str, policy: LeasePolicy, description: str = "") -> Queue:
         """Make a queue in a running transaction. Raises `QueueNameTaken`."""
-        queue = self._new(normal(name), policy or LeasePolicy.STRICT)
+        queue = replace(self._new(normal(name), policy or LeasePolicy.STRICT), description=description)
         try:
             store.add_queue(queue)
         except QueueNameExists as error:
-            winner = error.winner
-            raise QueueNameTaken(
-                f"there is a queue named {winner.name!r} already (id {winner.id}); use it, or choose another name",
-                resource=("queue", winner.id),
-                display_name=winner.name,
-                queue_id=winner.id,
-            ) from error
+            raise name_taken(error.winner) from error
         if len(store.queues("", self._numbers.max_queues + 1)) > self._numbers.max_queues:
             raise RateLimited(f"there are {self._numbers.max_queues} queues already, and no more may be made")
         return queue
@@ -59,7 +76,9 @@ class Queues:
     async def get(self, queue_id: str) -> Queue:
         """A queue by id, its pause perhaps an old one. Raises `QueueNotFound`, which lists those that exist."""
         known = self._known.get(queue_id)
-        return await self.now(queue_id) if known is None else known
+        if known is not None and self._clock.monotonic() < known[1]:
+            return known[0]
+        return await self.now(queue_id)
 
     async def now(self, queue_id: str) -> Queue:
         """A queue by id as it is stored. Raises `QueueNotFound`, which lists those that exist."""
@@ -92,18 +111,32 @@ class Queues:
         return Queue(self._ids.new_id(), name, policy, 1, self._clock.unix_millis())
 
     async def _find(self, look: Callable[[QueueStore], Queue | None], wanted: str) -> Queue:
-        def query(store: QueueStore) -> tuple[Queue | None, list[Queue]]:
+        def query(store: QueueStore) -> Queue:
             found = look(store)
-            return found, [] if found is not None else store.queues("", _LISTED + 1)
+            if found is None:
+                raise not_found(store, wanted)
+            return found
 
-        found, others = await self._transactor.read(query)
-        if found is None:
-            raise _not_found(wanted, others)
-        self._known[found.id] = found
+        changes, asked = self._changes, self._clock.monotonic()
+        found = await self._transactor.read(query)
+        if changes == self._changes:  # else it may be what was before the change
+            self._known[found.id] = (found, asked + self._trusted)
         return found
 
 
-def _not_found(wanted: str, others: Sequence[Queue]) -> QueueNotFound:
+def name_taken(winner: Queue) -> QueueNameTaken:
+    """The error for a name that another queue has."""
+    return QueueNameTaken(
+        f"there is a queue named {winner.name!r} already (id {winner.id}); use it, or choose another name",
+        resource=("queue", winner.id),
+        display_name=winner.name,
+        queue_id=winner.id,
+    )
+
+
+def not_found(store: QueueStore, wanted: str) -> QueueNotFound:
+    """The error for a queue that is not there, by its id or name. It lists those that exist."""
+    others = store.queues("", _LISTED + 1)
     names = [queue.name for queue in others[:_LISTED]]
     listed = ", ".join(names) + (", …" if len(others) > _LISTED else "")
     return QueueNotFound(

@@ -7,6 +7,7 @@ from batuta_queue.model import Ref
 EVENTS = "events"
 """There are new events in the log."""
 _QUEUE = "queue:"
+_SETTINGS = "settings:"
 _AGENT = "agent:"
 _ATTEMPT = "attempt:"
 
@@ -14,6 +15,11 @@ _ATTEMPT = "attempt:"
 def queue(queue_id: str) -> str:
     """Entries may wait in this queue."""
     return f"{_QUEUE}{queue_id}"
+
+
+def settings(queue_id: str) -> str:
+    """This queue has changed or is gone."""
+    return f"{_SETTINGS}{queue_id}"
 
 
 def agent(agent_id: str) -> str:
@@ -29,6 +35,11 @@ def attempt(ref: Ref) -> str:
 def queue_of(topic: str) -> str | None:
     """The queue that a topic is about, if it is about one."""
     return topic[len(_QUEUE) :] if topic.startswith(_QUEUE) else None
+
+
+def settings_of(topic: str) -> str | None:
+    """The queue whose settings a topic is about, if it is about some."""
+    return topic[len(_SETTINGS) :] if topic.startswith(_SETTINGS) else None
 
 
 def is_about_agents(topic: str) -> bool:

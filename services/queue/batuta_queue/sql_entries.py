@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -39,6 +39,7 @@ _MUTABLE = (
     "failures",
     "preemptions",
     "last_position",
+    "wait_millis",
     "last_lost_agent",
     "cancel_reason",
     "cancel_grace_millis",
@@ -66,6 +67,7 @@ _OUTLOOK = Prepared(
         exists().where(entries.c.queue_id == bindparam("queue"), entries.c.state == _WAITING),
         select(func.max(attempts.c.attempt)).where(attempts.c.task_id == bindparam("task")).scalar_subquery(),
         _PAUSED,
+        select(queues.c.lease_policy).where(queues.c.id == bindparam("queue")).scalar_subquery(),
     )
 )
 _NEXT = (
@@ -163,8 +165,9 @@ class EntryRows:
         values = {"id": entry.id, "queue": entry.queue_id, "task": entry.task_id}
         row = _OUTLOOK.row(self._connection, values)
         assert row is not None
-        known, others_wait, last, paused = row
-        return Outlook(bool(known), bool(others_wait), last or 0, bool(paused))
+        known, others_wait, last, paused, policy = row
+        there = None if policy is None else LeasePolicy(policy)
+        return Outlook(bool(known), bool(others_wait), last or 0, bool(paused), there)
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         """See `QueueStore.waiting`."""
@@ -175,13 +178,17 @@ class EntryRows:
         """See `QueueStore.waiting_queues`."""
         return {row[0]: row[1] for row in self._connection.execute(_WAITING_QUEUES)}
 
-    def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
+    def live_entries(
+        self, queue_id: str, after: tuple[int, int] | None, limit: int, states: Collection[EntryState] = ()
+    ) -> list[Entry]:
         """See `QueueStore.live_entries`."""
         parameters: dict[str, Any] = {"queue": queue_id, "count": limit}
-        if after is None:
-            return [entry_of(row) for row in self._connection.execute(_LIVE, parameters)]
-        parameters.update(priority=after[0], position=after[1])
-        return [entry_of(row) for row in self._connection.execute(_LIVE_AFTER, parameters)]
+        if after is not None:
+            parameters.update(priority=after[0], position=after[1])
+        wanted = _LIVE if after is None else _LIVE_AFTER
+        if states:
+            wanted = wanted.where(entries.c.state.in_(sorted(map(int, states))))
+        return [entry_of(row) for row in self._connection.execute(wanted, parameters)]
 
     def last_entry(self, queue_id: str) -> Entry | None:
         """See `QueueStore.last_entry`."""
@@ -229,6 +236,7 @@ def entry_of(row: Row[Any]) -> Entry:
         cancel=cancel,
         end_millis=row.end_millis,
         last_position=row.last_position,
+        wait_millis=row.wait_millis,
     )
 
 
@@ -264,6 +272,7 @@ def _life(entry: Entry) -> dict[str, Any]:
         "failures": entry.failures,
         "preemptions": entry.preemptions,
         "last_position": entry.last_position,
+        "wait_millis": entry.wait_millis,
         "last_lost_agent": entry.last_lost_agent,
         "cancel_reason": None if entry.cancel is None else int(entry.cancel.reason),
         "cancel_grace_millis": None if entry.cancel is None else entry.cancel.grace_millis,

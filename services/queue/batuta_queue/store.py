@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from batuta_queue.model import Agent, Attempt, Drain, Entry, EntryState, Event, Pause, Payload, Queue, QueueCounts, Ref
+from batuta_queue.model import (
+    Agent,
+    Attempt,
+    Drain,
+    Entry,
+    EntryState,
+    Event,
+    LeasePolicy,
+    Pause,
+    Payload,
+    Queue,
+    QueueCounts,
+    Ref,
+)
 from batuta_queue.share_store import ShareStore
 
 
@@ -29,12 +42,14 @@ class LogBounds:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What an entry that comes in meets: itself, others that wait in its queue, the attempts of its task, a pause."""
+    """What an entry that comes in meets: itself, others that wait in its queue, the attempts of its task, a pause, and
+    the queue's policy; None when there is no such queue."""
 
     known: bool
     others_wait: bool
     last_attempt: int
     paused: bool = False
+    policy: LeasePolicy | None = None
 
 
 class QueueStore(ShareStore, Protocol):
@@ -55,6 +70,14 @@ class QueueStore(ShareStore, Protocol):
 
     def queues(self, after_name: str, limit: int) -> list[Queue]:
         """Queues by name, those after `after_name`."""
+        ...
+
+    def save_queue(self, queue: Queue) -> None:
+        """Store name, settings and generation of a queue. Raises `QueueNameExists`."""
+        ...
+
+    def drop_queue(self, queue_id: str) -> None:
+        """Forget a queue. Entries of it that have not ended have no queue any more."""
         ...
 
     def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
@@ -113,8 +136,11 @@ class QueueStore(ShareStore, Protocol):
         """Queues in which entries wait, with the time from which on all of them may go."""
         ...
 
-    def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
-        """Entries that have not ended, in order, those after (priority, position)."""
+    def live_entries(
+        self, queue_id: str, after: tuple[int, int] | None, limit: int, states: Collection[EntryState] = ()
+    ) -> list[Entry]:
+        """Entries that have not ended, in order, those after (priority, position); of these states where some are
+        named."""
         ...
 
     def last_entry(self, queue_id: str) -> Entry | None:

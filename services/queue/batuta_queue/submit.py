@@ -7,19 +7,19 @@ import asyncio
 from batuta_chassis.transactions import Transactor
 from batuta_proto.queues import v1 as queues
 from batuta_queue.board import Board
-from batuta_queue.convert import cancel_of, new_entry
+from batuta_queue.convert import cancel_of, housed, new_entry
 from batuta_queue.convert_session import cancel_message
 from batuta_queue.dispatch import Dispatcher, Offer, Prepare, claim
 from batuta_queue.ledger import Aftermath, Ledger
 from batuta_queue.load import Load
 from batuta_queue.model import NO_PAYLOAD, Attempt, Cancel, Entry, EntryState, Payload, Ref
 from batuta_queue.numbers import Numbers
-from batuta_queue.queues import Queues
+from batuta_queue.queues import Queues, not_found
 from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_queue.transitions import enter, next_attempt, offer, release, withdraw
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import EntryNotFound, QueueFull, TooLarge
+from batuta_rpc.errors import EntryNotFound, QueueFull, QueueNotFound, TooLarge
 
 
 class Submitter:
@@ -52,7 +52,6 @@ class Submitter:
 
         Raises `QueueNotFound`, `TooLarge` and `QueueFull`.
         """
-        queue = await self._queues.get(request.envelope.queue_id)
         if len(request.payload) > self._numbers.max_payload_bytes:
             raise TooLarge(
                 f"the payload has {len(request.payload)} bytes and an entry's may have "
@@ -60,14 +59,14 @@ class Submitter:
                 limit=self._numbers.max_payload_bytes,
             )
         try:
-            self._load.admit(queue)
-        except QueueFull:
-            # It may be one of those that fill the queue: its first answer was lost.
+            self._load.admit(await self._queues.get(request.envelope.queue_id))
+        except (QueueFull, QueueNotFound):
+            # It may be one of those that fill the queue, or have left it since: its first answer was lost.
             known = await self._transactor.read(lambda store: store.entry(request.entry_id))
             if known is None:
                 raise
             return known
-        entry, payload = new_entry(request, queue.lease_policy, self._clock.unix_millis())
+        entry, payload = new_entry(request, self._clock.unix_millis())
         # A caller who leaves must not leave a reserved credit behind.
         return await asyncio.shield(asyncio.ensure_future(self._submit(entry, payload)))
 
@@ -97,6 +96,9 @@ class Submitter:
             known = store.entry(entry.id)
             assert known is not None
             return known
+        if outlook.policy is None:
+            raise not_found(store, entry.queue_id)  # it was deleted a moment ago
+        entry = housed(entry, outlook.policy)
         ledger = Ledger(store, self._aftermath)
         ledger.record(enter(entry), payload)
         if session is None or outlook.paused:
@@ -136,7 +138,7 @@ class Submitter:
             ledger.write()
             entry = step.entry
         if attempt is not None:
-            store.after_commit(lambda: self._send_cancel(attempt, cancel))
+            store.after_commit(lambda: send_cancel(self._registry, attempt, cancel))
         return entry
 
     def _let_go(self, store: QueueStore, entry_id: str) -> Entry:
@@ -150,10 +152,12 @@ class Submitter:
         ledger.record(step)
         return ledger.write()[0].entry
 
-    def _send_cancel(self, attempt: Attempt, cancel: Cancel) -> None:
-        session = self._registry.of_journal(attempt.holder.journal_id)
-        if session is not None:
-            session.outgoing.put(cancel_message(attempt.ref, cancel))
+
+def send_cancel(registry: SessionRegistry, attempt: Attempt, cancel: Cancel) -> None:
+    """Tell the agent that has an attempt to stop it, if it is connected here."""
+    session = registry.of_journal(attempt.holder.journal_id)
+    if session is not None:
+        session.outgoing.put(cancel_message(attempt.ref, cancel))
 
 
 def no_entry(entry_id: str) -> EntryNotFound:

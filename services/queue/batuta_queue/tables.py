@@ -37,6 +37,7 @@ queues = Table(
     Column("create_millis", BigInteger, nullable=False),
     Column("pause_millis", BigInteger),
     Column("paused_by", String(256)),
+    Column("description", String, nullable=False, server_default=""),
 )
 
 entries = Table(
@@ -67,6 +68,7 @@ entries = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("preemptions", Integer, nullable=False, server_default="0"),
     Column("last_position", BigInteger, nullable=False, server_default="0"),
+    Column("wait_millis", BigInteger, nullable=False, server_default="0"),
     Column("last_lost_agent", _agent, nullable=False),
     Column("cancel_reason", Integer),
     Column("cancel_grace_millis", BigInteger),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from batuta_queue.store import LogBounds, Outlook, QueueNameExists, QueueStore
 from batuta_queue.testing_share import MemoryShares
 
 T = TypeVar("T")
+_LIVE = tuple(state for state in EntryState if not state.ended)
 
 
 class MemoryStore(MemoryShares):
@@ -63,6 +64,18 @@ class MemoryStore(MemoryShares):
             (queue for queue in self._queues.values() if queue.name > after_name), key=lambda each: each.name
         )
         return found[:limit]
+
+    def save_queue(self, queue: Queue) -> None:
+        winner = self.queue_by_name(queue.name)
+        if winner is not None and winner.id != queue.id:
+            raise QueueNameExists(winner)
+        self._queues[queue.id] = replace(queue, pause=self._queues[queue.id].pause)
+
+    def drop_queue(self, queue_id: str) -> None:
+        for each in self._of(queue_id):
+            if not each.state.ended:
+                self._entries[each.id] = replace(each, queue_id="")
+        del self._queues[queue_id]
 
     def pause_queue(self, queue_id: str, pause: Pause | None) -> None:
         self._queues[queue_id] = replace(self._queues[queue_id], pause=pause)
@@ -113,7 +126,9 @@ class MemoryStore(MemoryShares):
     def outlook(self, entry: Entry) -> Outlook:
         others = any(each.state is EntryState.WAITING for each in self._of(entry.queue_id))
         last = self.last_attempts([entry.task_id]).get(entry.task_id, 0)
-        return Outlook(entry.id in self._entries, others, last, self._paused(entry.queue_id))
+        queue = self._queues.get(entry.queue_id)
+        policy = None if queue is None else queue.lease_policy
+        return Outlook(entry.id in self._entries, others, last, self._paused(entry.queue_id), policy)
 
     def waiting(self, queue_id: str, limit: int, now: int) -> list[tuple[Entry, Payload]]:
         if self._paused(queue_id):
@@ -132,8 +147,10 @@ class MemoryStore(MemoryShares):
                 latest[entry.queue_id] = max(latest.get(entry.queue_id, 0), entry.not_before_millis)
         return latest
 
-    def live_entries(self, queue_id: str, after: tuple[int, int] | None, limit: int) -> list[Entry]:
-        found = [entry for entry in self._of(queue_id) if not entry.state.ended]
+    def live_entries(
+        self, queue_id: str, after: tuple[int, int] | None, limit: int, states: Collection[EntryState] = ()
+    ) -> list[Entry]:
+        found = [entry for entry in self._of(queue_id) if entry.state in (states or _LIVE)]
         if after is not None:
             found = [entry for entry in found if (-entry.priority, entry.position) > (-after[0], after[1])]
         return found[:limit]

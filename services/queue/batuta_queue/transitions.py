@@ -28,6 +28,8 @@ INFRASTRUCTURE = frozenset({"ENVIRONMENT_INFRASTRUCTURE", "GPU_UNHEALTHY", "SHIM
 failure (exit code, signal, out of memory, an environment that cannot be) is the task's own, with its own budget."""
 PREEMPTED = "PREEMPTED"
 """Why an attempt ended that had to make room."""
+REMOVED = "REMOVED"
+"""Why an entry was withdrawn here, and not at its submitter's word: its task is a draft again."""
 _SUSPICIOUS = frozenset({"SHIM_LOST"})
 
 
@@ -91,7 +93,7 @@ def lose(entry: Entry, attempt: Attempt, loss: Loss, now: int, chance: float) ->
     """The attempt's agent or shim is gone. `chance` in [0, 1] spreads the time of the next try."""
     if _preempted(entry):
         reason = Reason(PREEMPTED, f"it had to make room; then: {loss.reason.message}")
-        return Step(_after_preemption(entry), _close(attempt, AttemptPhase.LOST, now), now, reason=reason)
+        return Step(_after_preemption(entry, now), _close(attempt, AttemptPhase.LOST, now), now, reason=reason)
     if entry.cancel is not None:
         # Somebody wants it stopped, and it has stopped: trying again would be the one wrong answer.
         done = replace(entry, state=EntryState.DONE, end_millis=now)
@@ -125,7 +127,9 @@ def report(entry: Entry, attempt: Attempt, said: Report, now: int, chance: float
     )
 
 
-def withdraw(entry: Entry, attempt: Attempt | None, cancel: Cancel, now: int) -> Step | None:
+def withdraw(
+    entry: Entry, attempt: Attempt | None, cancel: Cancel, now: int, reason: Reason | None = None
+) -> Step | None:
     """Take an entry out. One that runs only gets the standing wish. None: it has ended, or already has that wish."""
     if entry.state.ended or (entry.state is EntryState.RUNNING and entry.cancel == cancel):
         return None
@@ -136,7 +140,18 @@ def withdraw(entry: Entry, attempt: Attempt | None, cancel: Cancel, now: int) ->
     closed = None
     if entry.state is EntryState.OFFERED and attempt is not None:
         closed = _close(attempt, AttemptPhase.CANCELLED, now)
-    return Step(gone, closed, now)
+    return Step(gone, closed, now, reason=reason)
+
+
+def without_queue(step: Step) -> Step:
+    """The step as it is, unless the entry would go back into line and its queue was deleted meanwhile: it leaves."""
+    entry = step.entry
+    if entry.queue_id or entry.state not in (EntryState.WAITING, EntryState.HELD):
+        return step
+    before = "" if step.reason is None else f": {step.reason.message}"
+    reason = Reason(REMOVED, f"its queue was deleted while it ran, and the run ended too early{before}", 1)
+    gone = replace(entry, state=EntryState.WITHDRAWN, hold_reason="", end_millis=step.event_millis)
+    return replace(step, entry=gone, reason=reason)
 
 
 def preempt(entry: Entry, attempt: Attempt, grace_millis: int, reason: Reason, now: int) -> Step | None:
@@ -190,7 +205,7 @@ def _after_end(entry: Entry, said: Report, now: int, chance: float) -> Entry:
     """The entry once its attempt has said how it ended."""
     name = "" if said.reason is None else said.reason.name
     if said.phase is not AttemptPhase.SUCCEEDED and _preempted(entry):
-        return _after_preemption(entry)
+        return _after_preemption(entry, now)
     if said.phase is AttemptPhase.FAILED and entry.cancel is None:
         if said.reason is not None and name in INFRASTRUCTURE:
             return _after_loss(entry, Loss(said.reason, suspicious=name in _SUSPICIOUS), now, chance)
@@ -198,9 +213,16 @@ def _after_end(entry: Entry, said: Report, now: int, chance: float) -> Entry:
     return replace(entry, state=EntryState.DONE, end_millis=now)
 
 
-def _after_preemption(entry: Entry) -> Entry:
+def _after_preemption(entry: Entry, now: int) -> Entry:
     """It stopped for others' sake: back to where it stood, without a pause, however often that happens."""
-    return replace(entry, state=EntryState.WAITING, preemptions=entry.preemptions + 1, cancel=None, not_before_millis=0)
+    return replace(
+        entry,
+        state=EntryState.WAITING,
+        preemptions=entry.preemptions + 1,
+        cancel=None,
+        not_before_millis=0,
+        wait_millis=now,
+    )
 
 
 def _after_failure(entry: Entry, now: int, chance: float) -> Entry:
@@ -209,7 +231,7 @@ def _after_failure(entry: Entry, now: int, chance: float) -> Entry:
     if failed.failures > entry.max_failures:
         return replace(failed, state=EntryState.DONE, end_millis=now)
     not_before = now + retry_delay_millis(failed.failures, chance)
-    return replace(failed, state=EntryState.WAITING, not_before_millis=not_before)
+    return replace(failed, state=EntryState.WAITING, not_before_millis=not_before, wait_millis=now)
 
 
 def _after_loss(entry: Entry, loss: Loss, now: int, chance: float) -> Entry:
@@ -222,6 +244,6 @@ def _after_loss(entry: Entry, loss: Loss, now: int, chance: float) -> Entry:
         return replace(counted, state=EntryState.DONE, end_millis=now)
     if poison:
         why = f"lost on {entry.last_lost_agent} and then on {entry.agent_id}: the task may be what kills its agents"
-        return replace(counted, state=EntryState.HELD, hold_reason=why)
+        return replace(counted, state=EntryState.HELD, hold_reason=why, wait_millis=now)
     delay = retry_delay_millis(losses, chance) if loss.counted else 0
-    return replace(counted, state=EntryState.WAITING, not_before_millis=now + delay)
+    return replace(counted, state=EntryState.WAITING, not_before_millis=now + delay, wait_millis=now)

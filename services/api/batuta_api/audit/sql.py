@@ -31,11 +31,17 @@ class SqlAuditStore:
         if not self._connection.execute(more).rowcount:
             self._connection.execute(insert(audit), asdict(refused))
 
-    def of_task(self, task_id: str, limit: int = 100) -> list[Refused]:
-        """Those about one task, newest first."""
-        columns = [column for column in audit.c if column.name != "id"]
-        query = select(*columns).where(audit.c.task_id == task_id).order_by(audit.c.id.desc()).limit(limit)
-        return [Refused(**values(row)) for row in self._connection.execute(query).mappings()]
+    def page(self, subject: str, task_id: str, before: int | None, limit: int) -> list[tuple[int, Refused]]:
+        """Those of a subject and about a task (empty: any) with an id below `before`, newest first, with their ids."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        if subject:
+            query = query.where(audit.c.subject == subject)
+        if task_id:
+            query = query.where(audit.c.task_id == task_id)
+        rows = [values(row) for row in self._connection.execute(query).mappings()]
+        return [(int(row.pop("id")), Refused(**row)) for row in rows]
 
     def purge(self, before: datetime, keep: int) -> int:
         """Drop those older than that, and all but the newest `keep`. How many went."""

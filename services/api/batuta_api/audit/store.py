@@ -37,8 +37,8 @@ class AuditStore(Protocol):
         """Keep one; of a kind that is known, add its count."""
         ...
 
-    def of_task(self, task_id: str, limit: int = 100) -> list[Refused]:
-        """Those about one task, newest first."""
+    def page(self, subject: str, task_id: str, before: int | None, limit: int) -> list[tuple[int, Refused]]:
+        """Those of a subject and about a task (empty: any) with an id below `before`, newest first, with their ids."""
         ...
 
     def purge(self, before: datetime, keep: int) -> int:

@@ -1,4 +1,4 @@
-"""Tables of refusals."""
+"""Tables of refusals and of changes."""
 
 from __future__ import annotations
 
@@ -21,3 +21,24 @@ audit = Table(
     Column("last_time", Moment),
     Index("ix_audit_task", "task_id", "id"),
 )
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("time", Moment, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("access_key", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("resource_type", String(64), nullable=False),
+    Column("resource_id", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Index("ix_changes_resource_id", "resource_id", "id"),
+    Index("ix_changes_subject", "subject", "id"),
+    Index("ix_changes_time", "time"),
+)
+"""Append-only: triggers of the migration refuse every update, and deletes of what is younger than 30 days."""

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from batuta_api.tasks.lifecycle import FRESH_RUN
 from batuta_api.tasks.model import EntryState, Phase, Tail, Task, TaskState, TaskStatus
 
 AGENT_LOST = "AGENT_LOST"
 HELD = "HELD"
+REMOVED = "REMOVED"
+"""Somebody took the entry out at the queue, or the queue with all that waited in it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def apply(task: Task, event: EntryEvent, now: datetime) -> Task:
     if event.attempt and _is_late(status, event):
         return task
     changes = _MOVES[event.entry_state](status, event, now)
-    if event.queue_name:
+    if event.queue_name and changes.get("state") is not TaskState.DRAFT:
         changes = {**changes, "queue_id": event.queue_id, "queue_name": event.queue_name}
     if event.attempt > status.attempt:
         changes = {**_NEW_ATTEMPT, "attempt": event.attempt, "local": False, **changes}
@@ -168,6 +171,9 @@ def _done(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any
 
 
 def _withdrawn(status: TaskStatus, event: EntryEvent, now: datetime) -> dict[str, Any]:
+    if event.reason == REMOVED and status.state is not TaskState.STOPPING:
+        # No run of it is left, and the entry gets no more attempts: as if its owner had taken it out of the queue.
+        return {**FRESH_RUN, "state": TaskState.DRAFT, "attempt_open": False, "message": event.message}
     return {
         "state": TaskState.ABORTED,
         "reason": event.reason or status.reason or "USER_ABORT",

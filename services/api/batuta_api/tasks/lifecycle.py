@@ -265,7 +265,7 @@ def _leave(task: Task, wanted: str, local_attempt: int) -> None:
 
 def _fresh(**status: Any) -> dict[str, Any]:
     """The status fields of a task whose last run no longer shows, with these on top."""
-    return {**_FRESH_RUN, **status}
+    return {**FRESH_RUN, **status}
 
 
 _ADVICE_WHILE_BUSY = {
@@ -281,7 +281,7 @@ _ADVICE = {
     TaskState.PUBLISHED: "it is sealed: clone it",
 }
 
-_FRESH_RUN: dict[str, Any] = {
+FRESH_RUN: dict[str, Any] = {
     "reason": "",
     "message": "",
     "phase": Phase.NONE,
@@ -300,3 +300,4 @@ _FRESH_RUN: dict[str, Any] = {
     "end_time": None,
     "last_proof_time": None,
 }
+"""The status fields of a task of whose last run nothing shows any more."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from batuta_api import topics
+from batuta_api.artifacts import removing
 from batuta_api.projects import naming
 from batuta_api.tasks import admission, lifecycle
 from batuta_api.tasks.model import Task
@@ -86,6 +87,7 @@ def purge(work: Work, now: datetime) -> int:
     for task_id in due:
         work.logs.drop(task_id)
         work.scalars.drop(task_id)
+        removing.drop(work, task_id, now)
         work.attempts.trim(task_id, 0)
         work.tasks.remove(task_id)
         work.announce(topics.task(task_id))

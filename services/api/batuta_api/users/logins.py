@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from urllib.parse import unquote
 
 from batuta_api.users import credentials
 from batuta_api.users.limits import Failures
 from batuta_api.users.model import Credential
 from batuta_api.users.user import User
 from batuta_api.work import Work, Works
+from batuta_chassis.origin import host_of
 from batuta_chassis.tokens import USER_TTL, Signer
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import CredentialInvalid, JoinTokenInvalid
@@ -48,13 +49,22 @@ class Logins:
         epoch = 0 if user is None else user.epoch
         return self._signer.sign_user(credential.subject, frozenset(roles), left, access_key=access_key, epoch=epoch)
 
-    async def join(self, secret: str, agent_id: str, peer: str) -> tuple[Credential, str]:
-        """A credential of role agent and its secret. Raises `JoinTokenInvalid`, `RateLimited`."""
+    async def join(self, secret: str, agent_id: str, peer: str, note: Callable[[Work], None]) -> tuple[Credential, str]:
+        """A credential of role agent and its secret; `note` writes it into the trail.
+
+        Raises `JoinTokenInvalid`, `RateLimited`.
+        """
         host = f"join@{host_of(peer)}"
         self._of_peer.check(host)
         now = self._clock.now()
+
+        def join(work: Work) -> tuple[Credential, str]:
+            joined = credentials.join(work, secret, agent_id, now, self._ids)
+            note(work)
+            return joined
+
         try:
-            return await self._works.write(lambda work: credentials.join(work, secret, agent_id, now, self._ids))
+            return await self._works.write(join)
         except JoinTokenInvalid:
             self._of_peer.add(host)
             raise
@@ -64,9 +74,3 @@ def _holder(work: Work, access_key: str) -> tuple[Credential | None, User | None
     """A credential and the user whose it is."""
     credential = work.users.get(access_key)
     return credential, None if credential is None else work.people.get(credential.subject)
-
-
-def host_of(peer: str) -> str:
-    """The address of a gRPC peer (`ipv4:127.0.0.1:4711`, `ipv6:%5B::1%5D:4711`) without its port."""
-    kind, _, rest = unquote(peer).partition(":")
-    return rest.rpartition(":")[0] if kind in ("ipv4", "ipv6") else peer

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from batuta_api.users import people
 from batuta_api.users.limits import Failures
-from batuta_api.users.logins import host_of
 from batuta_api.users.passwords import Passwords, Turn
 from batuta_api.users.user import User
-from batuta_api.work import Works
+from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller
+from batuta_chassis.origin import host_of
 from batuta_chassis.tokens import Signer
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import CredentialInvalid, RoleMissing
@@ -34,8 +35,10 @@ class PasswordLogins:
             user = await self._check(turn, name, password, host_of(peer))
         return self._signer.sign_user(user.name, frozenset({user.role}), epoch=user.epoch)
 
-    async def set(self, caller: Caller, name: str, password: str, current: str, peer: str) -> User:
-        """Set a password; whoever is no admin only their own, and by the one they have.
+    async def set(
+        self, caller: Caller, name: str, password: str, current: str, peer: str, note: Callable[[Work], None]
+    ) -> User:
+        """Set a password; whoever is no admin only their own, by the one they have. `note` writes it into the trail.
 
         Raises `RoleMissing`, `UserNotFound`, `CredentialInvalid`, `RateLimited`.
         """
@@ -47,7 +50,13 @@ class PasswordLogins:
             if user.password_hash and not admin:
                 await self._check(turn, name, current, host_of(peer))
             hashed = await turn.hash(password)
-        return await self._works.write(lambda work: people.set_password(work, name, hashed, self._clock.now()))
+
+        def change(work: Work) -> User:
+            changed = people.set_password(work, name, hashed, self._clock.now())
+            note(work)
+            return changed
+
+        return await self._works.write(change)
 
     async def _check(self, turn: Turn, name: str, password: str, host: str) -> User:
         """The user whose password it is; one error for all that can be wrong."""

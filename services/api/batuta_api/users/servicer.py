@@ -94,7 +94,9 @@ class UserServicer(users.UserServiceServicer):
         """Set a password."""
         caller = current_caller()
         name, current = request.user_name or caller.subject, request.current_password
-        changed = await self._passwords.set(caller, name, request.password, current, peer_of(context))
+        changed = await self._passwords.set(
+            caller, name, request.password, current, peer_of(context), self._calls.noting("SetPassword", request)
+        )
         return users.SetPasswordResponse(user=convert_people.render(changed))
 
     async def CreateCredential(
@@ -145,5 +147,7 @@ class UserServicer(users.UserServiceServicer):
         self, request: users.RedeemJoinTokenRequest, context: Context
     ) -> users.RedeemJoinTokenResponse:
         """Spend a join token."""
-        made, secret = await self._logins.join(request.join_token, request.agent_id, peer_of(context))
+        made, secret = await self._logins.join(
+            request.join_token, request.agent_id, peer_of(context), self._calls.noting("RedeemJoinToken", request)
+        )
         return users.RedeemJoinTokenResponse(credential=convert.render(made), secret_key=secret)

@@ -21,7 +21,8 @@ from batuta_chassis.interceptors import access_log, validation
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
-from batuta_chassis.peer import Doorman
+from batuta_chassis.origin import note_origin
+from batuta_chassis.peer import Doorman, peer_of
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
@@ -140,9 +141,12 @@ class Pipeline(grpc.aio.ServerInterceptor):
         )
 
     def _admit(self, rule: Rule, context: Context) -> None:
+        metadata = context.invocation_metadata()
         if self._doorman is not None:
             self._doorman.note(context)
-        set_caller(self._authenticator.admit(rule, context.invocation_metadata()))
+        set_caller(self._authenticator.admit(rule, metadata))
+        if rule.changes:
+            note_origin(peer_of(context), metadata)
 
     async def _observe(
         self,

@@ -20,6 +20,7 @@ PATTERNS = {
     r"^[^\x00-\x1f\x7f]+$": "must not hold control characters",
     r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$": "must begin with a letter or digit and hold only these and . _ @ + -",
     r"^[0-9a-f]*$": "must be hexadecimal, in small letters",
+    r"^([A-Za-z0-9._+-]+/[A-Za-z0-9._+-]+)?$": "must be a media type, as in text/csv",
     r"^([0-9]+\.[0-9]+(\.[0-9]+)?)?$": "must be a version, as in 3.11",
 }
 """What the patterns of the contract mean."""

@@ -29,20 +29,22 @@ ENTRY_STATE_DONE: EntryState
 ENTRY_STATE_WITHDRAWN: EntryState
 
 class Queue(_message.Message):
-    __slots__ = ("id", "etag", "display_name", "spec", "status", "create_time")
+    __slots__ = ("id", "etag", "display_name", "spec", "status", "create_time", "description")
     ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     id: str
     etag: str
     display_name: str
     spec: QueueSpec
     status: QueueStatus
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., status: _Optional[_Union[QueueStatus, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    description: str
+    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., spec: _Optional[_Union[QueueSpec, _Mapping]] = ..., status: _Optional[_Union[QueueStatus, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class QueueSpec(_message.Message):
     __slots__ = ("lease_policy",)
@@ -67,7 +69,7 @@ class QueueStatus(_message.Message):
     def __init__(self, waiting_count: _Optional[int] = ..., running_count: _Optional[int] = ..., agent_count: _Optional[int] = ..., held_count: _Optional[int] = ..., pause_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., paused_by: _Optional[str] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("id", "task_id", "queue_id", "state", "hold_reason", "priority", "attempt", "agent_id", "enqueue_time", "infrastructure_losses", "failures", "preemptions", "not_before_time")
+    __slots__ = ("id", "task_id", "queue_id", "state", "hold_reason", "priority", "attempt", "agent_id", "enqueue_time", "infrastructure_losses", "failures", "preemptions", "not_before_time", "place", "wait_time")
     ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +83,8 @@ class Entry(_message.Message):
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     PREEMPTIONS_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_TIME_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    WAIT_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     queue_id: str
@@ -94,7 +98,9 @@ class Entry(_message.Message):
     failures: int
     preemptions: int
     not_before_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., queue_id: _Optional[str] = ..., state: _Optional[_Union[EntryState, str]] = ..., hold_reason: _Optional[str] = ..., priority: _Optional[int] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., infrastructure_losses: _Optional[int] = ..., failures: _Optional[int] = ..., preemptions: _Optional[int] = ..., not_before_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    place: int
+    wait_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., queue_id: _Optional[str] = ..., state: _Optional[_Union[EntryState, str]] = ..., hold_reason: _Optional[str] = ..., priority: _Optional[int] = ..., attempt: _Optional[int] = ..., agent_id: _Optional[str] = ..., enqueue_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., infrastructure_losses: _Optional[int] = ..., failures: _Optional[int] = ..., preemptions: _Optional[int] = ..., not_before_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., place: _Optional[int] = ..., wait_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SchedulingEnvelope(_message.Message):
     __slots__ = ("queue_id", "task_id", "priority", "owner", "project_id", "resources", "retry", "attempt_floor")

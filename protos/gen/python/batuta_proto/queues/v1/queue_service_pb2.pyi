@@ -1,4 +1,5 @@
 from batuta_proto.queues.v1 import queue_pb2 as _queue_pb2
+from batuta_proto.queues.v1 import queue_care_pb2 as _queue_care_pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as _queue_entries_pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as _queue_pause_pb2
@@ -11,14 +12,16 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateQueueRequest(_message.Message):
-    __slots__ = ("display_name", "spec", "request_id")
+    __slots__ = ("display_name", "spec", "description", "request_id")
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     display_name: str
     spec: _queue_pb2.QueueSpec
+    description: str
     request_id: str
-    def __init__(self, display_name: _Optional[str] = ..., spec: _Optional[_Union[_queue_pb2.QueueSpec, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, display_name: _Optional[str] = ..., spec: _Optional[_Union[_queue_pb2.QueueSpec, _Mapping]] = ..., description: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class CreateQueueResponse(_message.Message):
     __slots__ = ("queue",)
@@ -57,14 +60,16 @@ class ListQueuesResponse(_message.Message):
     def __init__(self, queues: _Optional[_Iterable[_Union[_queue_pb2.Queue, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListEntriesRequest(_message.Message):
-    __slots__ = ("queue_id", "page_size", "page_token")
+    __slots__ = ("queue_id", "page_size", "page_token", "states")
     QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
     queue_id: str
     page_size: int
     page_token: str
-    def __init__(self, queue_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    states: _containers.RepeatedScalarFieldContainer[_queue_pb2.EntryState]
+    def __init__(self, queue_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_queue_pb2.EntryState, str]]] = ...) -> None: ...
 
 class ListEntriesResponse(_message.Message):
     __slots__ = ("entries", "next_page_token")

@@ -2,6 +2,7 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.queues.v1 import queue_care_pb2 as batuta_dot_queues_dot_v1_dot_queue__care__pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as batuta_dot_queues_dot_v1_dot_queue__entries__pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as batuta_dot_queues_dot_v1_dot_queue__order__pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as batuta_dot_queues_dot_v1_dot_queue__pause__pb2
@@ -32,6 +33,21 @@ class QueueServiceStub(object):
                 '/batuta.queues.v1.QueueService/ListQueues',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.FromString,
+                )
+        self.UpdateQueue = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/UpdateQueue',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueResponse.FromString,
+                )
+        self.DeleteQueue = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/DeleteQueue',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.DeleteQueueRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.DeleteQueueResponse.FromString,
+                )
+        self.ClearQueue = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/ClearQueue',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.ClearQueueRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.ClearQueueResponse.FromString,
                 )
         self.PauseQueue = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/PauseQueue',
@@ -73,6 +89,11 @@ class QueueServiceStub(object):
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.FromString,
                 )
+        self.RemoveEntry = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/RemoveEntry',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.RemoveEntryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.RemoveEntryResponse.FromString,
+                )
         self.WithdrawEntry = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/WithdrawEntry',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__entries__pb2.WithdrawEntryRequest.SerializeToString,
@@ -108,6 +129,31 @@ class QueueServiceServicer(object):
     def ListQueues(self, request, context):
         """Lists queues by name.
         Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateQueue(self, request, context):
+        """Changes the fields named by the mask. Entries that are in the queue keep the lease policy that they have.
+        Who: member. Fails with: FIELD_VIOLATION (unknown path), QUEUE_NOT_FOUND, QUEUE_NAME_TAKEN (with the winner's id), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteQueue(self, request, context):
+        """Removes a queue. One in which entries wait or run is refused, unless `force` says otherwise: then what waits, is offered or held is taken out, and its tasks
+        are drafts again; what runs goes on to its end, and is not tried again after a loss. Agents that serve it go on with their other queues.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_NOT_EMPTY (says how many entries), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClearQueue(self, request, context):
+        """Takes out what waits, is offered or held, next first and a bounded number at a time; the tasks are drafts again. What runs goes on.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,6 +223,14 @@ class QueueServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RemoveEntry(self, request, context):
+        """Takes out an entry that waits, is offered or held; its task is a draft again. One that was taken out stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WithdrawEntry(self, request, context):
         """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
         Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
@@ -212,6 +266,21 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.ListQueues,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.SerializeToString,
+            ),
+            'UpdateQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateQueue,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueResponse.SerializeToString,
+            ),
+            'DeleteQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteQueue,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.DeleteQueueRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.DeleteQueueResponse.SerializeToString,
+            ),
+            'ClearQueue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearQueue,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.ClearQueueRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.ClearQueueResponse.SerializeToString,
             ),
             'PauseQueue': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseQueue,
@@ -252,6 +321,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     servicer.MoveEntry,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.SerializeToString,
+            ),
+            'RemoveEntry': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveEntry,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.RemoveEntryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.RemoveEntryResponse.SerializeToString,
             ),
             'WithdrawEntry': grpc.unary_unary_rpc_method_handler(
                     servicer.WithdrawEntry,
@@ -322,6 +396,57 @@ class QueueService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ListQueues',
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.SerializeToString,
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UpdateQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/UpdateQueue',
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/DeleteQueue',
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.DeleteQueueRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.DeleteQueueResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ClearQueue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ClearQueue',
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.ClearQueueRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.ClearQueueResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -458,6 +583,23 @@ class QueueService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/MoveEntry',
             batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryRequest.SerializeToString,
             batuta_dot_queues_dot_v1_dot_queue__order__pb2.MoveEntryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RemoveEntry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/RemoveEntry',
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.RemoveEntryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__care__pb2.RemoveEntryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

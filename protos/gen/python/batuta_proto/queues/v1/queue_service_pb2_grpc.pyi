@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from batuta_proto.queues.v1 import queue_care_pb2 as _queue_care_pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as _queue_entries_pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as _queue_pause_pb2
@@ -48,6 +49,19 @@ class QueueServiceStub:
     """Lists queues by name.
     Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
     """
+    UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_care_pb2.UpdateQueueRequest, _queue_care_pb2.UpdateQueueResponse]
+    """Changes the fields named by the mask. Entries that are in the queue keep the lease policy that they have.
+    Who: member. Fails with: FIELD_VIOLATION (unknown path), QUEUE_NOT_FOUND, QUEUE_NAME_TAKEN (with the winner's id), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    DeleteQueue: _grpc.UnaryUnaryMultiCallable[_queue_care_pb2.DeleteQueueRequest, _queue_care_pb2.DeleteQueueResponse]
+    """Removes a queue. One in which entries wait or run is refused, unless `force` says otherwise: then what waits, is offered or held is taken out, and its tasks
+    are drafts again; what runs goes on to its end, and is not tried again after a loss. Agents that serve it go on with their other queues.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_NOT_EMPTY (says how many entries), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    ClearQueue: _grpc.UnaryUnaryMultiCallable[_queue_care_pb2.ClearQueueRequest, _queue_care_pb2.ClearQueueResponse]
+    """Takes out what waits, is offered or held, next first and a bounded number at a time; the tasks are drafts again. What runs goes on.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
+    """
     PauseQueue: _grpc.UnaryUnaryMultiCallable[_queue_pause_pb2.PauseQueueRequest, _queue_pause_pb2.PauseQueueResponse]
     """Has nothing of a queue offered to agents until ResumeQueue. What runs goes on, and entries still come in. One that is paused stays as it is.
     Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
@@ -80,6 +94,10 @@ class QueueServiceStub:
     """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
     Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
     """
+    RemoveEntry: _grpc.UnaryUnaryMultiCallable[_queue_care_pb2.RemoveEntryRequest, _queue_care_pb2.RemoveEntryResponse]
+    """Takes out an entry that waits, is offered or held; its task is a draft again. One that was taken out stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+    """
     WithdrawEntry: _grpc.UnaryUnaryMultiCallable[_queue_entries_pb2.WithdrawEntryRequest, _queue_entries_pb2.WithdrawEntryResponse]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
     Withdrawing an entry that was never submitted makes a later submit of that id WITHDRAWN from the start.
@@ -107,6 +125,19 @@ class QueueServiceAsyncStub(QueueServiceStub):
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """Lists queues by name.
     Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+    """
+    UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_care_pb2.UpdateQueueRequest, _queue_care_pb2.UpdateQueueResponse]  # type: ignore[assignment]
+    """Changes the fields named by the mask. Entries that are in the queue keep the lease policy that they have.
+    Who: member. Fails with: FIELD_VIOLATION (unknown path), QUEUE_NOT_FOUND, QUEUE_NAME_TAKEN (with the winner's id), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    DeleteQueue: _aio.UnaryUnaryMultiCallable[_queue_care_pb2.DeleteQueueRequest, _queue_care_pb2.DeleteQueueResponse]  # type: ignore[assignment]
+    """Removes a queue. One in which entries wait or run is refused, unless `force` says otherwise: then what waits, is offered or held is taken out, and its tasks
+    are drafts again; what runs goes on to its end, and is not tried again after a loss. Agents that serve it go on with their other queues.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_NOT_EMPTY (says how many entries), ETAG_MISMATCH, REQUEST_ID_REUSED.
+    """
+    ClearQueue: _aio.UnaryUnaryMultiCallable[_queue_care_pb2.ClearQueueRequest, _queue_care_pb2.ClearQueueResponse]  # type: ignore[assignment]
+    """Takes out what waits, is offered or held, next first and a bounded number at a time; the tasks are drafts again. What runs goes on.
+    Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
     """
     PauseQueue: _aio.UnaryUnaryMultiCallable[_queue_pause_pb2.PauseQueueRequest, _queue_pause_pb2.PauseQueueResponse]  # type: ignore[assignment]
     """Has nothing of a queue offered to agents until ResumeQueue. What runs goes on, and entries still come in. One that is paused stays as it is.
@@ -139,6 +170,10 @@ class QueueServiceAsyncStub(QueueServiceStub):
     MoveEntry: _aio.UnaryUnaryMultiCallable[_queue_order_pb2.MoveEntryRequest, _queue_order_pb2.MoveEntryResponse]  # type: ignore[assignment]
     """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
     Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+    """
+    RemoveEntry: _aio.UnaryUnaryMultiCallable[_queue_care_pb2.RemoveEntryRequest, _queue_care_pb2.RemoveEntryResponse]  # type: ignore[assignment]
+    """Takes out an entry that waits, is offered or held; its task is a draft again. One that was taken out stays as it is.
+    Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, ILLEGAL_TRANSITION (an agent has it, or it has ended).
     """
     WithdrawEntry: _aio.UnaryUnaryMultiCallable[_queue_entries_pb2.WithdrawEntryRequest, _queue_entries_pb2.WithdrawEntryResponse]  # type: ignore[assignment]
     """Takes an entry out: one that waits is WITHDRAWN at once, one that runs is cancelled on its agent. Idempotent; an entry that has ended stays as it is.
@@ -182,6 +217,37 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queue_service_pb2.ListQueuesResponse, _abc.Awaitable[_queue_service_pb2.ListQueuesResponse]]:
         """Lists queues by name.
         Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateQueue(
+        self,
+        request: _queue_care_pb2.UpdateQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_care_pb2.UpdateQueueResponse, _abc.Awaitable[_queue_care_pb2.UpdateQueueResponse]]:
+        """Changes the fields named by the mask. Entries that are in the queue keep the lease policy that they have.
+        Who: member. Fails with: FIELD_VIOLATION (unknown path), QUEUE_NOT_FOUND, QUEUE_NAME_TAKEN (with the winner's id), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteQueue(
+        self,
+        request: _queue_care_pb2.DeleteQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_care_pb2.DeleteQueueResponse, _abc.Awaitable[_queue_care_pb2.DeleteQueueResponse]]:
+        """Removes a queue. One in which entries wait or run is refused, unless `force` says otherwise: then what waits, is offered or held is taken out, and its tasks
+        are drafts again; what runs goes on to its end, and is not tried again after a loss. Agents that serve it go on with their other queues.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND, QUEUE_NOT_EMPTY (says how many entries), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ClearQueue(
+        self,
+        request: _queue_care_pb2.ClearQueueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_care_pb2.ClearQueueResponse, _abc.Awaitable[_queue_care_pb2.ClearQueueResponse]]:
+        """Takes out what waits, is offered or held, next first and a bounded number at a time; the tasks are drafts again. What runs goes on.
+        Who: member. Fails with: FIELD_VIOLATION, QUEUE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
@@ -262,6 +328,16 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queue_order_pb2.MoveEntryResponse, _abc.Awaitable[_queue_order_pb2.MoveEntryResponse]]:
         """Puts an entry that is WAITING or HELD elsewhere in its queue, or into another queue. Agents get entries in the order that this leaves.
         Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, QUEUE_NOT_FOUND, QUEUE_FULL, ILLEGAL_TRANSITION (an agent has it, or it has ended).
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveEntry(
+        self,
+        request: _queue_care_pb2.RemoveEntryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_care_pb2.RemoveEntryResponse, _abc.Awaitable[_queue_care_pb2.RemoveEntryResponse]]:
+        """Takes out an entry that waits, is offered or held; its task is a draft again. One that was taken out stays as it is.
+        Who: member. Fails with: FIELD_VIOLATION, ENTRY_NOT_FOUND, ILLEGAL_TRANSITION (an agent has it, or it has ended).
         """
 
     @_abc_1.abstractmethod

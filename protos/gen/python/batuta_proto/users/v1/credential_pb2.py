@@ -17,33 +17,41 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n batuta/users/v1/credential.proto\x12\x0f\x62\x61tuta.users.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x03\n\nCredential\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12+\n\x05roles\x18\x03 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12>\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastUseTime\x12;\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12;\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\xa7\x01\n\x17\x43reateCredentialRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12\x18\n\x07\x63omment\x18\x03 \x01(\tR\x07\x63omment\x12+\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"v\n\x18\x43reateCredentialResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKey\"n\n\x16ListCredentialsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\"\x80\x01\n\x17ListCredentialsResponse\x12=\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1b.batuta.users.v1.CredentialR\x0b\x63redentials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"8\n\x17RevokeCredentialRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\"W\n\x18RevokeCredentialResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\"_\n\x16\x43reateJoinTokenRequest\x12+\n\x03ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12\x18\n\x07\x63omment\x18\x02 \x01(\tR\x07\x63omment\"u\n\x17\x43reateJoinTokenResponse\x12\x1d\n\njoin_token\x18\x01 \x01(\tR\tjoinToken\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"R\n\x16RedeemJoinTokenRequest\x12\x1d\n\njoin_token\x18\x01 \x01(\tR\tjoinToken\x12\x19\n\x08\x61gent_id\x18\x02 \x01(\tR\x07\x61gentId\"u\n\x17RedeemJoinTokenResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKeyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n batuta/users/v1/credential.proto\x12\x0f\x62\x61tuta.users.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x03\n\nCredential\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\x18\n\x07subject\x18\x02 \x01(\tR\x07subject\x12+\n\x05roles\x18\x03 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12\x18\n\x07\x63omment\x18\x04 \x01(\tR\x07\x63omment\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12>\n\rlast_use_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0blastUseTime\x12;\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nrevokeTime\x12;\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\xa7\x01\n\x17\x43reateCredentialRequest\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12\x18\n\x07\x63omment\x18\x03 \x01(\tR\x07\x63omment\x12+\n\x03ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\"{\n\x18\x43reateCredentialResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\x12\"\n\nsecret_key\x18\x02 \x01(\tB\x03\x80\x01\x01R\tsecretKey\"n\n\x16ListCredentialsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\"\x80\x01\n\x17ListCredentialsResponse\x12=\n\x0b\x63redentials\x18\x01 \x03(\x0b\x32\x1b.batuta.users.v1.CredentialR\x0b\x63redentials\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"8\n\x17RevokeCredentialRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\"W\n\x18RevokeCredentialResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\"_\n\x16\x43reateJoinTokenRequest\x12+\n\x03ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x03ttl\x12\x18\n\x07\x63omment\x18\x02 \x01(\tR\x07\x63omment\"z\n\x17\x43reateJoinTokenResponse\x12\"\n\njoin_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\tjoinToken\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"W\n\x16RedeemJoinTokenRequest\x12\"\n\njoin_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\tjoinToken\x12\x19\n\x08\x61gent_id\x18\x02 \x01(\tR\x07\x61gentId\"z\n\x17RedeemJoinTokenResponse\x12;\n\ncredential\x18\x01 \x01(\x0b\x32\x1b.batuta.users.v1.CredentialR\ncredential\x12\"\n\nsecret_key\x18\x02 \x01(\tB\x03\x80\x01\x01R\tsecretKeyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'batuta_proto.users.v1.credential_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
+  _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['secret_key']._options = None
+  _globals['_CREATECREDENTIALRESPONSE'].fields_by_name['secret_key']._serialized_options = b'\200\001\001'
+  _globals['_CREATEJOINTOKENRESPONSE'].fields_by_name['join_token']._options = None
+  _globals['_CREATEJOINTOKENRESPONSE'].fields_by_name['join_token']._serialized_options = b'\200\001\001'
+  _globals['_REDEEMJOINTOKENREQUEST'].fields_by_name['join_token']._options = None
+  _globals['_REDEEMJOINTOKENREQUEST'].fields_by_name['join_token']._serialized_options = b'\200\001\001'
+  _globals['_REDEEMJOINTOKENRESPONSE'].fields_by_name['secret_key']._options = None
+  _globals['_REDEEMJOINTOKENRESPONSE'].fields_by_name['secret_key']._serialized_options = b'\200\001\001'
   _globals['_CREDENTIAL']._serialized_start=149
   _globals['_CREDENTIAL']._serialized_end=536
   _globals['_CREATECREDENTIALREQUEST']._serialized_start=539
   _globals['_CREATECREDENTIALREQUEST']._serialized_end=706
   _globals['_CREATECREDENTIALRESPONSE']._serialized_start=708
-  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=826
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=828
-  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=938
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=941
-  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1069
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=1071
-  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=1127
-  _globals['_REVOKECREDENTIALRESPONSE']._serialized_start=1129
-  _globals['_REVOKECREDENTIALRESPONSE']._serialized_end=1216
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=1218
-  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=1313
-  _globals['_CREATEJOINTOKENRESPONSE']._serialized_start=1315
-  _globals['_CREATEJOINTOKENRESPONSE']._serialized_end=1432
-  _globals['_REDEEMJOINTOKENREQUEST']._serialized_start=1434
-  _globals['_REDEEMJOINTOKENREQUEST']._serialized_end=1516
-  _globals['_REDEEMJOINTOKENRESPONSE']._serialized_start=1518
-  _globals['_REDEEMJOINTOKENRESPONSE']._serialized_end=1635
+  _globals['_CREATECREDENTIALRESPONSE']._serialized_end=831
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_start=833
+  _globals['_LISTCREDENTIALSREQUEST']._serialized_end=943
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_start=946
+  _globals['_LISTCREDENTIALSRESPONSE']._serialized_end=1074
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_start=1076
+  _globals['_REVOKECREDENTIALREQUEST']._serialized_end=1132
+  _globals['_REVOKECREDENTIALRESPONSE']._serialized_start=1134
+  _globals['_REVOKECREDENTIALRESPONSE']._serialized_end=1221
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_start=1223
+  _globals['_CREATEJOINTOKENREQUEST']._serialized_end=1318
+  _globals['_CREATEJOINTOKENRESPONSE']._serialized_start=1320
+  _globals['_CREATEJOINTOKENRESPONSE']._serialized_end=1442
+  _globals['_REDEEMJOINTOKENREQUEST']._serialized_start=1444
+  _globals['_REDEEMJOINTOKENREQUEST']._serialized_end=1531
+  _globals['_REDEEMJOINTOKENRESPONSE']._serialized_start=1533
+  _globals['_REDEEMJOINTOKENRESPONSE']._serialized_end=1655
 # @@protoc_insertion_point(module_scope)
