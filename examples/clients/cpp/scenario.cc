@@ -89,6 +89,8 @@ void watch(tasks::TaskService::Stub& stub, const std::string& token, const std::
     const auto& status = answer.task().status();
     if (status.state() == tasks::TASK_STATE_COMPLETED) {
       around->TryCancel();
+      while (stream->Read(&answer)) {
+      }
       stream->Finish();
       return;
     }

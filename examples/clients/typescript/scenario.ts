@@ -74,7 +74,9 @@ async function main(): Promise<void> {
     state = answer.task?.status?.state ?? state;
     if (ENDED.includes(state)) {
       check(state === TaskState.TASK_STATE_COMPLETED, `the task failed: ${answer.task?.status?.message}`);
-      break; // which closes the stream
+      watched.on("error", () => undefined); // that of the cancellation
+      watched.cancel(); // leaving the loop alone would keep the call open
+      break;
     }
   }
   check(state === TaskState.TASK_STATE_COMPLETED, `the stream ended early, in state ${state}`);
