@@ -71,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="label of this agent")
     add("--allow-local-git", action="store_true", help="take repositories by path too")
     add("--stop-tasks-on-exit", action="store_true", help="stop running tasks when the agent is stopped")
+    add("--trace-endpoint", default="", metavar="URL", help="collector of traces (OTLP over HTTP; extra otel)")
     add("--json-logs", action="store_true", help="one JSON object per line")
     parser.set_defaults(run=run)
 

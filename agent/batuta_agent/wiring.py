@@ -30,8 +30,10 @@ from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.auth import AioCredentialTokens
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import SystemClock
-from batuta_rpc.config import Connection
+from batuta_rpc.config import ConfigError, Connection
 from batuta_rpc.ids import SystemIds
+from batuta_rpc.trace import Tracer
+from batuta_rpc.trace_export import ENDPOINT_VARIABLE, MissingLibrary, open_tracer
 
 
 @asynccontextmanager
@@ -46,7 +48,9 @@ async def build(
     limits = room.limits(env, room.AGENT_LIMITS)
     says = printer(clock, json_lines=arguments.json_logs)
     tokens = AioCredentialTokens(connection.api, connection.access_key, connection.secret_key, clock, joining.CLIENT)
+    tracer = _tracer(arguments.trace_endpoint or env.get(ENDPOINT_VARIABLE, ""))
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, tracer.close)
         channel = open_aio(connection.api, tokens, joining.CLIENT)
         stack.push_async_callback(channel.close)
 
@@ -85,10 +89,19 @@ async def build(
             ids=ids,
             health=health,
             limits=limits,
+            tracer=tracer,
         )
         assignments = Assignments(state, workshop, arguments.slots)
         identity = Identity(name, queues, dict(arguments.label))
         yield Agent(identity, dispatch, tokens, assignments, journal, sampler, says, clock, ids)
+
+
+def _tracer(endpoint: str) -> Tracer:
+    # With what its traces say of themselves only: whether they are collected was decided where they began.
+    try:
+        return open_tracer(endpoint, "batuta-agent", share=0.0)
+    except MissingLibrary as error:
+        raise ConfigError(str(error)) from error
 
 
 def _preparer(arguments: argparse.Namespace, ids: SystemIds) -> Preparer:

@@ -6,14 +6,12 @@ may be repeated (`batuta_rpc.retries`), and raises `batuta_rpc.errors` instead o
 
 from __future__ import annotations
 
-import os
-from contextvars import ContextVar
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from batuta_rpc import calls_aio, calls_sync, retries, several, target
+from batuta_rpc import calls_aio, calls_sync, retries, several, target, trace
 from batuta_rpc.auth import AioTokenSource, TokenSource
 from batuta_rpc.ids import SystemIds
 from batuta_rpc.version import VERSION
@@ -24,9 +22,6 @@ DEADLINE = 20.0
 """Seconds that a unary call may take when its caller did not say."""
 
 _IDS = SystemIds()
-
-trace_parent: ContextVar[str | None] = ContextVar("batuta_trace_parent", default=None)
-"""W3C `traceparent` of what runs now; calls made meanwhile carry it. The variable TRACEPARENT is the fallback."""
 
 
 def options(*, dispatch: bool = False) -> list[tuple[str, Any]]:
@@ -108,5 +103,5 @@ def _default_port(dispatch: bool) -> int:
 
 def _metadata(client_name: str) -> tuple[tuple[str, str], ...]:
     name = client_name if "/" in client_name else f"{client_name}/{VERSION}"
-    parent = trace_parent.get() or os.environ.get("TRACEPARENT")
-    return (("batuta-client", name),) if parent is None else (("batuta-client", name), ("traceparent", parent))
+    # A call that belongs to no trace begins one, so that its way through all services can be followed in their logs.
+    return (("batuta-client", name), (trace.KEY, trace.current() or trace.begin(_IDS)))

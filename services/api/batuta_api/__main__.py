@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
@@ -30,6 +30,7 @@ from batuta_api.housekeeping import Housekeeping
 from batuta_api.limits import Limits, Places
 from batuta_api.logs.servicer import SERVICE as LOGS
 from batuta_api.logs.servicer import LogServicer
+from batuta_api.meters import Arrivals, cursor_meter
 from batuta_api.metrics.servicer import SERVICE as METRICS
 from batuta_api.metrics.servicer import MetricServicer
 from batuta_api.projects.servicer import SERVICE as PROJECTS
@@ -58,12 +59,14 @@ from batuta_chassis.gate import Gate
 from batuta_chassis.hub import Hub
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
+from batuta_chassis.outbox_meter import outbox_meter
 from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
 from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
+from batuta_chassis.tracing import tracer_of
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.audit import v1 as audit
@@ -104,6 +107,7 @@ class _Parts:
     limits: Limits
     refusals: Refusals
     room: ByteRoom
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def calls(self, service: str) -> Calls:
         """How the servicer of a service reaches its use cases."""
@@ -170,9 +174,11 @@ def _service(parts: _Parts) -> Service:
     if among is not None:
         among.bus.listen(names.hear)
     link = Link(clock)
-    delivery = Delivery(works, parts.queue, link, names, clock)
+    tracer = tracer_of(settings)
+    delivery = Delivery(works, parts.queue, link, names, clock, ids, tracer)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
     raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
+    leads, heard = always if among is None else among.leads, parts.arrivals.event_seconds.note
     return Service(
         name="api",
         servicers=_servicers(parts, names),
@@ -181,7 +187,7 @@ def _service(parts: _Parts) -> Service:
         ),
         background=(
             sender.run,
-            Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
+            Follower(works, parts.queue, link, names, clock, ids, leads, heard).run,
             Housekeeping(works, clock).run,
             ArtifactSweep(works, parts.room, clock, parts.limits.upload_hours).run,
             Revocations(works, gate, parts.brokers, clock).run,
@@ -199,6 +205,13 @@ def _service(parts: _Parts) -> Service:
             parts.database.close,
             parts.sole.release,
         ),
+        meters=(
+            parts.database.meter,
+            outbox_meter(parts.database, clock),
+            cursor_meter(works, link, clock),
+            parts.arrivals,
+        ),
+        tracer=tracer,
         dispatch_endpoint=settings.dispatch_endpoint,
         gate=gate,
         forwarded=QUEUE_SERVICES,
@@ -231,10 +244,14 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
         (tasks.add_TaskServiceServicer_to_server, TaskServicer(around), TASKS),
         (
             metrics.add_MetricServiceServicer_to_server,
-            MetricServicer(parts.calls(METRICS), hub, closing, clock),
+            MetricServicer(parts.calls(METRICS), hub, closing, clock, parts.arrivals),
             METRICS,
         ),
-        (logs.add_LogServiceServicer_to_server, LogServicer(parts.calls(LOGS), hub, closing, clock, limits), LOGS),
+        (
+            logs.add_LogServiceServicer_to_server,
+            LogServicer(parts.calls(LOGS), hub, closing, clock, limits, parts.arrivals),
+            LOGS,
+        ),
         (
             artifacts.add_ArtifactServiceServicer_to_server,
             ArtifactServicer(ArtifactSurroundings(parts.calls(ARTIFACTS), parts.room, closing, clock, ids, limits)),

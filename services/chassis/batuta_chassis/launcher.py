@@ -212,6 +212,8 @@ class Deployment:
             str(folder.agent_credentials),
         ]
         command += ["--data", str(folder.path / "agent")]
+        if "api" in self._processes and (traces := self._processes["api"].settings.trace_endpoint):
+            command += ["--trace-endpoint", traces]
         # The agent's own credential counts, not that of the person who started this.
         kept = {key: value for key, value in self._options.environment.items() if key not in _PERSONAL}
         self._agent = Child(command, kept, os.getpid(), self._clock, self._ids)

@@ -67,7 +67,21 @@ class Settings:
     )
     artifact_stores: str = setting("", "object stores that projects may name for their artifacts, separated by commas")
     grace_seconds: float = setting(10.0, "how long calls may go on after SIGTERM", unit="seconds")
+    metrics_listen: str = setting(
+        "", "host:port for /metrics, /healthz and /readyz over HTTP, as 127.0.0.1:9480; port 0: a free one; empty: none"
+    )
+    metrics_token: str = setting(
+        "", "bearer token that /metrics asks for; needed where other machines reach it", secret=True
+    )
+    trace_endpoint: str = setting(
+        "",
+        "where a collector takes OpenTelemetry traces (OTLP over HTTP), as http://127.0.0.1:4318; empty: none are sent",
+    )
+    trace_share: float = setting(
+        1.0, "share of traces that are collected where their caller has not decided, from 0 to 1"
+    )
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = setting("json", "json: an object a line; text: lines for people")
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
     """Limits that are not at their defaults, by name; the service reads them."""
 
@@ -95,6 +109,28 @@ class Settings:
             raise SettingsError(f"port is 0 to 65535, not {self.port}")
         if not -1 <= self.http_port <= 65535:
             raise SettingsError(f"http_port is 0 to 65535, or -1 for none, not {self.http_port}")
+        if not 0 <= self.trace_share <= 1:
+            raise SettingsError(f"trace_share is a number from 0 to 1, not {self.trace_share:g}")
+        if self.log_format not in ("json", "text"):
+            raise SettingsError(f"log_format is json or text, not {self.log_format!r}")
+        if self.log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise SettingsError(f"log_level is DEBUG, INFO, WARNING or ERROR, not {self.log_level!r}")
+        if self.metrics_listen:
+            self._check_metrics(self.metrics_address[0])
+
+    def _check_metrics(self, host: str) -> None:
+        if is_loopback(host):
+            return
+        if not self.metrics_token:
+            raise SettingsError(
+                f"metrics_listen={self.metrics_listen} can be reached from other machines: set metrics_token, which "
+                "/metrics then asks for, or listen on 127.0.0.1"
+            )
+        if not self.tls_cert and not self.allow_plaintext:
+            raise SettingsError(
+                f"metrics_listen={self.metrics_listen} can be reached from other machines, and there is no TLS: set "
+                "tls_cert and tls_key, or allow_plaintext=1 on a network that you trust"
+            )
 
     @classmethod
     def load(
@@ -108,6 +144,14 @@ class Settings:
         service that has some. Raises `SettingsError`."""
         given = Sources(cls, service, argv, os.environ if environ is None else environ, limits_help)
         return cls(service=service, **given.values)
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        """Host and port of `metrics_listen`. Raises `SettingsError`."""
+        host, colon, port = self.metrics_listen.rpartition(":")
+        if not colon or not host or not port.isdecimal() or int(port) > 65535:
+            raise SettingsError(f"metrics_listen is HOST:PORT, such as 127.0.0.1:9480, not {self.metrics_listen!r}")
+        return host.strip("[]"), int(port)
 
     @property
     def several(self) -> bool:

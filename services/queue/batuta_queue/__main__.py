@@ -16,6 +16,7 @@ from batuta_chassis.service import Service
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import ATTEMPT_ISSUER, Signer
+from batuta_chassis.tracing import tracer_of
 from batuta_chassis.transactions import SqlTransactor, Transactor
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
@@ -65,7 +66,7 @@ async def build(
         among = None if bus is None else Among(transactor, bus, address, clock, ids)
         if among is not None:
             numbers = replace(numbers, touch_period=min(numbers.touch_period, _SHOWN_WITHIN))
-        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings), among)
+        broker = Broker(transactor, signer, clock, ids, numbers, _marker(settings), among, tracer_of(settings))
         database.listen(DOUBT, lambda _none: broker.doubt())
         await broker.start()
     except BaseException:
@@ -90,7 +91,9 @@ async def build(
             ),
         ],
         background=[*broker.background, purge(database, clock)],
+        tracer=broker.tracer,
         on_drain=broker.drain,
+        meters=[database.meter, *broker.meters],
         on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],
     )
 

@@ -12,6 +12,7 @@ from batuta_queue.book import LeaseBook
 from batuta_queue.load import Load
 from batuta_queue.model import Attempt, Entry, EntryState
 from batuta_queue.sessions import SessionRegistry
+from batuta_queue.spans import Spans
 from batuta_queue.transitions import Step
 from batuta_rpc.clock import Clock
 
@@ -20,8 +21,9 @@ class Aftermath:
     """Carries committed steps into memory."""
 
     def __init__(
-        self, book: LeaseBook, registry: SessionRegistry, board: Board, load: Load, hub: Hub, clock: Clock
+        self, book: LeaseBook, registry: SessionRegistry, board: Board, load: Load, hub: Hub, clock: Clock, spans: Spans
     ) -> None:
+        self._spans = spans
         self._book = book
         self._registry = registry
         self._board = board
@@ -44,11 +46,14 @@ class Aftermath:
             self._hub.publish(signals.EVENTS)
 
     def _follow(self, step: Step, attempt: Attempt, now: float) -> None:
-        known = self._book.get(attempt.ref) is not None
+        lease = self._book.get(attempt.ref)
+        known = lease is not None
         if not known and not step.new_attempt:
             # Not in the book of the broker that answers for its agent: that is another one, and must look.
             self._hub.publish(signals.attempt(attempt.ref))
             return
+        if lease is not None and not lease.answered:
+            self._spans.accepted(step.entry, attempt)
         self._book.note(step.entry, attempt, now)
         session = self._registry.of_journal(attempt.holder.journal_id)
         if session is None:

@@ -72,6 +72,7 @@ entries = Table(
     Column("last_lost_agent", _agent, nullable=False),
     Column("cancel_reason", Integer),
     Column("cancel_grace_millis", BigInteger),
+    Column("traceparent", String(64), nullable=False, server_default=""),
     Column("payload_media_type", String(256), nullable=False),
     # Last, so that what stands before it is read without it.
     Column("payload", LargeBinary, nullable=False),

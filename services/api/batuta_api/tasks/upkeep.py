@@ -85,8 +85,8 @@ def purge(work: Work, now: datetime) -> int:
     """Remove some deleted tasks whose time is over, with all they had. How many."""
     due = work.tasks.due_for_purge(now, PURGED_AT_ONCE)
     for task_id in due:
-        work.logs.drop(task_id)
-        work.scalars.drop(task_id)
+        work.logs.drop(task_id, for_good=True)
+        work.scalars.drop(task_id, for_good=True)
         removing.drop(work, task_id, now)
         work.attempts.trim(task_id, 0)
         work.tasks.remove(task_id)

@@ -14,7 +14,7 @@ from batuta_rpc.ids import Ids
 
 _USE_NOTED = timedelta(minutes=1)
 """A login is noted at most so often: it must not cost a commit each time."""
-_JOIN_TOKENS_KEPT = timedelta(days=30)
+JOIN_TOKENS_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def revoke(work: Work, access_key: str, now: datetime) -> Credential:
 def create_join_token(work: Work, ttl: timedelta, comment: str, now: datetime, ids: Ids) -> tuple[str, datetime]:
     """Make a token with which one agent may join until the time returned."""
     secret = f"bj_{ids.secret(32)}"
-    work.users.purge_join_tokens(now - _JOIN_TOKENS_KEPT)
+    work.users.purge_join_tokens(now - JOIN_TOKENS_KEPT)
     work.users.add_join_token(JoinToken(fingerprint(secret), comment, now, now + ttl))
     return secret, now + ttl
 
