@@ -105,10 +105,7 @@ class Settings:
                 "redis_url is for several processes on one PostgreSQL, and SQLite has one: leave it out, or set "
                 "database_url"
             )
-        if not 0 <= self.port <= 65535:
-            raise SettingsError(f"port is 0 to 65535, not {self.port}")
-        if not -1 <= self.http_port <= 65535:
-            raise SettingsError(f"http_port is 0 to 65535, or -1 for none, not {self.http_port}")
+        self._check_ports()
         if not 0 <= self.trace_share <= 1:
             raise SettingsError(f"trace_share is a number from 0 to 1, not {self.trace_share:g}")
         if self.log_format not in ("json", "text"):
@@ -117,6 +114,12 @@ class Settings:
             raise SettingsError(f"log_level is DEBUG, INFO, WARNING or ERROR, not {self.log_level!r}")
         if self.metrics_listen:
             self._check_metrics(self.metrics_address[0])
+
+    def _check_ports(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"port is 0 to 65535, not {self.port}")
+        if not -1 <= self.http_port <= 65535:
+            raise SettingsError(f"http_port is 0 to 65535, or -1 for none, not {self.http_port}")
 
     def _check_metrics(self, host: str) -> None:
         if is_loopback(host):
