@@ -73,7 +73,8 @@ class Attempt:
         self._shim: RunningShim | None = None
         self._console = AgentConsole(folder.spool)
         self._trace = AttemptTrace(held.ref, held.assignment, workshop.agent, workshop.tracer, workshop.ids)
-        env = run_environment.courier(workshop.env, held.assignment.attempt_token, self._trace.of_the_run)
+        token = held.assignment.attempt_token
+        env = run_environment.courier(workshop.env, token, workshop.ca_file, self._trace.of_the_run)
         self._delivery = Delivery(folder.spool, env, workshop.clock, workshop.ids)
         self._settled = asyncio.Event()
         self.update(held)
@@ -232,6 +233,7 @@ class Attempt:
             self.ref,
             self._shop.api,
             token,
+            self._shop.ca_file,
             self._folder.spool,
             prepared.venv.path,
             list(assignment.gpu_uuids),

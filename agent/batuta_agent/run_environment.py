@@ -16,9 +16,9 @@ def machine(env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in env.items() if not name.startswith("BATUTA_") and name not in _DROPPED}
 
 
-def courier(env: Mapping[str, str], token: str, traceparent: str = "") -> dict[str, str]:
-    """For a courier: it acts for this attempt only."""
-    return {**machine(env), "BATUTA_ATTEMPT_TOKEN": token, **_traced(traceparent)}
+def courier(env: Mapping[str, str], token: str, ca_file: str, traceparent: str = "") -> dict[str, str]:
+    """For a courier: it acts for this attempt only. `ca_file`: whom it believes; empty: whom everybody believes."""
+    return {**machine(env), "BATUTA_ATTEMPT_TOKEN": token, **_believing(ca_file), **_traced(traceparent)}
 
 
 def _traced(traceparent: str) -> dict[str, str]:
@@ -41,6 +41,7 @@ def run(
     ref: Ref,
     api: str,
     token: str,
+    ca_file: str,
     spool: Path,
     venv: Path,
     gpus: Sequence[str],
@@ -54,9 +55,14 @@ def run(
         "BATUTA_API": api,
         "BATUTA_ATTEMPT_TOKEN": token,
         "BATUTA_SPOOL_DIR": str(spool),
+        **_believing(ca_file),
         **_traced(traceparent),
     }
     if gpus:
         found["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         found["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     return found
+
+
+def _believing(ca_file: str) -> dict[str, str]:
+    return {"BATUTA_CA_FILE": ca_file} if ca_file else {}

@@ -58,4 +58,6 @@ class Workshop:
     health: Health = field(default_factory=Health)
     limits: Limits = AGENT_LIMITS
     """How large spools may grow."""
+    ca_file: str = ""
+    """The file of the authorities that they believe at `api`; empty: those that everybody believes."""
     tracer: Tracer = NO_TRACER

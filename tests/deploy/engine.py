@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.e2e.harness.processes import Process, poll
 
-NEEDED = ("dockerd", "docker", "mmdebstrap")
+NEEDED = ("dockerd", "docker", "mmdebstrap", "iptables", "ip", "unshare")
 BASE = "batuta-test-base"
 
 
@@ -19,7 +19,8 @@ def missing() -> str:
     """What this machine lacks for an engine; empty where nothing is."""
     lacking = [name for name in NEEDED if shutil.which(name) is None]
     if lacking:
-        return f"not here: {', '.join(lacking)} (Debian: apt-get install --no-install-recommends docker.io mmdebstrap)"
+        packages = "docker.io mmdebstrap iproute2"
+        return f"not here: {', '.join(lacking)} (Debian: apt-get install --no-install-recommends {packages})"
     return "" if os.geteuid() == 0 else "dockerd and mmdebstrap need root"
 
 
@@ -31,15 +32,25 @@ class Engine:
         # Sockets have short paths, those of tests are long ones.
         self._socket = Path("/run") / f"batuta-test-{os.getpid()}.sock"
         self.env = {**os.environ, "DOCKER_HOST": f"unix://{self._socket}", "DOCKER_BUILDKIT": "0"}
-        words = ["dockerd", "--host", f"unix://{self._socket}", "--bridge", "none", "--iptables=false"]
+        self._daemon = self._start(["--bridge", "none", "--iptables=false"])
+
+    def move_apart(self) -> None:
+        """Go on in a network of its own, with bridges and rules that nobody else sees. There is no way out of it."""
+        self.stop()
+        # The namespace ends with the daemon, and all that the daemon has made in it.
+        self._daemon = self._start([], ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"])
+
+    def _start(self, options: Sequence[str], before: Sequence[str] = ()) -> Process:
+        words = [*before, "dockerd", "--host", f"unix://{self._socket}", *options]
         for name in ("data-root", "exec-root", "pidfile"):
-            words += [f"--{name}", str(folder / name)]
-        self._daemon = Process("dockerd", words, os.environ, folder / "dockerd.log", folder)
+            words += [f"--{name}", str(self._folder / name)]
+        self._daemon = Process("dockerd", words, os.environ, self._folder / "dockerd.log", self._folder)
         try:
             poll("dockerd answers", 60, self._answers)
         except BaseException:
             self.close()
             raise
+        return self._daemon
 
     def _answers(self) -> bool:
         assert self._daemon.running, self._daemon.said[-3000:]
@@ -74,14 +85,31 @@ class Engine:
         archive.unlink()
         return BASE
 
-    def close(self) -> None:
-        """End all containers and the daemon."""
+    def make_stand_in(self, name: str, packages: str, entry: str) -> None:
+        """An image by a name of the compose file, made from Debian's packages: it listens to the same settings."""
+        text = f"FROM {BASE}\nRUN apt-get update -q && apt-get install -q -y --no-install-recommends {packages}\n"
+        folder = self._folder / "stand-in"
+        folder.mkdir(exist_ok=True)
+        (folder / "entry").write_text(entry)
+        (folder / "Dockerfile").write_text(f'{text}COPY entry /entry\nENTRYPOINT ["sh", "/entry"]\n')
+        self.docker("build", "--network", "host", "-t", name, str(folder), seconds=200)
+
+    def stop(self) -> None:
+        """End all containers and the daemon; what it has stored stays."""
         if self._daemon.running:
-            listed = subprocess.run(["docker", "ps", "-q"], env=self.env, capture_output=True, text=True, check=False)
+            listed = subprocess.run(["docker", "ps", "-aq"], env=self.env, capture_output=True, text=True, check=False)
             for container in listed.stdout.split():
                 subprocess.run(["docker", "rm", "-f", container], env=self.env, capture_output=True, check=False)
         self._daemon.stop(60)
         self._socket.unlink(missing_ok=True)
+        # dockerd leaves names of network namespaces mounted, and nothing could delete the folder.
+        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for path in reversed([each for each in mounted if f"{each}/".startswith(f"{self._folder}/")]):
+            subprocess.run(["umount", "-l", path], check=False)
+
+    def close(self) -> None:
+        """End everything and forget it."""
+        self.stop()
         shutil.rmtree(self._folder / "data-root", ignore_errors=True)
 
 

@@ -1,4 +1,8 @@
-"""The images on a real engine: built, started without rights, healthy, and a task runs in the agent's container."""
+"""The images on a real engine: built, started without rights, healthy; a task runs in the agent's container, from the
+compose file too; the installer works on a bare machine.
+
+    python -m pytest -m nightly tests/deploy      # as root, with docker.io and mmdebstrap of Debian; seven minutes
+"""
 
 from __future__ import annotations
 
@@ -156,3 +160,108 @@ def test_the_script_installs_on_a_bare_machine_and_upgrades_it(engine: Engine, b
     assert modes == ["600 root:root", "644 root:root", "640 root:batuta"]
     engine.docker("exec", "machine", "sh", "-c", "systemd-analyze verify --man=no /etc/systemd/system/batuta*.service")
     assert "batuta-agent" in engine.docker("exec", "machine", "getent", "passwd", "batuta-agent")
+
+
+POSTGRES = """
+set -e
+bin=$(echo /usr/lib/postgresql/*/bin); data=/var/lib/postgresql/data
+[ -e /usr/bin/pg_isready ]
+chown postgres "$data"
+if [ ! -e "$data/PG_VERSION" ]; then
+  (umask 077; cat "$POSTGRES_PASSWORD_FILE" > /tmp/password; chown postgres /tmp/password)
+  su postgres -c "$bin/initdb -D $data -E UTF8 -U $POSTGRES_USER --pwfile=/tmp/password $POSTGRES_INITDB_ARGS"
+  echo 'host all all all scram-sha-256' >> "$data/pg_hba.conf"
+  echo "create database $POSTGRES_DB" | su postgres -c "$bin/postgres --single -D $data postgres"
+fi
+exec su postgres -c "exec $bin/postgres -D $data -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql"
+"""
+SUBMIT = """
+from pathlib import Path
+
+from batuta_proto.tasks import v1 as tasks
+from batuta_rpc.auth import CredentialTokens
+from batuta_rpc.channel import open_sync
+from batuta_rpc.clock import SystemClock
+from batuta_rpc.config import load_connection
+from batuta_rpc.ids import SystemIds
+
+known = load_connection({}, Path("/var/lib/batuta/data/admin.credentials"))
+clock, ids = SystemClock(), SystemIds()
+with open_sync(known.api, CredentialTokens(known.api, known.access_key, known.secret_key, clock), "test") as channel:
+    stub = tasks.TaskServiceStub(channel)
+    spec = tasks.TaskSpec(source=tasks.Source(script="print('composed')", entry_point="payload.py"))
+    wanted = dict(project_name="p", display_name="t", spec=spec, request_id=ids.request_id())
+    made = stub.CreateTask(tasks.CreateTaskRequest(**wanted))
+    stub.EnqueueTask(
+        tasks.EnqueueTaskRequest(
+            task_id=made.task.id, queue_name="default", create_queue=True, request_id=ids.request_id()
+        )
+    )
+    print(made.task.id)
+"""
+
+
+class Composed:
+    """The compose file, on an engine that is apart."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self._engine = engine
+        self._folder = folder
+        subprocess.run(["sh", str(folder / "secrets.sh")], check=True, timeout=30)
+
+    def told(self, *words: str, text: str = "", seconds: float = 200, **variables: str) -> str:
+        """Run `docker compose`, which must succeed; what it printed."""
+        command = [str(Path(sys.prefix) / "bin" / "docker-compose"), *words]
+        environment = {**self._engine.env, **variables}
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+        return done.stdout.strip()
+
+    def batuta(self, *words: str) -> str:
+        """Run the command line in the API's container, as its administrator."""
+        login = ["-e", "BATUTA_CONFIG_FILE=/var/lib/batuta/data/admin.credentials", "-e", "HOME=/tmp"]
+        return self.told("exec", "-T", *login, "api", "batuta", *words)
+
+
+def test_the_stores_of_the_compose_file_have_stand_ins(engine: Engine, base: str) -> None:
+    assert base
+    engine.make_stand_in("postgres:17-bookworm", "postgresql", POSTGRES)
+    engine.make_stand_in("redis:7-bookworm", "redis-server", 'exec "$@"')
+
+
+def test_what_the_compose_file_starts_serves_from_postgresql_and_runs_a_task(
+    engine: Engine, services: str, agent: str, tmp_path: Path
+) -> None:
+    assert (services, agent) == ("batuta/services", "batuta/agent")
+    engine.move_apart()
+    shutil.copytree(ROOT / "deploy" / "docker", tmp_path / "docker")
+    compose = Composed(engine, tmp_path / "docker")
+    try:
+        compose.told("up", "-d", "--no-build", "--wait", "--wait-timeout", "150")
+        token = json.loads(compose.batuta("agent", "join-token", "--json"))
+        secret = next(value for key, value in token.items() if key in ("token", "join_token", "secret"))
+        compose.told("--profile", "agent", "up", "-d", "--no-build", "--wait", BATUTA_JOIN_TOKEN=secret)
+        task = compose.told("exec", "-T", "api", "python", "-", text=SUBMIT)
+
+        def ended() -> bool:
+            state = json.loads(compose.batuta("task", "show", task, "--json"))
+            return "TASK_STATE_COMPLETED" in json.dumps(state)
+
+        poll("the task is completed", 60, ended)
+        assert "composed" in compose.batuta("task", "logs", task)
+        asked = ["exec", "-T", "postgres", "psql", "-h", "/var/run/postgresql", "-U", "batuta", "-Atc"]
+        schemas = compose.told(*asked, "select nspname from pg_namespace").split()
+        assert {"api", "queue"} <= set(schemas)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{compose.told('logs', '--no-color', '--tail', '40')}") from None
+    finally:
+        compose.told("--profile", "agent", "down", "-v", "-t", "20")

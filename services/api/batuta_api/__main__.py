@@ -42,6 +42,7 @@ from batuta_api.tasks.link import Link
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.servicer import SERVICE as TASKS
 from batuta_api.tasks.servicer import Surroundings, TaskServicer
+from batuta_api.users.agent_certificates import CAPABILITY, AgentCertificates
 from batuta_api.users.first_start import ensure_credentials
 from batuta_api.users.logins import Logins
 from batuta_api.users.password_logins import PasswordLogins
@@ -51,7 +52,9 @@ from batuta_api.users.servicer import UserServicer
 from batuta_api.wiring import METADATA, sql_work
 from batuta_api.work import Work, Works
 from batuta_chassis import requests
+from batuta_chassis.authority import Authority
 from batuta_chassis.bus import Bus, open_bus
+from batuta_chassis.certificates import authorities, services_trust
 from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
@@ -136,7 +139,12 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
         migrate(database.engine, Path(__file__).parent / "migrations")
         works: Works = SqlTransactor[Work](database, sql_work(hub, clock, limits))
         for path in await ensure_credentials(
-            works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
+            works,
+            settings.data_dir,
+            settings.api_endpoint or settings.endpoint,
+            authorities(settings, clock),
+            clock.now(),
+            ids,
         ):
             _log.info("first credential written", extra={"path": str(path)})
         among = None if bus is None else await _enter(database, bus, hub, settings, clock, ids)
@@ -146,9 +154,10 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
         raise
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
-    queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
+    tokens, trust = ServiceTokens(signer, clock), services_trust(settings, clock)
+    queue = open_aio(endpoint, tokens, "api", dispatch=True, retries=False, trust=trust)
     # What all brokers must hear is told each of them by a channel of its own.
-    brokers = tuple(open_aio(each, ServiceTokens(signer, clock), "api", dispatch=True) for each in split(endpoint))
+    brokers = tuple(open_aio(each, tokens, "api", dispatch=True, trust=trust) for each in split(endpoint))
     refusals = Refusals(works, clock)
     closing = Closing(hub)
     threads = BlobThreads(_BLOB_THREADS)
@@ -177,7 +186,8 @@ def _service(parts: _Parts) -> Service:
     tracer = tracer_of(settings)
     delivery = Delivery(works, parts.queue, link, names, clock, ids, tracer)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
-    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
+    trust = services_trust(settings, clock)
+    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False, trust=trust)
     leads, heard = always if among is None else among.leads, parts.arrivals.event_seconds.note
     return Service(
         name="api",
@@ -205,6 +215,7 @@ def _service(parts: _Parts) -> Service:
             parts.database.close,
             parts.sole.release,
         ),
+        capabilities=[CAPABILITY] if settings.agent_certificates else [],
         meters=(
             parts.database.meter,
             outbox_meter(parts.database, clock),
@@ -232,10 +243,12 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
     works, clock, ids, hub, closing = parts.works, parts.clock, parts.ids, parts.hub, parts.closing
     watchers, limits = Places("task_watchers", parts.limits.task_watchers), parts.limits
     around = Surroundings(parts.calls(TASKS), names, hub, closing, clock, ids, watchers)
+    logins = Logins(works, parts.signer, clock, ids)
     user_servicer = UserServicer(
         parts.calls(USERS),
-        Logins(works, parts.signer, clock, ids),
+        logins,
         PasswordLogins(works, parts.signer, clock, ids),
+        _certificates(logins, parts.settings, clock),
         clock,
         ids,
     )
@@ -260,6 +273,19 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
         (users.add_UserServiceServicer_to_server, user_servicer, USERS),
         (audit.add_AuditServiceServicer_to_server, AuditServicer(parts.calls(AUDIT)), AUDIT),
     ]
+
+
+def _certificates(logins: Logins, settings: Settings, clock: Clock) -> AgentCertificates:
+    if not settings.agent_certificates:
+        return AgentCertificates(logins, None, "agents need no certificate here (agent_certificates is off)")
+    if settings.tls_client_ca:
+        return AgentCertificates(
+            logins,
+            None,
+            "this server signs no certificates for agents, another authority does: give the agent its own with "
+            "--certificate and --certificate-key",
+        )
+    return AgentCertificates(logins, Authority.load_or_create(settings.keys_dir, clock), "")
 
 
 def main() -> int:

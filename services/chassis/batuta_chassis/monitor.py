@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from batuta_chassis.exposition import CONTENT_TYPE, text
+from batuta_chassis.http_tls import server_context
 from batuta_chassis.meters import Family, Meter, gauges
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_rpc.clock import Clock, within
@@ -61,10 +61,7 @@ class Monitor:
     async def start(self) -> None:
         """Listen. Raises `SettingsError` when nothing can listen there."""
         host, port = self._settings.metrics_address
-        context = None
-        if self._settings.tls_cert:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self._settings.tls_cert, self._settings.tls_key)
+        context = server_context(self._settings, self._clock)
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=_HEAD_BYTES, ssl=context)
         except OSError as error:

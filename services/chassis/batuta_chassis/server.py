@@ -15,13 +15,16 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from batuta_chassis.authority import Authority
 from batuta_chassis.background import Background
+from batuta_chassis.certificates import server_credentials
 from batuta_chassis.contract import contract
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.meter import CallMeter
 from batuta_chassis.interceptors.pipeline import Pipeline
 from batuta_chassis.logs import configure
 from batuta_chassis.peer import Doorman
+from batuta_chassis.peers import Peers
 from batuta_chassis.service import Build, Service, hooks
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.system import SERVICE_NAME, SystemServicer
@@ -95,7 +98,7 @@ class ServiceProcess:
         self._service = await built if inspect.isawaitable(built) else built
         try:
             self._server = self._make_server(self._service)
-            self._open_port(self._server)
+            self._open_port(self._server, self._service)
             await self._start_monitor(self._service)
             await self._server.start()
             if self._http is not None:
@@ -149,7 +152,9 @@ class ServiceProcess:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def _make_server(self, service: Service) -> grpc.aio.Server:
-        authenticator = Authenticator(Verifier(self._settings.keys_dir, self._clock), service.gate)
+        authenticator = Authenticator(
+            Verifier(self._settings.keys_dir, self._clock), service.gate, self._peers(service)
+        )
         doorman = Doorman(self._ids.secret()) if self._settings.http_port >= 0 else None
         pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, self._meter, service.tracer, doorman)
         server = grpc.aio.server(interceptors=[pipeline], options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
@@ -168,12 +173,21 @@ class ServiceProcess:
     def _names(self, service: Service) -> list[str]:
         return [*(name for _, _, name in service.servicers), *service.forwarded, SERVICE_NAME]
 
-    def _open_port(self, server: grpc.aio.Server) -> None:
+    def _asks_agents(self, service: Service) -> bool:
+        return service.for_agents and self._settings.agent_certificates
+
+    def _peers(self, service: Service) -> Peers:
+        if not self._asks_agents(service):
+            return Peers()
+        return Peers(Authority.load_or_create(self._settings.keys_dir, self._clock).pem)
+
+    def _open_port(self, server: grpc.aio.Server, service: Service) -> None:
         settings = self._settings
         address = f"{settings.host}:{settings.port}"
+        credentials = server_credentials(settings, self._clock, ask_agents=self._asks_agents(service))
         try:
-            if settings.tls_cert:
-                server.add_secure_port(address, grpc.ssl_server_credentials([settings.read_certificate()]))
+            if credentials is not None:
+                server.add_secure_port(address, credentials)
             else:
                 server.add_insecure_port(address)
         except (RuntimeError, OSError) as error:

@@ -43,6 +43,8 @@ class Service:
     """Where agents dial, for GetServerInfo; the API's alone."""
     gate: Gate = field(default_factory=Gate)
     """Who is refused although their token is good; the service fills it."""
+    for_agents: bool = False
+    """Agents dial this port: where settings say so, only those with a certificate of their own get in."""
     meters: Sequence[Meter] = ()
     """What it counts beyond its calls."""
     tracer: Tracer = NO_TRACER

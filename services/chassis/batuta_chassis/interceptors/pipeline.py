@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         metadata = context.invocation_metadata()
         if self._doorman is not None:
             self._doorman.note(context)
-        set_caller(self._authenticator.admit(rule, metadata))
+        caller = self._authenticator.admit(rule, metadata, context.auth_context)
+        set_caller(replace(caller, writes=True) if rule.changes else caller)
         if rule.changes:
             note_origin(peer_of(context), metadata)
 

@@ -27,6 +27,11 @@ class UserServiceStub(object):
                 request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.SerializeToString,
                 response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.FromString,
                 )
+        self.IssueCertificate = channel.unary_unary(
+                '/batuta.users.v1.UserService/IssueCertificate',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateResponse.FromString,
+                )
         self.GetCaller = channel.unary_unary(
                 '/batuta.users.v1.UserService/GetCaller',
                 request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerRequest.SerializeToString,
@@ -109,6 +114,15 @@ class UserServiceServicer(object):
     def LogIn(self, request, context):
         """Gives a short-lived token for a user's password.
         Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueCertificate(self, request, context):
+        """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+        Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+        no certificate, or get it elsewhere), RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -233,6 +247,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.FromString,
                     response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.SerializeToString,
             ),
+            'IssueCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueCertificate,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateResponse.SerializeToString,
+            ),
             'GetCaller': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCaller,
                     request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerRequest.FromString,
@@ -340,6 +359,23 @@ class UserService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/LogIn',
             batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.SerializeToString,
             batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def IssueCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/IssueCertificate',
+            batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -43,6 +43,11 @@ class UserServiceStub:
     """Gives a short-lived token for a user's password.
     Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
     """
+    IssueCertificate: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.IssueCertificateRequest, _user_service_pb2.IssueCertificateResponse]
+    """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+    Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+    no certificate, or get it elsewhere), RATE_LIMITED.
+    """
     GetCaller: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetCallerRequest, _user_service_pb2.GetCallerResponse]
     """Says who the caller is.
     Who: everybody with a token. Fails with: nothing of its own.
@@ -110,6 +115,11 @@ class UserServiceAsyncStub(UserServiceStub):
     LogIn: _aio.UnaryUnaryMultiCallable[_user_service_pb2.LogInRequest, _user_service_pb2.LogInResponse]  # type: ignore[assignment]
     """Gives a short-lived token for a user's password.
     Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+    """
+    IssueCertificate: _aio.UnaryUnaryMultiCallable[_user_service_pb2.IssueCertificateRequest, _user_service_pb2.IssueCertificateResponse]  # type: ignore[assignment]
+    """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+    Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+    no certificate, or get it elsewhere), RATE_LIMITED.
     """
     GetCaller: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetCallerRequest, _user_service_pb2.GetCallerResponse]  # type: ignore[assignment]
     """Says who the caller is.
@@ -187,6 +197,17 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.LogInResponse, _abc.Awaitable[_user_service_pb2.LogInResponse]]:
         """Gives a short-lived token for a user's password.
         Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def IssueCertificate(
+        self,
+        request: _user_service_pb2.IssueCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.IssueCertificateResponse, _abc.Awaitable[_user_service_pb2.IssueCertificateResponse]]:
+        """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+        Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+        no certificate, or get it elsewhere), RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod
