@@ -242,9 +242,8 @@ def told_of(service: str, options: Options) -> dict[str, Any]:
 
 
 _DECIDED = (
-    "data_dir keys_dir host port http_port http_origins http_names allow_plaintext tls tls_cert tls_key agent_certificates tls_client_ca "
-    "database_url api_endpoint queue_endpoint "
-    "autoscaler_endpoint dispatch_endpoint"
+    "data_dir keys_dir host port http_port http_origins http_names allow_plaintext tls tls_cert tls_key "
+    "agent_certificates tls_client_ca database_url api_endpoint queue_endpoint autoscaler_endpoint dispatch_endpoint"
 ).split()
 """What `batuta up` decides for each service."""
 _PERSONAL = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE", "BATUTA_CA_FILE")
