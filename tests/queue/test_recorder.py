@@ -19,7 +19,7 @@ from batuta_queue.recorder import Recorder
 from batuta_queue.sessions import Session, SessionRegistry
 from batuta_queue.store import QueueStore
 from batuta_queue.telemetry import Telemetry
-from batuta_queue.testing import MemoryTransactor, make_agent, make_entry
+from batuta_queue.testing import MemoryTransactor, make_agent, make_entry, make_queue
 from batuta_queue.waits import Waits
 from batuta_rpc.clock import SystemClock, within
 from batuta_rpc.errors import AgentNotFound, FieldViolation, QueueNotFound, StorageFailed
@@ -133,8 +133,32 @@ async def test_a_full_disk_costs_samples_and_nothing_else(bench: Bench) -> None:
     assert await bench.told(of_agent("a")) == [(1, 30.0, 30.0)]
 
 
+async def submitted(bench: Bench) -> None:
+    """A queue in which one entry waits."""
+
+    def fill(store: QueueStore) -> None:
+        store.add_queue(make_queue("default"))
+        store.add_entry(make_entry("e"), NO_PAYLOAD)
+
+    await MemoryTransactor.write(bench.transactor, fill)
+
+
+async def test_nothing_is_told_of_a_queue_once_it_is_deleted(bench: Bench) -> None:
+    await submitted(bench)
+    await bench.tick()
+
+    def delete(store: QueueStore) -> None:
+        store.drop_queue("default")
+        store.drop_history(of_queue("default"))
+
+    await MemoryTransactor.write(bench.transactor, delete)
+    await bench.tick()
+    await bench.recorder.stop()
+    assert [await bench.told(of_queue("default"), tier) for tier in range(len(TIERS))] == [[], [], []]
+
+
 async def test_of_several_brokers_one_counts_and_each_tells_of_what_it_gave_out(bench: Bench) -> None:
-    await MemoryTransactor.write(bench.transactor, lambda store: store.add_entry(make_entry("e"), NO_PAYLOAD))
+    await submitted(bench)
     other = Bench(bench.transactor, bench.clock, leads=False)
     bench.waits.note("default", 1_000)
     other.waits.note("default", 3_000)
@@ -146,8 +170,7 @@ async def test_of_several_brokers_one_counts_and_each_tells_of_what_it_gave_out(
 
 
 async def test_a_queue_that_ran_empty_says_so_once(bench: Bench) -> None:
-    entry = make_entry("e")
-    await MemoryTransactor.write(bench.transactor, lambda store: store.add_entry(entry, NO_PAYLOAD))
+    await submitted(bench)
     await bench.tick()
     gone = make_entry("e", state=EntryState.DONE, end_millis=1)
     await MemoryTransactor.write(bench.transactor, lambda store: store.save_entries([gone]))

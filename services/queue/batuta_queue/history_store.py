@@ -28,9 +28,17 @@ class HistoryStore(Protocol):
         ...
 
 
+_QUEUE = "queue:"
+
+
 def of_queue(queue_id: str) -> str:
     """A queue as a subject."""
-    return f"queue:{queue_id}"
+    return f"{_QUEUE}{queue_id}"
+
+
+def queue_of(subject: str) -> str | None:
+    """The queue that a subject is, if it is one."""
+    return subject[len(_QUEUE) :] if subject.startswith(_QUEUE) else None
 
 
 def of_agent(agent_id: str) -> str:

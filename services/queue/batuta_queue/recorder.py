@@ -13,7 +13,7 @@ from itertools import chain, islice
 
 from batuta_chassis.transactions import BulkTransactor
 from batuta_queue.history import FINEST, TIERS, Point
-from batuta_queue.history_store import of_agent, of_queue
+from batuta_queue.history_store import of_agent, of_queue, queue_of
 from batuta_queue.model import QueueCounts
 from batuta_queue.samples import agent_point, queue_point
 from batuta_queue.sessions import SessionRegistry
@@ -129,8 +129,15 @@ class Recorder:
 
 
 def _merge(store: QueueStore, tier: int, millis: int, points: Mapping[str, Point]) -> None:
-    """Other brokers, and this one before it was started again, may have told of the same time."""
+    """Other brokers, and this one before it was started again, may have told of the same time. A queue that was deleted
+    meanwhile took its history along."""
+    points = {each: point for each, point in points.items() if _is_there(store, each)}
     known = store.points_at(list(points), tier, millis)
     store.save_points(
         tier, millis, {each: known[each].joined(point) if each in known else point for each, point in points.items()}
     )
+
+
+def _is_there(store: QueueStore, subject: str) -> bool:
+    queue_id = queue_of(subject)
+    return queue_id is None or store.queue(queue_id) is not None
