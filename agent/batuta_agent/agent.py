@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from batuta_agent import host
 from batuta_agent.assignments import Assignments
 from batuta_agent.brokers import Brokers
+from batuta_agent.certificates import Certificates
 from batuta_agent.joining import CLIENT
 from batuta_agent.journal import Journal
 from batuta_agent.printer import Printer
@@ -22,11 +23,14 @@ from batuta_proto.types import v1 as types
 from batuta_rpc.auth import AioTokenSource, TokenSource
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, within
+from batuta_rpc.config import ConfigError
 from batuta_rpc.errors import (
     AgentNameTaken,
+    CapabilityMissing,
     CredentialInvalid,
     PermissionDenied,
     QueueNotFound,
+    RpcError,
     SessionSuperseded,
     Unauthenticated,
 )
@@ -41,7 +45,7 @@ _STOP_GRACE = 10.0
 _STOP_LIMIT = 60.0
 _GOODBYE_LIMIT = 5.0
 _HOPELESS = (QueueNotFound, AgentNameTaken)
-_HOPELESS_AT_FIRST = (CredentialInvalid, Unauthenticated, PermissionDenied)
+_HOPELESS_AT_FIRST = (CredentialInvalid, Unauthenticated, PermissionDenied, CapabilityMissing, ConfigError)
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Agent:
         identity: Identity,
         dispatch: str,
         tokens: TokenSource | AioTokenSource,
+        certificates: Certificates,
         assignments: Assignments,
         journal: Journal,
         sampler: Sampler,
@@ -73,6 +78,7 @@ class Agent:
         self._identity = identity
         self._brokers = Brokers(dispatch, ids)
         self._tokens = tokens
+        self._certificates = certificates
         self._assignments = assignments
         self._journal = journal
         self._sampler = sampler
@@ -125,15 +131,17 @@ class Agent:
 
     async def _keep_connected(self) -> int:
         reconnecting = Reconnecting(self._ids)
-        resume, endpoint = "", ""
+        resume, endpoint, refused = "", "", False
         while True:
-            outcome = await self._connect(endpoint or self._brokers.current, resume)
+            dialled = endpoint or self._brokers.current
+            outcome = await self._connect(dialled, resume, refused=refused)
             if self._stopping.is_set():
                 return EXIT_OK
             code = self._judge(outcome)
             if code is not None:
                 return code
             resume = outcome.session_id or resume
+            refused = not outcome.session_id and dialled.startswith("https://")
             endpoint = outcome.endpoint
             elsewhere = self._moves_on(outcome)
             await self._clock.sleep(reconnecting.pause(outcome, elsewhere=elsewhere))
@@ -145,8 +153,13 @@ class Agent:
             return False
         return self._brokers.failed()
 
-    async def _connect(self, endpoint: str, resume: str) -> Outcome:
-        channel = open_aio(endpoint, self._tokens, CLIENT, dispatch=True)
+    async def _connect(self, endpoint: str, resume: str, *, refused: bool) -> Outcome:
+        """One session. `refused`: the last one did not come about, over TLS."""
+        try:
+            trust = await self._certificates.trust(refused=refused)
+        except (RpcError, ConfigError) as error:
+            return Outcome(error=error)
+        channel = open_aio(endpoint, self._tokens, CLIENT, dispatch=True, trust=trust)
         try:
             stub = agents.DispatchServiceStub(channel)
             self._session = Session(

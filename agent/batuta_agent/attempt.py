@@ -20,6 +20,7 @@ from batuta_agent.model import Ending, Held, Phase
 from batuta_agent.shim import processes
 from batuta_agent.shim.state import CLAIMED, Order, State, read_state
 from batuta_agent.shims import RunningShim, ShimFailed, end_stray_processes
+from batuta_agent.traced import AttemptTrace
 from batuta_agent.workshop import Workshop
 from batuta_courier import layout
 from batuta_proto.agents import v1 as agents
@@ -71,7 +72,9 @@ class Attempt:
         self._renewed = asyncio.Event()
         self._shim: RunningShim | None = None
         self._console = AgentConsole(folder.spool)
-        env = run_environment.courier(workshop.env, held.assignment.attempt_token)
+        self._trace = AttemptTrace(held.ref, held.assignment, workshop.agent, workshop.tracer, workshop.ids)
+        token = held.assignment.attempt_token
+        env = run_environment.courier(workshop.env, token, workshop.ca_file, self._trace.of_the_run)
         self._delivery = Delivery(folder.spool, env, workshop.clock, workshop.ids)
         self._settled = asyncio.Event()
         self.update(held)
@@ -188,9 +191,16 @@ class Attempt:
         return True
 
     async def _prepare(self) -> Prepared:
-        spec = await self._shop.reader.read(self._assignment)
-        tools = Tools(run_environment.machine(self._shop.env), self._console.say, self._shop.clock)
-        return await self._shop.maker.prepare(spec, self._folder, tools)
+        begun, failed = self._shop.clock.unix_nanos(), ""
+        try:
+            spec = await self._shop.reader.read(self._assignment)
+            tools = Tools(run_environment.machine(self._shop.env), self._console.say, self._shop.clock)
+            return await self._shop.maker.prepare(spec, self._folder, tools)
+        except PreparationFailed as error:
+            failed = error.reason
+            raise
+        finally:
+            self._trace.prepared(begun, self._shop.clock.unix_nanos(), failed)
 
     async def _start(self, prepared: Prepared) -> State:
         order = self._order(prepared)
@@ -223,9 +233,11 @@ class Attempt:
             self.ref,
             self._shop.api,
             token,
+            self._shop.ca_file,
             self._folder.spool,
             prepared.venv.path,
             list(assignment.gpu_uuids),
+            self._trace.of_the_run,
         )
         limit = assignment.time_limit
         grace = assignment.lease.kill_grace
@@ -267,8 +279,9 @@ class Attempt:
             stuck = [(each[0], each[1]) for each in ended.unkillable]
         self._shop.health.stuck(f"task {self.ref.task_id}", stuck)
         reason = self._cancel.reason if self._cancel is not None else shim.cancel_reason()
-        found = ending.of_state(ended, reason, self._console.last_words())
-        return await self._blame(found)
+        found = await self._blame(ending.of_state(ended, reason, self._console.last_words()))
+        self._trace.ran(state.start_unix_millis, self._shop.clock.unix_nanos(), found)
+        return found
 
     async def _blame(self, found: Ending) -> Ending:
         """A run that failed by itself while its GPU is ill failed because of it."""

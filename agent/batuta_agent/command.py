@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from batuta_rpc.config import ConfigError, Connection, load_connection, read_connection
+from batuta_rpc.trust import CA_VARIABLE, fold
 
 _EPILOG = """The credential comes from --credentials, from what an earlier start has kept in the state
 folder, from --join-token (`batuta agent join-token` makes one), from the environment
@@ -58,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--api", metavar="URL", help="the server's address")
     add("--join-token", metavar="TOKEN", help="join with a single-use token; better: BATUTA_JOIN_TOKEN")
     add("--credentials", type=Path, metavar="FILE", help="file with the server's address and a credential")
+    add(
+        "--ca-file",
+        type=Path,
+        metavar="FILE",
+        help="authority that signed the server's certificate (or BATUTA_CA_FILE)",
+    )
+    add(
+        "--ca-fingerprint", metavar="SHA256", help="fetch that authority, with a join token, if this is its fingerprint"
+    )
+    add("--certificate", type=Path, metavar="FILE", help="certificate to show the broker, of an authority of your own")
+    add("--certificate-key", type=Path, metavar="FILE", help="its key; both are read again at each connection")
     add("--data", type=Path, metavar="DIR", help="folder of this agent's state (default: ~/.batuta/agents/<name>)")
     add("--cache", type=Path, metavar="DIR", help="folder of environments and repositories (default: ~/.batuta/cache)")
     add("--python", action="append", default=[], metavar="PATH", help="an interpreter for tasks; repeat for more")
@@ -71,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--label", action="append", default=[], type=_label, metavar="KEY=VALUE", help="label of this agent")
     add("--allow-local-git", action="store_true", help="take repositories by path too")
     add("--stop-tasks-on-exit", action="store_true", help="stop running tasks when the agent is stopped")
+    add("--trace-endpoint", default="", metavar="URL", help="collector of traces (OTLP over HTTP; extra otel)")
     add("--json-logs", action="store_true", help="one JSON object per line")
     parser.set_defaults(run=run)
 
@@ -84,6 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
         print("batuta agent: needs Python 3.10 or newer", file=sys.stderr)
         return 1
     os.umask(0o077)
+    if (arguments.certificate is None) != (arguments.certificate_key is None):
+        print("batuta agent: --certificate and --certificate-key belong together", file=sys.stderr)
+        return 1
     try:
         return asyncio.run(_main(arguments, os.environ))
     except (ConfigError, StateInUse, RpcError, ValueError) as error:
@@ -170,12 +186,12 @@ async def _connection(arguments: argparse.Namespace, env: Mapping[str, str], nam
     if arguments.credentials is not None:
         login = read_connection(arguments.credentials)
     elif before := kept_connection(kept):  # a join token is spent once; what it brought stays
-        return _with_api(before, arguments.api)
+        return _adjusted(before, arguments, env)
     elif token := arguments.join_token or env.get("BATUTA_JOIN_TOKEN", ""):
         api = arguments.api or env.get("BATUTA_API", "")
         if not api:
             raise ConfigError("a join token needs the server's address: give --api http://host:8480")
-        return await redeem(api, token, name, kept)
+        return await redeem(_pinned(Connection(api, "", ""), arguments, env), token, name, kept)
     else:
         login = load_connection(env)
     if login is None:
@@ -183,11 +199,25 @@ async def _connection(arguments: argparse.Namespace, env: Mapping[str, str], nam
             "no server is configured: run `batuta init`, or give --credentials FILE, "
             "or --api URL and --join-token TOKEN"
         )
-    return await join_as(_with_api(login, arguments.api), name, kept, SystemClock())
+    return await join_as(_adjusted(login, arguments, env), name, kept, SystemClock())
 
 
-def _with_api(connection: Connection, api: str | None) -> Connection:
-    return connection._replace(api=api) if api else connection
+def _adjusted(connection: Connection, arguments: argparse.Namespace, env: Mapping[str, str]) -> Connection:
+    """The connection with what the command line and the environment say of the server."""
+    api = arguments.api or connection.api
+    named = arguments.ca_file or env.get(CA_VARIABLE)
+    if named:
+        return connection._replace(api=api, ca="", ca_file=str(Path(named).expanduser().absolute()))
+    return connection._replace(api=api)
+
+
+def _pinned(connection: Connection, arguments: argparse.Namespace, env: Mapping[str, str]) -> Connection:
+    """The same for a server that nothing is known of yet but the fingerprint of its authority, perhaps."""
+    if not arguments.ca_fingerprint:
+        return _adjusted(connection, arguments, env)
+    from batuta_rpc.pinning import authority_of
+
+    return connection._replace(ca=fold(authority_of(connection.api, arguments.ca_fingerprint)))
 
 
 def _positive(text: str) -> int:

@@ -73,6 +73,15 @@ class StateFolder:
         """The credential that a join token was spent for."""
         return self.path / "credentials"
 
+    @property
+    def authorities(self) -> Path:
+        """Whom runs and couriers believe at the server's address; missing where everybody believes it."""
+        return self.path / "ca.pem"
+
+    def certificate(self, access_key: str) -> tuple[Path, Path]:
+        """The certificate that goes with a credential, and its key."""
+        return self.path / f"{folder_name(access_key)}.pem", self.path / f"{folder_name(access_key)}.key"
+
     def attempt(self, ref: Ref) -> AttemptFolder:
         """The folder of one attempt; not made yet."""
         return AttemptFolder(self.path / "attempts" / str(ref))

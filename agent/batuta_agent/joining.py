@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import grpc.aio
 
@@ -42,15 +42,16 @@ async def reach(ask: Callable[[], Awaitable[T]], printer: Printer, clock: Clock,
             await clock.sleep(wait)
 
 
-async def redeem(api: str, join_token: str, agent_id: str, keep: Path) -> Connection:
-    """Spend a join token for a credential, kept in the file `keep`. Raises `RpcError`."""
-    channel = open_aio(api, None, CLIENT)
+async def redeem(server: Connection, join_token: str, agent_id: str, keep: Path) -> Connection:
+    """Spend a join token for a credential at a server, kept in the file `keep`; the keys of `server` do not matter.
+    Raises `ConfigError`, `RpcError`."""
+    channel = open_aio(server.api, None, CLIENT, trust=server.trust)
     try:
         stub = users.UserServiceStub(channel)
         answer = await stub.RedeemJoinToken(users.RedeemJoinTokenRequest(join_token=join_token, agent_id=agent_id))
     finally:
         await channel.close()
-    connection = Connection(api, answer.credential.access_key, answer.secret_key)
+    connection = server._replace(access_key=answer.credential.access_key, secret_key=answer.secret_key)
     save_connection(keep, connection)
     return connection
 
@@ -63,8 +64,7 @@ def kept_connection(keep: Path) -> Connection | None:
 async def join_as(login: Connection, agent_id: str, keep: Path, clock: Clock) -> Connection:
     """The agent's own credential, for whoever `login` is: an agent's is taken as it is, and an admin's makes one, kept
     in the file `keep`, so that the agent never runs with an admin's rights. Raises `ConfigError`, `RpcError`."""
-    tokens = AioCredentialTokens(login.api, login.access_key, login.secret_key, clock, CLIENT)
-    channel = open_aio(login.api, tokens, CLIENT)
+    channel = open_aio(login.api, tokens_of(login, clock), CLIENT, trust=login.trust)
     try:
         stub = users.UserServiceStub(channel)
         caller = await stub.GetCaller(users.GetCallerRequest())
@@ -77,18 +77,32 @@ async def join_as(login: Connection, agent_id: str, keep: Path, clock: Clock) ->
             )
         before = kept_connection(keep)
         if before is not None and before.api == login.api:
-            return before
+            return before._replace(ca=login.ca, ca_file=login.ca_file)
         token = (await stub.CreateJoinToken(users.CreateJoinTokenRequest(comment=f"agent {agent_id}"))).join_token
     finally:
         await channel.close()
-    return await redeem(login.api, token, agent_id, keep)
+    return await redeem(login, token, agent_id, keep)
 
 
-async def dispatch_endpoint(channel: grpc.aio.Channel, api: str) -> str:
-    """Where this server's broker takes sessions. Raises `RpcError`."""
+def tokens_of(login: Connection, clock: Clock) -> AioCredentialTokens:
+    """Tokens for a credential. Raises `ConfigError`."""
+    return AioCredentialTokens(login.api, login.access_key, login.secret_key, clock, CLIENT, login.trust)
+
+
+class Broker(NamedTuple):
+    """What a server says of its broker."""
+
+    endpoint: str
+    """Where it takes sessions."""
+    wants_certificate: bool
+    """It takes them from agents with a certificate of their own only."""
+
+
+async def broker_of(channel: grpc.aio.Channel, api: str, timeout: float | None = None) -> Broker:
+    """The broker of a server, within so many seconds. Raises `RpcError`."""
     stub = system.SystemServiceStub(channel)
-    info = await stub.GetServerInfo(system.GetServerInfoRequest())
-    return info.dispatch_endpoint or api
+    info = await stub.GetServerInfo(system.GetServerInfoRequest(), timeout=timeout)
+    return Broker(info.dispatch_endpoint or api, "agent_certificates" in info.capabilities)
 
 
 async def find_queues(channel: grpc.aio.Channel, names: Sequence[str], ids: Ids, *, create: bool) -> dict[str, str]:

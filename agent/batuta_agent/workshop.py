@@ -19,6 +19,7 @@ from batuta_proto.agents import v1 as agents
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Tracer
 
 
 class TaskReader(Protocol):
@@ -57,3 +58,6 @@ class Workshop:
     health: Health = field(default_factory=Health)
     limits: Limits = AGENT_LIMITS
     """How large spools may grow."""
+    ca_file: str = ""
+    """The file of the authorities that they believe at `api`; empty: those that everybody believes."""
+    tracer: Tracer = NO_TRACER

@@ -52,15 +52,17 @@ def server_from_environment() -> Server | None:
     """The server that is configured; None when none is. Raises `ConfigError` for half a configuration."""
     from batuta_rpc.auth import CredentialTokens, StaticToken
     from batuta_rpc.config import load_connection
+    from batuta_rpc.trust import of_environment
 
     process = _runtime.process
     if is_remote():
-        return Server(_required(API), StaticToken(_required(TOKEN)), process.ids)
+        return Server(_required(API), StaticToken(_required(TOKEN)), process.ids, of_environment(os.environ))
     connection: Connection | None = load_connection(os.environ)
     if connection is None:
         return None
-    tokens = CredentialTokens(connection.api, connection.access_key, connection.secret_key, process.clock, NAME)
-    return Server(connection.api, tokens, process.ids)
+    keys, trust = (connection.access_key, connection.secret_key), connection.trust
+    tokens = CredentialTokens(connection.api, *keys, process.clock, NAME, trust)
+    return Server(connection.api, tokens, process.ids, trust)
 
 
 def is_remote() -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batuta_proto.tasks import v1 as tasks
     from batuta_rpc.auth import TokenSource
     from batuta_rpc.ids import Ids
+    from batuta_rpc.trust import Trust
 
 NAME = "sdk-python"
 _FORKS = 5
@@ -28,8 +29,10 @@ _open: weakref.WeakSet[Server] = weakref.WeakSet()
 class Server:
     """A Batuta server. Errors are those of `batuta_rpc.errors`; everything that acts twice carries a request id."""
 
-    def __init__(self, api: str, tokens: TokenSource, ids: Ids) -> None:
+    def __init__(self, api: str, tokens: TokenSource, ids: Ids, trust: Trust) -> None:
+        """`trust` is for an `api` of https."""
         self.api = api
+        self._trust = trust
         self._tokens = tokens
         self._ids = ids
         self._channel: grpc.Channel | None = None
@@ -230,7 +233,7 @@ class Server:
         if self._channel is None:
             from batuta_rpc.channel import open_sync
 
-            self._channel = open_sync(self.api, self._tokens, NAME)
+            self._channel = open_sync(self.api, self._tokens, NAME, trust=self._trust)
             _open.add(self)
         return self._channel
 

@@ -13,7 +13,7 @@ from batuta_rpc.ids import SystemIds
 async def test_an_end_that_finds_no_place_on_the_disk_is_written_when_there_is_room_again(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     layout.create(spool, layout.RunInfo("t", 1, "127.0.0.1:9", layout.AGENT))
-    env = run_environment.courier({**os.environ, "HOME": str(tmp_path)}, "token")
+    env = run_environment.courier({**os.environ, "HOME": str(tmp_path)}, "token", "")
     delivery = Delivery(spool, env, SystemClock(), SystemIds())
     try:
         (spool / "close.json").mkdir()  # cannot be replaced by a file
@@ -27,7 +27,7 @@ async def test_an_end_that_finds_no_place_on_the_disk_is_written_when_there_is_r
 
 
 async def test_a_spool_that_somebody_has_deleted_is_not_waited_for(tmp_path: Path) -> None:
-    env = run_environment.courier({**os.environ, "HOME": str(tmp_path)}, "token")
+    env = run_environment.courier({**os.environ, "HOME": str(tmp_path)}, "token", "")
     delivery = Delivery(tmp_path / "gone", env, SystemClock(), SystemIds())
     assert await delivery.finished(20.0)
     await delivery.stop(kill=True)

@@ -406,3 +406,17 @@ def warm_interpreters(folder: Path) -> list[int]:
             if command.startswith(os.fsencode(f"{folder}/")) and b"warm_importlib_bootstrap" in command:
                 found.append(int(name))
     return found
+
+
+async def test_a_task_belongs_to_the_trace_of_its_assignment_and_not_to_the_agents_own(
+    broker: ScriptedBroker, agent: AgentProcess
+) -> None:
+    given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+    broker.tasks["task"] = script_task("import os; print(os.environ.get('TRACEPARENT'))")
+    await agent.start(settings={"TRACEPARENT": "00-" + "1" * 32 + "-b7ad6b7169203331-01"})
+    session = await broker.welcomed()
+    for task, trace in (("task", given), ("task", "")):
+        attempt = 1 if trace else 2
+        session.send(assignment=assignment(task, attempt, traceparent=trace))
+        await session.take_report(Phase.SUCCEEDED)
+        assert broker.console(task, attempt).splitlines()[-1] == (trace or "None")

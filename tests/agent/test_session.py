@@ -38,6 +38,7 @@ from batuta_rpc.clock import SystemClock
 from batuta_rpc.errors import AgentNameTaken, QueueNotFound
 from batuta_rpc.ids import SystemIds
 from batuta_rpc.testing import FakeClock
+from batuta_rpc.trust import PUBLIC, Trust
 
 from .conftest import assignment, end_everything_below
 
@@ -90,6 +91,13 @@ class Silent:
         self.said.append(text)
 
 
+class Unasked:
+    """A broker that wants no certificate."""
+
+    async def trust(self, *, refused: bool) -> Trust:
+        return PUBLIC
+
+
 class Bench:
     """An agent in this process, with its parts at hand."""
 
@@ -122,6 +130,7 @@ class Bench:
             identity,
             broker.address,
             StaticToken("token"),
+            Unasked(),
             self.assignments,
             self.journal,
             self.sampler,

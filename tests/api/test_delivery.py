@@ -46,7 +46,7 @@ async def delivery(queue: RunningQueue, works: MemoryTransactor[Work]) -> AsyncI
     async with open_aio(queue.endpoint, None, "test", retries=False) as channel:
         link = Link(clock)
         link.set(True)
-        yield Delivery(works, channel, link, QueueNames(channel, clock, SeededIds()), clock)
+        yield Delivery(works, channel, link, QueueNames(channel, clock, SeededIds()), clock, SeededIds())
 
 
 async def test_an_abort_is_not_given_up_because_the_queue_service_breaks_on_it(

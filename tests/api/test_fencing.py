@@ -36,6 +36,11 @@ async def write_scalars(stubs: Any, task_id: str, attempt: int) -> None:
     )
 
 
+async def upload(stubs: Any, task_id: str, attempt: int) -> None:
+    """An artifact."""
+    await stubs.upload(b"zombie", task_id=task_id, attempt=attempt)
+
+
 async def read_task(stubs: Any, task_id: str, attempt: int) -> None:
     """The task itself."""
     await stubs.get(task_id)
@@ -50,6 +55,7 @@ async def change_task(stubs: Any, task_id: str, attempt: int) -> None:
 
 
 CALLS: dict[str, Callable[[Any, str, int], Awaitable[None]]] = {
+    "ArtifactService/UploadArtifact": upload,
     "LogService/AppendLog": write_log,
     "MetricService/AppendScalars": write_scalars,
     "TaskService/GetTask": read_task,

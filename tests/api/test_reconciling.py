@@ -109,7 +109,9 @@ async def test_a_forgotten_task_that_only_waited_goes_on_waiting_with_its_priori
     await api.eventually(lambda: len(submissions(api, draft.id)) == 1)
     api.queue.service.restore({}, [])  # at once: the message that has arrived counts as on its way for a moment
     await api.eventually(lambda: len(submissions(api, draft.id)) == 2)
-    assert submissions(api, draft.id)[-1] == submissions(api, draft.id)[0]
+    first, again = submissions(api, draft.id)
+    first.ClearField("traceparent")  # nobody's call caused the second one
+    assert again == first
     assert submissions(api, draft.id)[-1].envelope.priority == 7
     assert await member.get(draft.id) == before
 

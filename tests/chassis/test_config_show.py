@@ -131,13 +131,22 @@ def test_each_setting_says_how_it_is_set() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_is_said_of_a_setting_is_true(service: str, tmp_path: Path) -> None:
     """Each one is set by its variable, its flag and its key, and then shows where it comes from."""
-    sample = {"bool": "1", "int": "7", "float": "7.5"}
+    sample = {"bool": "1", "int": "7", "float": "0.5"}
+    own = {"metrics_listen": "127.0.0.1:0", "log_level": "ERROR", "log_format": "text"}
     kinds = {each.name: str(each.type) for each in Settings.__dataclass_fields__.values()}
     for shown in config_page.page(service, [], {}):
-        if shown.name in ("config", "redis_url", "tls_cert", "tls_key", "host") or shown.name.startswith("limits."):
+        if shown.name in (
+            "config",
+            "redis_url",
+            "tls",
+            "tls_cert",
+            "tls_key",
+            "tls_client_ca",
+            "host",
+        ) or shown.name.startswith("limits."):
             continue  # they are refused alone, or need a value of their own
-        text = sample.get(kinds[shown.name], "x")
-        literal = {"bool": "true", "int": "7", "float": "7.5"}.get(kinds[shown.name], '"x"')
+        text = own.get(shown.name) or sample.get(kinds[shown.name], "x")
+        literal = {"bool": "true", "int": "7", "float": "0.5"}.get(kinds[shown.name], f'"{text}"')
         table, _, key = shown.toml.rpartition(".")
         config = write(tmp_path, f"[{table}]\n{key} = {literal}\n")
         ways: dict[str, Any] = {

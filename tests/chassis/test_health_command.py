@@ -6,19 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from batuta_chassis.service import Service
 from batuta_chassis.settings import Settings
 from batuta_chassis.testing import running
-from batuta_rpc.clock import Clock, SystemClock
+from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from tests.pki import Pki
 from tools.ports import free_port
 
 
@@ -59,44 +54,45 @@ async def test_a_server_that_serves_is_healthy_and_a_service_it_does_not_have_is
 async def test_nobody_there_is_unreachable_and_a_bad_address_says_so() -> None:
     url = f"127.0.0.1:{free_port()}"
     absent, bad = await asyncio.gather(asked(url, "--timeout", "2"), asked("ftp://here"))
-    assert absent == (1, f"{url}: UNREACHABLE\n")
+    assert absent[0] == 1
+    assert absent[1].startswith(f"{url}: UNREACHABLE\n")
+    assert "does not answer" in absent[1]
     assert bad[0] == 1
     assert "begins with http:// or https://" in bad[1]
 
 
 async def test_a_certificate_for_another_name_is_accepted_under_that_name_only(tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    write_certificate(cert, key, "batuta.example.com")
-    async with running(nothing, tmp_path / "data", tls_cert=str(cert), tls_key=str(key)) as server:
+    pki = Pki()
+    ca = str(pki.file(tmp_path))
+    files = pki.files(tmp_path / "tls", names=["batuta.example.com"])
+    async with running(nothing, tmp_path / "data", **files) as server:
         url = server.settings.endpoint
-        named, unnamed = await asyncio.gather(
-            asked(url, "--certificate-name", "batuta.example.com", GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(cert)),
-            asked(url, "--timeout", "2", GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=str(cert)),
+        named, by_roots, unnamed, unknown = await asyncio.gather(
+            asked(url, "--certificate-name", "batuta.example.com", BATUTA_CA_FILE=ca),
+            asked(url, "--certificate-name", "batuta.example.com", GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=ca),
+            asked(url, "--timeout", "2", "--ca-file", ca),
+            asked(url, "--timeout", "2"),
         )
-    assert named == (0, f"{url}: SERVING\n")
-    assert unnamed[0] == 1
+    assert named == by_roots == (0, f"{url}: SERVING\n")
+    assert unnamed[0] == unknown[0] == 1
     assert f"{url}: UNREACHABLE\n" in unnamed[1]
+    assert "for other names than this one" in unnamed[1]
+    assert "no authority known here has signed" in unknown[1]
 
 
-def write_certificate(cert: Path, key: Path, host: str) -> None:
-    """A certificate for `host` that signs itself."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = SystemClock().now()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+async def test_a_port_for_agents_is_healthy_to_whoever_has_the_keys_of_the_server(tmp_path: Path) -> None:
+    def for_agents(settings: Settings, clock: Clock, ids: Ids) -> Service:
+        return Service(settings.service, (), for_agents=True)
+
+    async with running(for_agents, tmp_path, tls="generated", agent_certificates=True) as server:
+        url, keys = server.settings.endpoint, str(tmp_path / "keys")
+        inside, outside, nowhere = await asyncio.gather(
+            asked(url, "--keys-dir", keys),
+            asked(url, "--timeout", "2", "--ca-file", f"{keys}/ca.pem"),
+            asked(url, "--keys-dir", str(tmp_path / "none")),
         )
-    )
+    assert inside == (0, f"{url}: SERVING\n")
+    assert outside[0] == 1
+    assert "it may want a certificate of an agent" in outside[1]
+    assert nowhere[0] == 1
+    assert "holds no authority" in nowhere[1]

@@ -12,16 +12,10 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from batuta_autoscaler.__main__ import build as build_autoscaler
 from batuta_chassis.child import FINAL_STATUS, Child
@@ -33,8 +27,12 @@ from batuta_chassis.web.testing import HttpClient
 from batuta_proto.system import v1 as system
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, SystemClock
+from batuta_rpc.config import Connection, read_connection, save_connection
 from batuta_rpc.ids import Ids, SystemIds
+from batuta_rpc.pinning import fingerprints
 from batuta_rpc.testing import until
+from batuta_rpc.trust import PUBLIC, Trust
+from tests.pki import Pki
 
 
 class Steps:
@@ -124,7 +122,7 @@ async def test_a_port_that_is_taken_starts_nothing_and_frees_the_folder(tmp_path
 
 async def test_a_service_that_cannot_start_stops_the_others_and_frees_the_folder(tmp_path: Path) -> None:
     steps = Steps()
-    with pytest.raises(SettingsError, match=r"cannot read .*no\.key"):
+    with pytest.raises(SettingsError, match=r"cannot read .*no\.pem"):
         await deployment(tmp_path, steps, tls_cert=str(tmp_path / "no.pem"), tls_key=str(tmp_path / "no.key")).start()
     assert steps.order == ["queue starts", "queue ends"]
     DataFolder(tmp_path).close()
@@ -153,62 +151,40 @@ async def test_agents_are_told_a_name_that_other_machines_can_dial(tmp_path: Pat
     await up.stop(0)
 
 
-TLS = """
-import asyncio, sys
-from pathlib import Path
-from batuta_chassis.launcher import Deployment, Options
-from batuta_chassis.service import Service
-from batuta_proto.system import v1 as system
-from batuta_rpc.channel import open_aio
-from batuta_rpc.clock import SystemClock
-from batuta_rpc.ids import SystemIds
-told = {}
-def small(settings, clock, ids):
-    told[settings.service] = settings
-    return Service(settings.service, ())
-async def main():
-    data, cert, key = map(Path, sys.argv[1:])
-    options = Options(data, host="0.0.0.0", advertise="localhost", port=0, queue_port=0, agent=False,
-                      tls_cert=str(cert), tls_key=str(key))
-    up = Deployment(options, SystemClock(), SystemIds(), {"api": small, "queue": small})
+@pytest.mark.parametrize("generated", [True, False])
+async def test_with_tls_everything_is_encrypted_under_the_name_that_it_is_dialled_by(
+    tmp_path: Path, generated: bool
+) -> None:
+    own = Pki()
+    tls = {"tls": "generated"} if generated else own.files(tmp_path / "tls")
+    steps = Steps()
+    up = deployment(tmp_path / "data", steps, host="0.0.0.0", advertise="localhost", **tls)
     await up.start()
-    for endpoint in (told["api"].api_endpoint, told["api"].queue_endpoint, told["api"].dispatch_endpoint):
+    pem = (tmp_path / "data" / "keys" / "ca.pem").read_bytes() if generated else own.pem
+    assert up.fingerprint == (fingerprints(pem)[0] if generated else "")
+    told = steps.settings["api"]
+    for endpoint in (told.api_endpoint, told.queue_endpoint, told.dispatch_endpoint):
         assert endpoint.startswith("https://localhost:"), endpoint
-        async with open_aio(endpoint, None, "test") as channel:
+        async with open_aio(endpoint, None, "test", trust=Trust(pem)) as channel:
             await system.SystemServiceStub(channel).GetServerInfo(system.GetServerInfoRequest())
     await up.stop(0)
-    print("encrypted")
-asyncio.run(main())
-"""
 
 
-def test_with_a_certificate_everything_is_encrypted_under_the_name_it_is_for(tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    write_certificate(cert, key)
-    environment = {**os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(cert)}
-    command = [sys.executable, "-c", TLS, str(tmp_path / "data"), str(cert), str(key)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "encrypted\n", done.stderr
-
-
-def write_certificate(cert: Path, key: Path) -> None:
-    """A certificate for `localhost` that signs itself."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = SystemClock().now()
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(private, hashes.SHA256())
-    )
-    cert.write_bytes(made.public_bytes(Encoding.PEM))
-    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+async def test_a_credential_block_names_the_authority_once_there_is_one_and_no_more_when_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "admin.credentials"
+    save_connection(path, Connection("http://127.0.0.1:1", "AK", "S%K"))
+    up = deployment(tmp_path, Steps(), tls="generated")
+    await up.start()
+    api = up.api
+    await up.stop(0)
+    told = read_connection(path)
+    assert (told.api, told.trust.authorities) == (api, (tmp_path / "keys" / "ca.pem").read_bytes())
+    again = deployment(tmp_path, Steps())
+    await again.start()
+    await again.stop(0)
+    assert read_connection(path).trust == PUBLIC
 
 
 def test_people_are_told_where_everything_is_and_what_comes_next(tmp_path: Path) -> None:
@@ -216,6 +192,7 @@ def test_people_are_told_where_everything_is_and_what_comes_next(tmp_path: Path)
     assert "http://127.0.0.1:8482" in lines
     assert "http://127.0.0.1:8480" in lines
     assert f"batuta init --file {tmp_path}/admin.credentials" in lines
+    assert "authority    sha256:1" in "\n".join(welcome(Options(tmp_path), "https://here:1", "", "sha256:1"))
 
 
 SERVE = """
@@ -357,18 +334,13 @@ async def test_the_api_has_an_http_port_that_is_found_again_or_none_where_none_i
     await none.stop(0)
 
 
-async def test_under_tls_the_http_port_has_the_certificate_too(tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    write_certificate(cert, key)
-    up = deployment(tmp_path / "data", Steps(), advertise="localhost", tls_cert=str(cert), tls_key=str(key))
+async def test_under_tls_the_http_port_speaks_it_too(tmp_path: Path) -> None:
+    up = deployment(tmp_path, Steps(), tls="generated")
     await up.start()
-    assert up.http.startswith("https://localhost:")
-    where: dict[str, Any] = {
-        "host": "127.0.0.1",
-        "port": int(up.http.rsplit(":", 1)[1]),
-        "server_hostname": "localhost",
-    }
-    reader, writer = await asyncio.open_connection(**where, ssl=ssl.create_default_context(cafile=str(cert)))
+    assert up.http.startswith("https://")
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(up.http.rsplit(":", 1)[1]), ssl=anybody)
     writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()

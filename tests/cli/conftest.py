@@ -27,8 +27,10 @@ from batuta_proto.users import v1 as users
 from batuta_rpc import config, errors
 from batuta_rpc.testing import FakeClock, SeededIds
 from tests.cli.artifact_server import Artifacts, Shelf
+from tests.pki import Pki
 
 _NOBODY = agents.GetFleetResponse
+_OPEN = projects.ProjectAccess
 ACCESS, SECRET = "KEY", "s3cret%"
 
 
@@ -46,8 +48,11 @@ class State:
 
     tasks: dict[str, tasks.Task] = field(default_factory=dict[str, Any])
     queues: list[queues.Queue] = field(default_factory=list[Any])
+    access: Any = field(default_factory=_OPEN)
     projects: list[projects.Project] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
+    queue_points: list[queues.QueuePoint] = field(default_factory=list[Any])
+    agent_points: list[agents.AgentPoint] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
     users: dict[str, users.User] = field(default_factory=dict[str, Any])
@@ -344,6 +349,18 @@ class Projects(projects.ProjectServiceServicer):
         found = [each for each in self._state.projects if wanted in ("", each.display_name)]
         return projects.ListProjectsResponse(projects=found)
 
+    def GetProjectAccess(
+        self, request: projects.GetProjectAccessRequest, context: grpc.ServicerContext
+    ) -> projects.GetProjectAccessResponse:
+        return projects.GetProjectAccessResponse(access=self._state.access)
+
+    def SetProjectAccess(
+        self, request: projects.SetProjectAccessRequest, context: grpc.ServicerContext
+    ) -> projects.SetProjectAccessResponse:
+        self._state.asked.append(request)
+        self._state.access = projects.ProjectAccess(closed=request.closed, members=request.members)
+        return projects.SetProjectAccessResponse(access=self._state.access)
+
     def GetProjectStatistics(
         self, request: projects.GetProjectStatisticsRequest, context: grpc.ServicerContext
     ) -> projects.GetProjectStatisticsResponse:
@@ -413,6 +430,14 @@ class Queues(queues.QueueServiceServicer):
                 return queues.ReleaseEntryResponse(entry=entry)
         fail(context, errors.EntryNotFound(f"there is no entry {request.entry_id!r}."))
 
+    def GetQueueHistory(
+        self, request: queues.GetQueueHistoryRequest, context: grpc.ServicerContext
+    ) -> queues.GetQueueHistoryResponse:
+        self._state.asked.append(request)
+        answer = queues.GetQueueHistoryResponse(points=self._state.queue_points)
+        answer.resolution.FromSeconds(60)
+        return answer
+
     def UpdateQueue(
         self, request: queues.UpdateQueueRequest, context: grpc.ServicerContext
     ) -> queues.UpdateQueueResponse:
@@ -476,6 +501,14 @@ class Agents(agents.AgentServiceServicer):
     def GetAgent(self, request: agents.GetAgentRequest, context: grpc.ServicerContext) -> agents.GetAgentResponse:
         return agents.GetAgentResponse(agent=self._find(request.agent_id, context))
 
+    def GetAgentHistory(
+        self, request: agents.GetAgentHistoryRequest, context: grpc.ServicerContext
+    ) -> agents.GetAgentHistoryResponse:
+        self._find(request.agent_id, context)
+        answer = agents.GetAgentHistoryResponse(points=self._state.agent_points)
+        answer.resolution.FromSeconds(10)
+        return answer
+
     def GetFleet(self, request: agents.GetFleetRequest, context: grpc.ServicerContext) -> agents.GetFleetResponse:
         return self._state.fleet
 
@@ -519,6 +552,10 @@ class Server:
     api: str
     state: State
     shelf: Shelf
+    secure: str
+    """The same over TLS."""
+    pki: Pki
+    """Who signed its certificate."""
 
 
 @pytest.fixture
@@ -540,8 +577,11 @@ def server() -> Iterator[Server]:
         add(servicer(state), running)
     artifacts.add_ArtifactServiceServicer_to_server(Artifacts(shelf), running)
     port = running.add_insecure_port("127.0.0.1:0")
+    pki = Pki()
+    chain, key = pki.issue()
+    secure = running.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, chain)]))
     running.start()
-    yield Server(f"http://127.0.0.1:{port}", state, shelf)
+    yield Server(f"http://127.0.0.1:{port}", state, shelf, f"https://127.0.0.1:{secure}", pki)
     running.stop(None).wait(5)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from batuta_rpc import config
+from batuta_rpc.pinning import fingerprints
+from batuta_rpc.trust import fold
 
 
 class Terminal(io.StringIO):
@@ -109,3 +111,44 @@ def test_a_file_that_is_not_text_is_refused(program: Any, tmp_path: Path) -> Non
     (tmp_path / "block").write_bytes(b"\xb0\xff")
     done = program("init", "--file", str(tmp_path / "block"))
     assert (done.code, done.err.partition(". ")[0]) == (1, f"batuta: cannot read {tmp_path}/block: it is not text")
+
+
+def secure(server: Any, *more: str) -> tuple[str, ...]:
+    return "init", "--api", server.secure, "--access-key", "KEY", "--secret-key", "s3cret%", *more
+
+
+def test_init_keeps_the_file_of_an_authority_and_commands_believe_it(program: Any, server: Any, tmp_path: Path) -> None:
+    file = server.pki.file(tmp_path)
+    assert program(*secure(server, "--ca-file", str(file))).code == 0
+    loaded = config.load_connection({}, program.config)
+    assert loaded is not None
+    assert loaded.ca_file == str(file)
+    assert program("queue", "list").code == 0
+
+
+def test_init_keeps_the_authority_that_stands_in_a_block(program: Any, server: Any) -> None:
+    text = f"{block(server.secure)}ca = {fold(server.pki.pem)}\n"
+    assert program("init", "--file", "-", stdin=io.StringIO(text)).code == 0
+    loaded = config.load_connection({}, program.config)
+    assert loaded is not None
+    assert loaded.trust.authorities == server.pki.pem
+
+
+def test_init_fetches_an_authority_by_its_fingerprint_and_takes_no_other(program: Any, server: Any) -> None:
+    wrong = program(*secure(server, "--ca-fingerprint", "sha256:" + "0" * 64))
+    assert wrong.code == 1
+    assert "it is another server, its authority was replaced, or somebody stands between" in wrong.err
+    assert not program.config.exists()
+    (right,) = fingerprints(server.pki.pem)
+    assert program(*secure(server, "--ca-fingerprint", right)).code == 0
+    token = program("agent", "join-token")
+    assert f"--api {server.secure} --join-token TOKEN --ca-fingerprint {right}`" in token.err
+
+
+def test_init_without_the_authority_says_how_to_name_it_and_keeps_nothing(program: Any, server: Any) -> None:
+    done = program(*secure(server))
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert "no authority known here has signed" in done.err
+    assert "batuta init --ca-fingerprint" in done.err
+    assert not program.config.exists()

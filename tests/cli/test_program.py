@@ -43,7 +43,9 @@ def test_every_command_explains_itself_with_an_example_that_parses() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["up"], ["agent", "start"], ["admin", "backup"], ["admin", "health"], ["config", "show"]]
+    "words",
+    [["up"], ["agent", "start"], ["admin", "backup"], ["admin", "health"], ["config", "show"]]
+    + [["admin", verb] for verb in ("check", "gc", "migrate")],
 )
 def test_the_commands_of_the_extras_explain_themselves_too(words: list[str]) -> None:
     found = [plugin for plugin in plugins.installed() if list(plugin.path) == words]

@@ -14,7 +14,7 @@ from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.system import v1 as system
 from batuta_proto.users import v1 as users
-from batuta_rpc import channel, errors, retries
+from batuta_rpc import channel, errors, retries, trace
 from batuta_rpc.auth import StaticToken
 from batuta_rpc.version import VERSION
 
@@ -25,10 +25,10 @@ INFO = system.GetServerInfoRequest()
 
 
 async def test_a_call_carries_token_client_and_trace(address: str, script: Script) -> None:
-    token = channel.trace_parent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    token = trace.trace_parent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     async with channel.open_aio(f"http://{address}", StaticToken("t0"), "sdk-python") as opened:
         await system.SystemServiceStub(opened).GetServerInfo(INFO)
-    channel.trace_parent.reset(token)
+    trace.trace_parent.reset(token)
     assert script.seen[0]["authorization"] == "Bearer t0"
     assert script.seen[0]["batuta-client"] == f"sdk-python/{VERSION}"
     assert script.seen[0]["traceparent"].startswith("00-0af7")

@@ -16,6 +16,8 @@ from batuta_rpc.config import (
     parse_connection,
     save_connection,
 )
+from batuta_rpc.trust import PUBLIC, fold, of_environment
+from tests.pki import Pki
 
 HOME = Connection("http://host:8480", "KEY", "s%cret")
 
@@ -89,10 +91,56 @@ def test_a_pasted_block_is_read() -> None:
         parse_connection("hello", "the paste")
 
 
+def test_a_block_carries_the_authority_on_one_line_and_a_file_names_one(tmp_path: Path) -> None:
+    pem = Pki().pem
+    by_line = HOME._replace(api="https://host:8480", ca=fold(pem))
+    assert parse_connection(format_connection(by_line)).trust.authorities == pem
+    (tmp_path / "ca.pem").write_bytes(pem)
+    by_file = by_line._replace(ca="", ca_file=str(tmp_path / "ca.pem"))
+    path = tmp_path / "batuta.conf"
+    save_connection(path, by_file)
+    found = load_connection({}, path)
+    assert found == by_file
+    assert found is not None
+    assert found.trust.authorities == pem
+
+
+def test_the_variable_wins_over_the_authorities_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "batuta.conf"
+    save_connection(path, HOME._replace(ca=fold(Pki().pem)))
+    other = Pki("another")
+    found = load_connection({"BATUTA_CA_FILE": str(other.file(tmp_path))}, path)
+    assert found is not None
+    assert found.trust.authorities == other.pem
+    assert of_environment({"BATUTA_CA_FILE": str(other.file(tmp_path))}).authorities == other.pem
+
+
+def test_the_authorities_of_a_file_are_believed_at_its_own_address_only(tmp_path: Path) -> None:
+    path = tmp_path / "batuta.conf"
+    save_connection(path, HOME._replace(ca=fold(Pki().pem)))
+    env = {"BATUTA_API": "https://other", "BATUTA_ACCESS_KEY": "a", "BATUTA_SECRET_KEY": "b"}
+    found = load_connection(env, path)
+    assert found is not None
+    assert found.trust == PUBLIC
+
+
+def test_authorities_that_cannot_be_read_say_what_names_them(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello")
+    cases = [
+        (HOME._replace(ca_file=str(tmp_path / "none")), "cannot read .*none .*, which ca_file names"),
+        (HOME._replace(ca_file=str(tmp_path / "text")), "text, which ca_file names, holds no certificate"),
+        (HOME._replace(ca="MII?"), "copy the block again"),
+    ]
+    for connection, words in cases:
+        with pytest.raises(ConfigError, match=words):
+            _ = connection.trust
+
+
 def test_the_secret_does_not_show_in_a_log() -> None:
     assert HOME.secret_key not in repr(HOME)
 
 
 def test_reading_the_configuration_imports_no_grpc() -> None:
-    code = "import sys, batuta_rpc.config; sys.exit('grpc' in sys.modules or 'google.protobuf' in sys.modules)"
+    heavy = "{'grpc', 'google.protobuf', 'ssl'} & set(sys.modules)"
+    code = f"import sys, batuta_rpc.config; sys.exit(bool({heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

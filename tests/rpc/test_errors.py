@@ -85,18 +85,6 @@ def test_a_server_that_is_not_there_is_explained_with_its_address() -> None:
     assert "batuta up" in got.message
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("Tls handshake failed: WRONG_VERSION_NUMBER", "dial it with http://"),
-        ("Tls handshake failed: CERTIFICATE_VERIFY_FAILED: self signed", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
-        ("UNAUTHENTICATED: Hostname Verification Check failed.", "check the name"),
-    ],
-)
-def test_trouble_with_tls_is_explained(text: str, words: str) -> None:
-    assert words in errors.from_grpc(Failed(grpc.StatusCode.UNAVAILABLE, text), "h:1").message
-
-
 def test_a_deadline_that_passed_is_explained() -> None:
     got = errors.from_grpc(Failed(grpc.StatusCode.DEADLINE_EXCEEDED, ""), "h:1")
     assert isinstance(got, errors.DeadlineExceeded)

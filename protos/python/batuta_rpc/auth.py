@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from batuta_rpc.clock import Clock
+from batuta_rpc.trust import PUBLIC, Trust
 
 if TYPE_CHECKING:
     from batuta_proto.users import v1 as users
@@ -107,9 +108,16 @@ class CredentialTokens:
     """Tokens for an access key and its secret, by `UserService.IssueToken` over a channel of its own. Thread-safe."""
 
     def __init__(
-        self, endpoint: str, access_key: str, secret_key: str, clock: Clock, client_name: str = "sdk-python"
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        clock: Clock,
+        client_name: str = "sdk-python",
+        trust: Trust = PUBLIC,
     ) -> None:
         self._endpoint = endpoint
+        self._trust = trust
         self._keys = (access_key, secret_key)
         self._client_name = client_name
         self._clock = clock
@@ -138,7 +146,7 @@ class CredentialTokens:
 
         asked = self._clock.monotonic()
         # A channel per token (every ten minutes or so) rather than an idle connection beside the caller's own.
-        channel = open_sync(self._endpoint, None, self._client_name)
+        channel = open_sync(self._endpoint, None, self._client_name, trust=self._trust)
         try:
             request = users.IssueTokenRequest(access_key=self._keys[0], secret_key=self._keys[1])
             return self._cache.put(users.UserServiceStub(channel).IssueToken(request), asked)
@@ -150,9 +158,16 @@ class AioCredentialTokens:
     """Tokens for an access key and its secret, for one event loop. Callers that wait share one request."""
 
     def __init__(
-        self, endpoint: str, access_key: str, secret_key: str, clock: Clock, client_name: str = "sdk-python"
+        self,
+        endpoint: str,
+        access_key: str,
+        secret_key: str,
+        clock: Clock,
+        client_name: str = "sdk-python",
+        trust: Trust = PUBLIC,
     ) -> None:
         self._endpoint = endpoint
+        self._trust = trust
         self._keys = (access_key, secret_key)
         self._client_name = client_name
         self._clock = clock
@@ -180,7 +195,7 @@ class AioCredentialTokens:
         from batuta_rpc.channel import open_aio
 
         asked = self._clock.monotonic()
-        channel = open_aio(self._endpoint, None, self._client_name)
+        channel = open_aio(self._endpoint, None, self._client_name, trust=self._trust)
         try:
             request = users.IssueTokenRequest(access_key=self._keys[0], secret_key=self._keys[1])
             return self._cache.put(await users.UserServiceStub(channel).IssueToken(request), asked)

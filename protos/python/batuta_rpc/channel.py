@@ -6,16 +6,16 @@ may be repeated (`batuta_rpc.retries`), and raises `batuta_rpc.errors` instead o
 
 from __future__ import annotations
 
-import os
-from contextvars import ContextVar
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from batuta_rpc import calls_aio, calls_sync, retries, several, target
+from batuta_rpc import calls_aio, calls_sync, retries, several, target, trace
 from batuta_rpc.auth import AioTokenSource, TokenSource
 from batuta_rpc.ids import SystemIds
+from batuta_rpc.target import Target
+from batuta_rpc.trust import PUBLIC, Trust
 from batuta_rpc.version import VERSION
 
 MESSAGE_BYTES = 16 * 1024 * 1024
@@ -24,9 +24,6 @@ DEADLINE = 20.0
 """Seconds that a unary call may take when its caller did not say."""
 
 _IDS = SystemIds()
-
-trace_parent: ContextVar[str | None] = ContextVar("batuta_trace_parent", default=None)
-"""W3C `traceparent` of what runs now; calls made meanwhile carry it. The variable TRACEPARENT is the fallback."""
 
 
 def options(*, dispatch: bool = False) -> list[tuple[str, Any]]:
@@ -53,19 +50,24 @@ def options(*, dispatch: bool = False) -> list[tuple[str, Any]]:
     ]
 
 
-def open_sync(endpoint: str, tokens: TokenSource | None, client_name: str, *, dispatch: bool = False) -> grpc.Channel:
+def open_sync(
+    endpoint: str, tokens: TokenSource | None, client_name: str, *, dispatch: bool = False, trust: Trust = PUBLIC
+) -> grpc.Channel:
     """A blocking channel to `http://host:port`, `https://host` or `host:port`.
 
-    `client_name` is `sdk-python`, `courier`, …; the release is added to it. Nothing is dialled yet. Raises `ValueError`
-    for an address that cannot be read.
+    `client_name` is `sdk-python`, `courier`, …; the release is added to it. `trust` is for https. Nothing is dialled
+    yet. Raises `ValueError` for an address that cannot be read.
     """
     where = target.parse(endpoint, _default_port(dispatch))
-    raw = (
-        grpc.secure_channel(where.address, grpc.ssl_channel_credentials(), options=options(dispatch=dispatch))
-        if where.tls
-        else grpc.insecure_channel(where.address, options=options(dispatch=dispatch))
-    )
-    return calls_sync.Channel(raw, where.address, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
+    raw = open_raw_sync(where, options(dispatch=dispatch), trust)
+    return calls_sync.Channel(raw, where.shown, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
+
+
+def open_raw_sync(where: Target, chosen: list[tuple[str, Any]], trust: Trust) -> grpc.Channel:
+    """A blocking channel that adds nothing to calls."""
+    if where.tls:
+        return grpc.secure_channel(where.address, _credentials(trust), options=chosen)
+    return grpc.insecure_channel(where.address, options=chosen)
 
 
 def open_aio(
@@ -75,31 +77,38 @@ def open_aio(
     *,
     dispatch: bool = False,
     retries: bool = True,
+    trust: Trust = PUBLIC,
 ) -> grpc.aio.Channel:
     """The same for an event loop. Must be called, used and closed in one loop.
 
     `endpoint` may name several equal servers, separated by commas: see `batuta_rpc.several`.
     """
-    raw = open_raw_aio(endpoint, dispatch=dispatch, retries=retries)
-    where = ", ".join(target.parse(each, _default_port(dispatch)).address for each in several.split(endpoint))
+    raw = open_raw_aio(endpoint, dispatch=dispatch, retries=retries, trust=trust)
+    where = ", ".join(target.parse(each, _default_port(dispatch)).shown for each in several.split(endpoint))
     return calls_aio.Channel(raw, where, tokens, lambda: _metadata(client_name), DEADLINE, _IDS)
 
 
-def open_raw_aio(endpoint: str, *, dispatch: bool = False, retries: bool = True) -> grpc.aio.Channel:
+def open_raw_aio(
+    endpoint: str, *, dispatch: bool = False, retries: bool = True, trust: Trust = PUBLIC
+) -> grpc.aio.Channel:
     """A channel that adds nothing to calls: for those who pass on the calls of others.
 
     They say `retries=False`: whoever made the call repeats it, and two who repeat multiply their waiting.
     """
     listed = several.split(endpoint)
     if len(listed) > 1:
-        return several.Channel([open_raw_aio(each, dispatch=dispatch, retries=retries) for each in listed])
+        return several.Channel([open_raw_aio(each, dispatch=dispatch, retries=retries, trust=trust) for each in listed])
     where = target.parse(endpoint, _default_port(dispatch))
     chosen = options(dispatch=dispatch)
     if not retries:
         chosen = [*(each for each in chosen if each[0] != "grpc.enable_retries"), ("grpc.enable_retries", 0)]
     if where.tls:
-        return grpc.aio.secure_channel(where.address, grpc.ssl_channel_credentials(), options=chosen)
+        return grpc.aio.secure_channel(where.address, _credentials(trust), options=chosen)
     return grpc.aio.insecure_channel(where.address, options=chosen)
+
+
+def _credentials(trust: Trust) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(trust.authorities or None, trust.key or None, trust.certificate or None)
 
 
 def _default_port(dispatch: bool) -> int:
@@ -108,5 +117,5 @@ def _default_port(dispatch: bool) -> int:
 
 def _metadata(client_name: str) -> tuple[tuple[str, str], ...]:
     name = client_name if "/" in client_name else f"{client_name}/{VERSION}"
-    parent = trace_parent.get() or os.environ.get("TRACEPARENT")
-    return (("batuta-client", name),) if parent is None else (("batuta-client", name), ("traceparent", parent))
+    # A call that belongs to no trace begins one, so that its way through all services can be followed in their logs.
+    return (("batuta-client", name), (trace.KEY, trace.current() or trace.begin(_IDS)))

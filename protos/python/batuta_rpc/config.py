@@ -3,9 +3,11 @@
 The file is INI, mode 0600, by default `~/.batuta/batuta.conf`:
 
     [batuta]
-    api = http://host:8480
+    api = https://host:8480
     access_key = …
     secret_key = …
+    ca = …              the authority that signed the server's certificate, on one line, or
+    ca_file = …         its file; neither: a public authority signed it
 
 Imports neither grpc nor protobuf: the SDK reads it before it knows whether there is a server at all.
 """
@@ -20,11 +22,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from batuta_rpc import trust
+from batuta_rpc.trust import Trust
+
 FILE_VARIABLE = "BATUTA_CONFIG_FILE"
 API_VARIABLE = "BATUTA_API"
 ACCESS_KEY_VARIABLE = "BATUTA_ACCESS_KEY"
 SECRET_KEY_VARIABLE = "BATUTA_SECRET_KEY"
 SECTION = "batuta"
+_NEEDED = ("api", "access_key", "secret_key")
 
 
 class ConfigError(ValueError):
@@ -38,6 +44,21 @@ class Connection(NamedTuple):
     """`http://host:port`, `https://host` or `host:port`."""
     access_key: str
     secret_key: str
+    ca: str = ""
+    """Authorities of the server's certificate, as `trust.fold` writes them."""
+    ca_file: str = ""
+    """File of such authorities (PEM); read when the server is dialled."""
+
+    @property
+    def trust(self) -> Trust:
+        """Whom to believe when dialling `api`. Raises `ConfigError`."""
+        try:
+            found = trust.unfold(self.ca)
+            if self.ca_file:
+                found += trust.read_authorities(Path(self.ca_file), "ca_file")
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        return Trust(found)
 
     def __repr__(self) -> str:
         """Without the secret: this ends up in logs."""
@@ -55,6 +76,7 @@ def load_connection(env: Mapping[str, str], path: Path | None = None) -> Connect
 
     BATUTA_API, BATUTA_ACCESS_KEY and BATUTA_SECRET_KEY each win over the file, but the keys of a file are only ever
     used with the address that stands beside them: a secret must not go to another server because a variable was set.
+    So are its authorities, over which BATUTA_CA_FILE wins.
 
     Raises `ConfigError` when something is there but not whole, or cannot be read.
     """
@@ -73,7 +95,16 @@ def load_connection(env: Mapping[str, str], path: Path | None = None) -> Connect
     if not (api or access or secret):
         return None
     _whole({"api": api, "access_key": access, "secret_key": secret}, where)
-    return Connection(api, access, secret)
+    return _with_authorities(Connection(api, access, secret), env, stored)
+
+
+def _with_authorities(connection: Connection, env: Mapping[str, str], stored: Mapping[str, str]) -> Connection:
+    named = env.get(trust.CA_VARIABLE)
+    if named:
+        return connection._replace(ca_file=named)
+    if stored.get("api") != connection.api:
+        return connection
+    return connection._replace(ca=stored.get("ca", ""), ca_file=stored.get("ca_file", ""))
 
 
 def save_connection(path: Path, connection: Connection) -> None:
@@ -94,7 +125,7 @@ def save_connection(path: Path, connection: Connection) -> None:
 def format_connection(connection: Connection) -> str:
     """The text of a file, which people also paste into `batuta init`."""
     parser = _parser()
-    parser[SECTION] = dict(connection._asdict())
+    parser[SECTION] = {name: value for name, value in connection._asdict().items() if value or name in _NEEDED}
     text = io.StringIO()
     parser.write(text)
     return text.getvalue().rstrip("\n") + "\n"
@@ -104,7 +135,9 @@ def parse_connection(text: str, source: str = "the text") -> Connection:
     """Read what `format_connection` writes. Raises `ConfigError`, which names `source` and what is missing."""
     found = _parse(text, source)
     _whole(found, source)
-    return Connection(found["api"], found["access_key"], found["secret_key"])
+    return Connection(
+        found["api"], found["access_key"], found["secret_key"], found.get("ca", ""), found.get("ca_file", "")
+    )
 
 
 def read_connection(path: Path) -> Connection:
@@ -141,7 +174,7 @@ def _parser() -> configparser.ConfigParser:
 
 
 def _whole(found: Mapping[str, str], source: object) -> None:
-    missing = [name for name in Connection._fields if not found.get(name)]
+    missing = [name for name in _NEEDED if not found.get(name)]
     if missing:
         raise ConfigError(
             f"the connection to a server is not whole: {' and '.join(missing)} missing in {source} "

@@ -113,25 +113,47 @@ def from_grpc(error: grpc.RpcError, target: str = "") -> RpcError:
     return CODE_CLASSES.get(code, RpcError)(_explain(code, text, target))
 
 
-_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed")
-
-
 def _explain(code: grpc.StatusCode, text: str, target: str) -> str:
     server = f"the server at {target}" if target else "the server"
-    if code is grpc.StatusCode.UNAVAILABLE and "WRONG_VERSION_NUMBER" in text:
-        return f"{server} does not speak TLS: dial it with http:// instead of https://"
-    if code is grpc.StatusCode.UNAVAILABLE and any(words in text for words in _UNTRUSTED):
-        return (
-            f"{server} has a certificate that no authority known here has signed for this name: check the name, or set "
-            f"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH to the file of its authority ({text})"
-        )
     if code is grpc.StatusCode.UNAVAILABLE:
-        return f"{server} does not answer: is `batuta up` running there, and is the address right? ({text})"
+        return _explain_transport(text, server, tls=target.startswith("https://"))
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"{server} did not answer in time; it may be overloaded or unreachable. Try again. ({text})"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return f"{server} does not know this call: is it a Batuta server, and as new as this client? ({text})"
     return text or f"{server} ended the call with {code.name}"
+
+
+def _explain_transport(text: str, server: str, *, tls: bool) -> str:
+    if "WRONG_VERSION_NUMBER" in text:
+        return f"{server} does not speak TLS: dial it with http:// instead of https:// ({text})"
+    if "certificate has expired" in text or "certificate is not yet valid" in text:
+        return (
+            f"{server} has a certificate that is not valid now: its operator has to replace it, or the clock of this "
+            f"machine is wrong ({text})"
+        )
+    if "Hostname Verification Check failed" in text:
+        return (
+            f"{server} has a certificate for other names than this one: dial it by a name that its certificate is for, "
+            f"or have its operator add this one (tls_names) ({text})"
+        )
+    # The second: an authority of the same name, with another key.
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
+        return (
+            f"{server} has a certificate that no authority known here has signed: name the file of its authority with "
+            "BATUTA_CA_FILE (or ca_file in the configuration), or get it with `batuta init --ca-fingerprint` and the "
+            f"fingerprint that its operator reads out ({text})"
+        )
+    if "failed to connect" in text and any(words in text for words in _HUNG_UP):
+        return f"{server} hangs up before a word is said: {_WANTS_CERTIFICATE if tls else _WANTS_TLS} ({text})"
+    return f"{server} does not answer: is `batuta up` running there, and is the address right? ({text})"
+
+
+_HUNG_UP = ("Socket closed", "Connection reset", "Endpoint closing", "CERTIFICATE_REQUIRED", "Broken pipe")
+_WANTS_TLS = "it may speak TLS, then dial it with https://"
+_WANTS_CERTIFICATE = (
+    "it may want a certificate of an agent (agent_certificates), then only agents dial it, with one that it signed"
+)
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], error: RpcError) -> NoReturn:

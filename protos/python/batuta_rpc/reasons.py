@@ -341,6 +341,12 @@ class OtherTask(PermissionDenied):
     reason = "OTHER_TASK"
 
 
+class CertificateMismatch(PermissionDenied):
+    """An agent's token came over a connection that is not that agent's."""
+
+    reason = "CERTIFICATE_MISMATCH"
+
+
 class OutOfRange(RpcError):
     """A position lies outside of what is there."""
 

@@ -27,6 +27,11 @@ class Target(NamedTuple):
         """The host without port and brackets."""
         return self.address.rsplit(":", 1)[0].strip("[]")
 
+    @property
+    def shown(self) -> str:
+        """As people read it: with `https://` where TLS is spoken."""
+        return f"https://{self.address}" if self.tls else self.address
+
 
 def parse(text: str, default_port: int = API_PORT) -> Target:
     """Read `http://host:port`, `https://host[:port]`, `host:port` or `host`.

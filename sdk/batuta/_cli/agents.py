@@ -68,19 +68,25 @@ def make_join_token(context: Context, args: argparse.Namespace) -> None:
 
     from batuta._cli import render
     from batuta_proto.users import v1 as users
+    from batuta_rpc.pinning import fingerprints
 
     request = users.CreateJoinTokenRequest(ttl=Duration(seconds=60 * args.minutes), comment=args.comment)
     with context.connect() as client:
         made = client.users.CreateJoinToken(request)
-        api = client.api
+        api, believed = client.api, fingerprints(client.trust.authorities)
     if args.json:
         context.print(render.as_json(render.as_dict(made)))
         return
     context.note(
         f"good for one agent, until {render.moment(made.expire_time)}; on its machine: "
-        f"`batuta agent start --queue default --api {api} --join-token TOKEN`"
+        f"`batuta agent start --queue default --api {api} --join-token TOKEN{_pin(believed)}`"
     )
     context.print(made.join_token)
+
+
+def _pin(believed: list[str]) -> str:
+    """How the new agent gets the authority that we believe. With several, its operator has to choose the file."""
+    return f" --ca-fingerprint {believed[0]}" if len(believed) == 1 else " --ca-file FILE" if believed else ""
 
 
 def _row(agent: agents.Agent) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from batuta_proto.users import v1 as users
 from batuta_rpc.auth import CredentialTokens
 from batuta_rpc.channel import open_sync
 from batuta_rpc.clock import Clock
+from batuta_rpc.config import Connection
 
 CLIENT_NAME = "cli"
 
@@ -21,11 +22,13 @@ CLIENT_NAME = "cli"
 class Client:
     """Stubs by area. Calls raise `batuta_rpc.errors.RpcError`."""
 
-    def __init__(self, api: str, access_key: str, secret_key: str, clock: Clock) -> None:
-        """Nothing is dialled yet. Raises `ValueError` for an address that cannot be read."""
-        self.api = api
-        tokens = CredentialTokens(api, access_key, secret_key, clock, CLIENT_NAME)
-        self._channel = open_sync(api, tokens, CLIENT_NAME)
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        """Nothing is dialled yet. Raises `ValueError` for an address that cannot be read, or authorities."""
+        self.api = connection.api
+        self.trust = connection.trust
+        keys = connection.access_key, connection.secret_key
+        tokens = CredentialTokens(connection.api, *keys, clock, CLIENT_NAME, self.trust)
+        self._channel = open_sync(connection.api, tokens, CLIENT_NAME, trust=self.trust)
         self.agents = agents.AgentServiceStub(self._channel)
         self.audit = audit.AuditServiceStub(self._channel)
         self.artifacts = artifacts.ArtifactServiceStub(self._channel)

@@ -71,7 +71,7 @@ class Context:
         connection = config.load_connection(self.env, self.config_path)
         if connection is None:
             raise CliError(NO_SERVER)
-        client = Client(connection.api, connection.access_key, connection.secret_key, self.clock)
+        client = Client(connection, self.clock)
         try:
             yield client
         finally:

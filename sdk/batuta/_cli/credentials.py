@@ -19,10 +19,21 @@ class Login:
     api: str = ""
     access_key: str = ""
     secret_key: str = ""
+    ca: str = ""
+    """Authorities of the server's certificate on one line, as `batuta_rpc.trust.fold` writes them."""
+    ca_file: str = ""
+    """Their file."""
 
     def over(self, other: Login) -> Login:
         """This login with its gaps filled from `other`."""
-        return Login(self.api or other.api, self.access_key or other.access_key, self.secret_key or other.secret_key)
+        believed = self if self.ca or self.ca_file else other
+        return Login(
+            self.api or other.api,
+            self.access_key or other.access_key,
+            self.secret_key or other.secret_key,
+            believed.ca,
+            believed.ca_file,
+        )
 
     @property
     def missing(self) -> list[str]:
@@ -44,7 +55,7 @@ def parse(text: str, source: str) -> Login:
     if not reader.has_section(SECTION):
         raise CliError(f"{source} has no section [{SECTION}]. {expected()}")
     block = reader[SECTION]
-    return Login(*(block.get(name, "").strip().strip("\"'") for name in NAMES))
+    return Login(*(block.get(name, "").strip().strip("\"'") for name in (*NAMES, "ca", "ca_file")))
 
 
 def pasted(lines: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +24,22 @@ def add(root: SubParsers, context: Context) -> None:
         "log in to a server and keep the login (mode 600)",
         "batuta init --file ~/.batuta/server/admin.credentials",
         "batuta init --api http://host:8480 --access-key KEY --secret-key SECRET",
+        "batuta init --file block.ini --ca-fingerprint sha256:…   # `batuta up --tls` prints it",
         "batuta init          # asks for a credential block to be pasted",
     )
     parser.add_argument("--api", default="", metavar="URL", help="the server's address, as in http://host:8480")
     parser.add_argument("--access-key", default="", metavar="KEY", help="public part of the credential")
     parser.add_argument(
         "--secret-key", default="", metavar="SECRET", help="secret part; other users of this machine can see it here"
+    )
+    parser.add_argument(
+        "--ca-file", default="", metavar="FILE", help="authority that signed the server's certificate (PEM)"
+    )
+    parser.add_argument(
+        "--ca-fingerprint",
+        default="",
+        metavar="SHA256",
+        help="fetch that authority from the server, and take it if this is its fingerprint",
     )
     parser.add_argument("--file", metavar="BLOCK.ini", help="read the credential block from a file; - is stdin")
     parser.set_defaults(run=partial(init, context))
@@ -47,7 +58,7 @@ def init(context: Context, args: argparse.Namespace) -> None:
         )
     subject, roles = _check(context, login)
     try:
-        config.save_connection(context.config_path, config.Connection(login.api, login.access_key, login.secret_key))
+        config.save_connection(context.config_path, config.Connection(*astuple(login)))
     except OSError as error:
         raise CliError(
             f"cannot keep the login in {context.config_path} ({error.strerror}). "
@@ -57,14 +68,30 @@ def init(context: Context, args: argparse.Namespace) -> None:
 
 
 def _gather(context: Context, args: argparse.Namespace) -> Login:
-    login = Login(args.api.strip(), args.access_key.strip(), args.secret_key.strip())
+    login = Login(args.api.strip(), args.access_key.strip(), args.secret_key.strip(), "", _absolute(args.ca_file))
     if args.file:
         login = login.over(_from_file(context, args.file))
     login = login.over(Login(*(context.env.get(_VARIABLES[name], "") for name in credentials.NAMES)))
+    login = login.over(Login(ca_file=_absolute(context.env.get("BATUTA_CA_FILE", ""))))
     if login.missing and not args.file and context.stdin.isatty():
         context.note("paste the credential block (api, access_key, secret_key), then an empty line:")
         login = login.over(credentials.parse(credentials.pasted(context.stdin), "what you pasted"))
+    if args.ca_fingerprint:
+        return replace(login, ca=_fetched(login.api, args.ca_fingerprint), ca_file="")
     return login
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute()) if path else ""
+
+
+def _fetched(api: str, fingerprint: str) -> str:
+    from batuta_rpc import pinning, trust
+
+    try:
+        return trust.fold(pinning.authority_of(api, fingerprint))
+    except ValueError as error:
+        raise CliError(sentences(str(error), "Nothing was written")) from None
 
 
 def _from_file(context: Context, name: str) -> Login:
@@ -85,9 +112,10 @@ def _check(context: Context, login: Login) -> tuple[str, str]:
     from batuta_proto.types import v1 as types
     from batuta_proto.users import v1 as users
     from batuta_rpc import errors
+    from batuta_rpc.config import Connection
 
     try:
-        client = Client(login.api, login.access_key, login.secret_key, context.clock)
+        client = Client(Connection(*astuple(login)), context.clock)
     except ValueError as error:
         raise CliError(sentences(str(error), "Nothing was written")) from None
     try:

@@ -26,6 +26,9 @@ KNOWN = {
     ),
     "admin.restore": ("make a data folder from a backup, whose files are checked first", "server"),
     "admin.health": ("ask a server whether it serves, as containers and balancers do", "server"),
+    "admin.migrate": ("bring the databases to the schema of this release, as the services' start does", "server"),
+    "admin.check": ("prove from the tables that nothing is lost, doubled or left over", "server"),
+    "admin.gc": ("remove what has had its time and what was left over", "server"),
     "config.show": (
         "every setting of the services: its value here, where that comes from, and how to set it",
         "server",

@@ -37,7 +37,7 @@ def _add_message(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_keep(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep-results", action="store_true", help="logs and scalars stay")
+    parser.add_argument("--keep-results", action="store_true", help="logs, scalars and artifacts stay")
 
 
 def _add_force(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
@@ -30,6 +30,7 @@ from batuta_api.housekeeping import Housekeeping
 from batuta_api.limits import Limits, Places
 from batuta_api.logs.servicer import SERVICE as LOGS
 from batuta_api.logs.servicer import LogServicer
+from batuta_api.meters import Arrivals, cursor_meter
 from batuta_api.metrics.servicer import SERVICE as METRICS
 from batuta_api.metrics.servicer import MetricServicer
 from batuta_api.projects.servicer import SERVICE as PROJECTS
@@ -41,16 +42,20 @@ from batuta_api.tasks.link import Link
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.servicer import SERVICE as TASKS
 from batuta_api.tasks.servicer import Surroundings, TaskServicer
+from batuta_api.users.agent_certificates import CAPABILITY, AgentCertificates
 from batuta_api.users.first_start import ensure_credentials
 from batuta_api.users.logins import Logins
 from batuta_api.users.password_logins import PasswordLogins
 from batuta_api.users.revocations import Revocations
 from batuta_api.users.servicer import SERVICE as USERS
 from batuta_api.users.servicer import UserServicer
+from batuta_api.users.users_file import bring_in
 from batuta_api.wiring import METADATA, sql_work
 from batuta_api.work import Work, Works
 from batuta_chassis import requests
+from batuta_chassis.authority import Authority
 from batuta_chassis.bus import Bus, open_bus
+from batuta_chassis.certificates import authorities, services_trust
 from batuta_chassis.contract import contract
 from batuta_chassis.database import Database
 from batuta_chassis.forward import Forward
@@ -58,12 +63,14 @@ from batuta_chassis.gate import Gate
 from batuta_chassis.hub import Hub
 from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
+from batuta_chassis.outbox_meter import outbox_meter
 from batuta_chassis.outbox_sender import OutboxSender
 from batuta_chassis.server import run
 from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import PEOPLE_ISSUER, Signer
+from batuta_chassis.tracing import tracer_of
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.audit import v1 as audit
@@ -104,6 +111,7 @@ class _Parts:
     limits: Limits
     refusals: Refusals
     room: ByteRoom
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def calls(self, service: str) -> Calls:
         """How the servicer of a service reaches its use cases."""
@@ -132,9 +140,17 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
         migrate(database.engine, Path(__file__).parent / "migrations")
         works: Works = SqlTransactor[Work](database, sql_work(hub, clock, limits))
         for path in await ensure_credentials(
-            works, settings.data_dir, settings.api_endpoint or settings.endpoint, clock.now(), ids
+            works,
+            settings.data_dir,
+            settings.api_endpoint or settings.endpoint,
+            authorities(settings, clock),
+            clock.now(),
+            ids,
         ):
             _log.info("first credential written", extra={"path": str(path)})
+        if settings.users_file:
+            for name in await bring_in(works, Path(settings.users_file), clock.now()):
+                _log.info("user brought in from the users file", extra={"user": name})
         among = None if bus is None else await _enter(database, bus, hub, settings, clock, ids)
     except BaseException:
         await database.close()
@@ -142,9 +158,10 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
         raise
     # Whoever calls the API repeats the call, and the outbox repeats what it delivers: no third one needs to.
     endpoint = settings.queue_endpoint or "127.0.0.1"
-    queue = open_aio(endpoint, ServiceTokens(signer, clock), "api", dispatch=True, retries=False)
+    tokens, trust = ServiceTokens(signer, clock), services_trust(settings, clock)
+    queue = open_aio(endpoint, tokens, "api", dispatch=True, retries=False, trust=trust)
     # What all brokers must hear is told each of them by a channel of its own.
-    brokers = tuple(open_aio(each, ServiceTokens(signer, clock), "api", dispatch=True) for each in split(endpoint))
+    brokers = tuple(open_aio(each, tokens, "api", dispatch=True, trust=trust) for each in split(endpoint))
     refusals = Refusals(works, clock)
     closing = Closing(hub)
     threads = BlobThreads(_BLOB_THREADS)
@@ -170,9 +187,12 @@ def _service(parts: _Parts) -> Service:
     if among is not None:
         among.bus.listen(names.hear)
     link = Link(clock)
-    delivery = Delivery(works, parts.queue, link, names, clock)
+    tracer = tracer_of(settings)
+    delivery = Delivery(works, parts.queue, link, names, clock, ids, tracer)
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
-    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False)
+    trust = services_trust(settings, clock)
+    raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False, trust=trust)
+    leads, heard = always if among is None else among.leads, parts.arrivals.event_seconds.note
     return Service(
         name="api",
         servicers=_servicers(parts, names),
@@ -181,7 +201,7 @@ def _service(parts: _Parts) -> Service:
         ),
         background=(
             sender.run,
-            Follower(works, parts.queue, link, names, clock, ids, always if among is None else among.leads).run,
+            Follower(works, parts.queue, link, names, clock, ids, leads, heard).run,
             Housekeeping(works, clock).run,
             ArtifactSweep(works, parts.room, clock, parts.limits.upload_hours).run,
             Revocations(works, gate, parts.brokers, clock).run,
@@ -199,6 +219,14 @@ def _service(parts: _Parts) -> Service:
             parts.database.close,
             parts.sole.release,
         ),
+        capabilities=[CAPABILITY] if settings.agent_certificates else [],
+        meters=(
+            parts.database.meter,
+            outbox_meter(parts.database, clock),
+            cursor_meter(works, link, clock),
+            parts.arrivals,
+        ),
+        tracer=tracer,
         dispatch_endpoint=settings.dispatch_endpoint,
         gate=gate,
         forwarded=QUEUE_SERVICES,
@@ -219,10 +247,12 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
     works, clock, ids, hub, closing = parts.works, parts.clock, parts.ids, parts.hub, parts.closing
     watchers, limits = Places("task_watchers", parts.limits.task_watchers), parts.limits
     around = Surroundings(parts.calls(TASKS), names, hub, closing, clock, ids, watchers)
+    logins = Logins(works, parts.signer, clock, ids)
     user_servicer = UserServicer(
         parts.calls(USERS),
-        Logins(works, parts.signer, clock, ids),
+        logins,
         PasswordLogins(works, parts.signer, clock, ids),
+        _certificates(logins, parts.settings, clock),
         clock,
         ids,
     )
@@ -231,10 +261,14 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
         (tasks.add_TaskServiceServicer_to_server, TaskServicer(around), TASKS),
         (
             metrics.add_MetricServiceServicer_to_server,
-            MetricServicer(parts.calls(METRICS), hub, closing, clock),
+            MetricServicer(parts.calls(METRICS), hub, closing, clock, parts.arrivals),
             METRICS,
         ),
-        (logs.add_LogServiceServicer_to_server, LogServicer(parts.calls(LOGS), hub, closing, clock, limits), LOGS),
+        (
+            logs.add_LogServiceServicer_to_server,
+            LogServicer(parts.calls(LOGS), hub, closing, clock, limits, parts.arrivals),
+            LOGS,
+        ),
         (
             artifacts.add_ArtifactServiceServicer_to_server,
             ArtifactServicer(ArtifactSurroundings(parts.calls(ARTIFACTS), parts.room, closing, clock, ids, limits)),
@@ -243,6 +277,19 @@ def _servicers(parts: _Parts, names: QueueNames) -> list[Servicer]:
         (users.add_UserServiceServicer_to_server, user_servicer, USERS),
         (audit.add_AuditServiceServicer_to_server, AuditServicer(parts.calls(AUDIT)), AUDIT),
     ]
+
+
+def _certificates(logins: Logins, settings: Settings, clock: Clock) -> AgentCertificates:
+    if not settings.agent_certificates:
+        return AgentCertificates(logins, None, "agents need no certificate here (agent_certificates is off)")
+    if settings.tls_client_ca:
+        return AgentCertificates(
+            logins,
+            None,
+            "this server signs no certificates for agents, another authority does: give the agent its own with "
+            "--certificate and --certificate-key",
+        )
+    return AgentCertificates(logins, Authority.load_or_create(settings.keys_dir, clock), "")
 
 
 def main() -> int:

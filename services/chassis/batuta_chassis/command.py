@@ -20,6 +20,7 @@ _EPILOG = """Example:
   batuta up
   batuta up --data ./server --port 0 --no-agent
   batuta up --config batuta.toml
+  batuta up --host 0.0.0.0 --tls
   batuta up --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem"""
 
 
@@ -55,14 +56,7 @@ def up(subparsers: Any) -> None:
         "(default: SQLite files in the data folder)",
     )
     parser.add_argument("--advertise", default="", metavar="NAME", help="name by which agents reach this machine")
-    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM)")
-    parser.add_argument("--tls-key", metavar="FILE", help="its key (PEM)")
-    parser.add_argument(
-        "--allow-plaintext",
-        action="store_const",
-        const=True,
-        help="listen beyond this machine without TLS, on a trusted network",
-    )
+    _of_encryption(parser)
     _of_the_agent(parser)
     parser.add_argument(
         "--log-level",
@@ -93,6 +87,30 @@ def _of_http(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="answer on loopback to this host name too, for a proxy on this machine; may be repeated",
+    )
+
+
+def _of_encryption(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tls",
+        nargs="?",
+        const="generated",
+        metavar="MODE",
+        help="speak TLS: generated (the default here) makes an authority and certificates, own takes --tls-cert",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key (PEM)")
+    parser.add_argument(
+        "--allow-plaintext",
+        action="store_const",
+        const=True,
+        help="listen beyond this machine without TLS, on a trusted network",
+    )
+    parser.add_argument(
+        "--agent-certificates",
+        action="store_const",
+        const=True,
+        help="let agents in with a certificate of their own only, which they get when they join",
     )
 
 
@@ -133,8 +151,10 @@ _SHARED = {
     "data_dir": Path(),
     "host": "127.0.0.1",
     "database_url": "",
+    "tls": "",
     "tls_cert": "",
     "tls_key": "",
+    "agent_certificates": False,
     "allow_plaintext": False,
 }
 """What all services of `batuta up` have in common, with its defaults."""

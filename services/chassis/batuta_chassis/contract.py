@@ -45,6 +45,8 @@ class Rule:
     server_streaming: bool
     changes: bool
     """Whether a call may change something: it is not marked NO_SIDE_EFFECTS."""
+    deprecated: bool = False
+    """Whether the method will go."""
 
 
 class Contract:
@@ -101,6 +103,7 @@ class Contract:
             client_streaming=bool(method.client_streaming),
             server_streaming=bool(method.server_streaming),
             changes=options.idempotency_level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
+            deprecated=bool(method.GetOptions().deprecated),
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from batuta_chassis.settings import SettingsError
 from batuta_chassis.tokens import write_private
+from batuta_rpc import trust
 
 CREDENTIALS = "admin.credentials"
 """The name of the file with the first administrator's credential block."""
@@ -71,15 +72,19 @@ class DataFolder:
         noted = {**endpoints, "credentials": str(self.admin_credentials), "pid": os.getpid()}
         write_private(self.endpoints_file, (json.dumps(noted, indent=2) + "\n").encode())
 
-    def correct_credentials(self, api: str) -> None:
-        """Put the API's address into the credential blocks, in case its port is another than when they were written."""
+    def correct_credentials(self, api: str, authorities: bytes) -> None:
+        """Put the API's address, and whom to believe there, into the credential blocks: they may be others than when
+        they were written."""
+        told = {"api": api, "ca": trust.fold(authorities)}
         for path in (self.admin_credentials, self.agent_credentials):
             block = configparser.ConfigParser(interpolation=None)
-            if not block.read(path) or not block.has_section("batuta") or block["batuta"].get("api") == api:
+            if not block.read(path) or not block.has_section("batuta"):
                 continue
-            block["batuta"]["api"] = api
-            lines = [f"{key} = {value}\n" for key, value in block["batuta"].items()]
-            write_private(path, ("[batuta]\n" + "".join(lines)).encode())
+            before = dict(block["batuta"])
+            after = {key: value for key, value in {**before, **told}.items() if value or key != "ca"}
+            if after != before:
+                lines = [f"{key} = {value}\n" for key, value in after.items()]
+                write_private(path, ("[batuta]\n" + "".join(lines)).encode())
 
     def close(self) -> None:
         """Give the folder up."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, MetaData, make_url
 from sqlalchemy.exc import ArgumentError
 
 from batuta_chassis.backend import READERS, Backend
+from batuta_chassis.database_meter import DatabaseMeter
 from batuta_chassis.database_times import DatabaseTimes
 from batuta_chassis.readers import Readers
 from batuta_chassis.settings import SettingsError
@@ -24,7 +25,7 @@ from batuta_chassis.writer import DOUBT, Writer
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids, SystemIds
 
-__all__ = ["DOUBT", "Database", "sqlite_url"]
+__all__ = ["DOUBT", "Database", "open_backend", "sqlite_url"]
 
 T = TypeVar("T")
 
@@ -62,7 +63,7 @@ class Database:
         self.process = ""
         """The id of this process among those that share the database; empty for one that is alone."""
         self.clock = clock
-        self._backend = _open(url, schema, times or DatabaseTimes(), reserve)
+        self._backend = open_backend(url, schema, times or DatabaseTimes(), reserve)
         self._writer = Writer(self, self._backend, limit, ids or SystemIds())
         self._readers = Readers(self._backend, READERS, limit, clock)
         self._listeners: dict[str, list[Callable[[Any], None]]] = {}
@@ -71,6 +72,11 @@ class Database:
     def engine(self) -> Engine:
         """The writing engine, for migrations before the service starts."""
         return self._backend.write_engine
+
+    @property
+    def meter(self) -> DatabaseMeter:
+        """What it counts."""
+        return self._writer.meter
 
     async def write(self, use_case: Callable[[Connection], T], *, bulk: int = 0, late: bool = False) -> T:
         """Run `use_case` in the writer and return its result once it is durable.
@@ -122,7 +128,8 @@ class Database:
         self._backend.dispose()
 
 
-def _open(url: str, schema: str, times: DatabaseTimes, reserve: int) -> Backend:
+def open_backend(url: str, schema: str, times: DatabaseTimes, reserve: int) -> Backend:
+    """The database that a URL names. Raises `SettingsError` for another kind of URL."""
     try:
         parsed = make_url(url)
     except ArgumentError:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,7 +27,7 @@ _LEAN = 8
 class Job:
     """One use case on its way through the writer."""
 
-    __slots__ = ("bulk", "error", "future", "late", "loop", "result", "unit", "use_case")
+    __slots__ = ("bulk", "context", "error", "future", "late", "loop", "result", "unit", "use_case")
 
     def __init__(
         self,
@@ -39,6 +40,8 @@ class Job:
         self.bulk = bulk
         self.late = late
         self.use_case = use_case
+        self.context = copy_context()
+        """What the caller knows of its call and trace, for the thread that runs the use case."""
         self.loop = loop
         self.future = future
         self.unit: Unit | None = None

@@ -17,14 +17,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from batuta_chassis.certificates import authorities
 from batuta_chassis.child import Child
 from batuta_chassis.data_folder import CREDENTIALS, DataFolder
 from batuta_chassis.server import ServiceProcess
 from batuta_chassis.service import Build
-from batuta_chassis.settings import Settings, SettingsError
+from batuta_chassis.settings import EVERYWHERE, GENERATED, OFF, Settings, SettingsError
 from batuta_chassis.sources import Sources
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from batuta_rpc.pinning import fingerprints
 from batuta_rpc.target import API_PORT, DISPATCH_PORT
 
 GROUP = "batuta.services"
@@ -49,8 +51,11 @@ class Options:
     database_url: str = ""
     """PostgreSQL for all services; empty: a SQLite file of each in the data folder."""
     allow_plaintext: bool = False
+    tls: str = ""
+    """As the setting: `generated`, `own`, `off`, or empty."""
     tls_cert: str = ""
     tls_key: str = ""
+    agent_certificates: bool = False
     agent: bool = True
     agent_slots: int = 1
     queues: tuple[str, ...] = ("default",)
@@ -104,6 +109,14 @@ class Deployment:
         return f"{self.api.rpartition(':')[0]}:{self._processes['api'].settings.http_port}"
 
     @property
+    def fingerprint(self) -> str:
+        """Of the authority that was made for this deployment; empty where there is none."""
+        settings = self._processes["api"].settings if "api" in self._processes else None
+        if settings is None or settings.tls_mode != GENERATED:
+            return ""
+        return fingerprints(authorities(settings, self._clock))[0]
+
+    @property
     def agent(self) -> Child | None:
         """The agent on this machine, if one was asked for."""
         return self._agent
@@ -119,7 +132,7 @@ class Deployment:
                 self._processes[name] = process
             folder.note_endpoints({**self.endpoints, "dispatch": self._dispatch(settings), "http": self.http})
             if "api" in settings:
-                folder.correct_credentials(settings["api"].api_endpoint)
+                folder.correct_credentials(settings["api"].api_endpoint, authorities(settings["api"], self._clock))
             if self._options.agent:
                 await self._start_agent(folder)
         except BaseException:
@@ -154,14 +167,14 @@ class Deployment:
 
     def _seen(self, settings: Settings) -> str:
         """The address of a service as the others and people write it: a certificate is for a name, not for loopback."""
-        if settings.tls_cert or (settings.service == "api" and self._options.advertise):
+        if settings.tls_mode != OFF or (settings.service == "api" and self._options.advertise):
             return f"{settings.endpoint.partition('://')[0]}://{self._name}:{settings.port}"
         return settings.endpoint
 
     @property
     def _name(self) -> str:
         """This machine as others dial it."""
-        everywhere = self._options.host in ("0.0.0.0", "::", "[::]")
+        everywhere = self._options.host in EVERYWHERE
         return self._options.advertise or (socket.gethostname() if everywhere else self._options.host)
 
     def _bare(self, name: str, folder: DataFolder) -> Settings:
@@ -178,6 +191,9 @@ class Deployment:
             "http_origins": ",".join(self._options.http_origins),
             "http_names": ",".join(self._options.http_names),
             "allow_plaintext": self._options.allow_plaintext,
+            "tls": self._options.tls if outside else OFF,
+            "agent_certificates": self._options.agent_certificates and outside,
+            "tls_client_ca": told_of(name, self._options).get("tls_client_ca", "") if outside else "",
             "tls_cert": self._options.tls_cert if outside else "",
             "tls_key": self._options.tls_key if outside else "",
             "database_url": self._options.database_url,
@@ -191,7 +207,7 @@ class Deployment:
     def _dispatch(self, settings: Mapping[str, Settings]) -> str:
         if "queue" not in settings:
             return ""
-        scheme = "https://" if self._options.tls_cert else ""
+        scheme = "https://" if settings["queue"].tls_mode != OFF else ""
         return f"{scheme}{self._name}:{settings['queue'].port}"
 
     async def _start_agent(self, folder: DataFolder) -> None:
@@ -212,6 +228,8 @@ class Deployment:
             str(folder.agent_credentials),
         ]
         command += ["--data", str(folder.path / "agent")]
+        if "api" in self._processes and (traces := self._processes["api"].settings.trace_endpoint):
+            command += ["--trace-endpoint", traces]
         # The agent's own credential counts, not that of the person who started this.
         kept = {key: value for key, value in self._options.environment.items() if key not in _PERSONAL}
         self._agent = Child(command, kept, os.getpid(), self._clock, self._ids)
@@ -224,11 +242,11 @@ def told_of(service: str, options: Options) -> dict[str, Any]:
 
 
 _DECIDED = (
-    "data_dir keys_dir host port http_port http_origins http_names allow_plaintext tls_cert tls_key database_url "
-    "api_endpoint queue_endpoint autoscaler_endpoint dispatch_endpoint"
+    "data_dir keys_dir host port http_port http_origins http_names allow_plaintext tls tls_cert tls_key "
+    "agent_certificates tls_client_ca database_url api_endpoint queue_endpoint autoscaler_endpoint dispatch_endpoint"
 ).split()
 """What `batuta up` decides for each service."""
-_PERSONAL = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE")
+_PERSONAL = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE", "BATUTA_CA_FILE")
 
 
 def _free(host: str, port: int) -> int:
@@ -256,7 +274,7 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
         loop.add_signal_handler(number, on_signal)
     deployment = Deployment(options, clock, ids)
     await deployment.start()
-    for line in welcome(options, deployment.api, deployment.http):
+    for line in welcome(options, deployment.api, deployment.http, deployment.fingerprint):
         say(line)
     await ended.wait()
     say("Stopping. Tasks that run go on; the next `batuta up` takes them up again.")
@@ -271,8 +289,8 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
     await stopping
 
 
-def welcome(options: Options, api: str, http: str) -> list[str]:
-    """What people read when everything is up."""
+def welcome(options: Options, api: str, http: str, fingerprint: str = "") -> list[str]:
+    """What people read when everything is up. `fingerprint` is that of an authority made here."""
     credentials = options.data / CREDENTIALS
     here = f"this machine, queue {', '.join(options.queues)}"
     return [
@@ -282,6 +300,7 @@ def welcome(options: Options, api: str, http: str) -> list[str]:
         f"  agent        {here if options.agent else 'none (start one: batuta agent start)'}",
         f"  credentials  {credentials}",
         f"  data         {options.data}",
+        *([f"  authority    {fingerprint}"] if fingerprint else []),
         "",
         f"Next, in another terminal:  batuta init --file {credentials}",
         "Ctrl-C stops it.",

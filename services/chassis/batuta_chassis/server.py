@@ -8,19 +8,23 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from batuta_chassis.authority import Authority
 from batuta_chassis.background import Background
+from batuta_chassis.certificates import server_credentials
 from batuta_chassis.contract import contract
 from batuta_chassis.interceptors.auth import Authenticator
+from batuta_chassis.interceptors.meter import CallMeter
 from batuta_chassis.interceptors.pipeline import Pipeline
 from batuta_chassis.logs import configure
 from batuta_chassis.peer import Doorman
+from batuta_chassis.peers import Peers
 from batuta_chassis.service import Build, Service, hooks
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.system import SERVICE_NAME, SystemServicer
@@ -30,6 +34,9 @@ from batuta_proto.system import v1 as system
 from batuta_rpc.channel import MESSAGE_BYTES
 from batuta_rpc.clock import Clock, SystemClock
 from batuta_rpc.ids import Ids, SystemIds
+
+if TYPE_CHECKING:
+    from batuta_chassis.monitor import Monitor
 
 _log = logging.getLogger(__name__)
 _CALLS = 20_000
@@ -62,6 +69,8 @@ class ServiceProcess:
         self._server: grpc.aio.Server | None = None
         self._http: HttpPort | None = None
         self._draining = False
+        self._meter = CallMeter()
+        self._monitor: Monitor | None = None
 
     @property
     def settings(self) -> Settings:
@@ -73,21 +82,29 @@ class ServiceProcess:
         """`host:port` as clients on this machine dial it."""
         return self._settings.endpoint.partition("://")[2]
 
+    @property
+    def metrics_address(self) -> str:
+        """`host:port` of /metrics; empty: there is none."""
+        return "" if self._monitor is None else self._monitor.address
+
     async def start(self) -> None:
         """Build the service, open its port, start its background work, and say SERVING.
 
         Raises `SettingsError` when the port is taken.
         """
         self._settings.prepare()
+        await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         built = self._build(self._settings, self._clock, self._ids)
         self._service = await built if inspect.isawaitable(built) else built
         try:
             self._server = self._make_server(self._service)
-            self._open_port(self._server)
+            self._open_port(self._server, self._service)
+            await self._start_monitor(self._service)
             await self._server.start()
             if self._http is not None:
                 await self._http.start()
         except BaseException:
+            await self._stop_monitor()
             if self._http is not None:
                 await self._http.stop()
             if self._server is not None:  # gRPC ends what was never started only when it is told to
@@ -114,11 +131,32 @@ class ServiceProcess:
             await self._http.stop()
         await self._background.stop()
         await self._run(hooks(self._service.on_stop))
+        await self._stop_monitor()
+        await asyncio.to_thread(self._service.tracer.close)
+
+    async def _start_monitor(self, service: Service) -> None:
+        if self._settings.metrics_listen:
+            from batuta_chassis.monitor import Monitor  # here: its library is of no use to those who do not watch
+
+            self._monitor = Monitor(self._settings, (self._meter, *service.meters), self._is_ready, self._clock)
+            await self._monitor.start()
+
+    async def _stop_monitor(self) -> None:
+        monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            await monitor.stop()
+
+    async def _is_ready(self) -> bool:
+        """What `grpc.health.v1` says of the whole service."""
+        answer = await self._health.Check(health_pb2.HealthCheckRequest(service=""), None)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def _make_server(self, service: Service) -> grpc.aio.Server:
-        authenticator = Authenticator(Verifier(self._settings.keys_dir, self._clock), service.gate)
+        authenticator = Authenticator(
+            Verifier(self._settings.keys_dir, self._clock), service.gate, self._peers(service)
+        )
         doorman = Doorman(self._ids.secret()) if self._settings.http_port >= 0 else None
-        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, doorman)
+        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, self._meter, service.tracer, doorman)
         server = grpc.aio.server(interceptors=[pipeline], options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
         for add, servicer, _name in service.servicers:
             add(servicer, server)
@@ -135,12 +173,21 @@ class ServiceProcess:
     def _names(self, service: Service) -> list[str]:
         return [*(name for _, _, name in service.servicers), *service.forwarded, SERVICE_NAME]
 
-    def _open_port(self, server: grpc.aio.Server) -> None:
+    def _asks_agents(self, service: Service) -> bool:
+        return service.for_agents and self._settings.agent_certificates
+
+    def _peers(self, service: Service) -> Peers:
+        if not self._asks_agents(service):
+            return Peers()
+        return Peers(Authority.load_or_create(self._settings.keys_dir, self._clock).pem)
+
+    def _open_port(self, server: grpc.aio.Server, service: Service) -> None:
         settings = self._settings
         address = f"{settings.host}:{settings.port}"
+        credentials = server_credentials(settings, self._clock, ask_agents=self._asks_agents(service))
         try:
-            if settings.tls_cert:
-                server.add_secure_port(address, grpc.ssl_server_credentials([settings.read_certificate()]))
+            if credentials is not None:
+                server.add_secure_port(address, credentials)
             else:
                 server.add_insecure_port(address)
         except (RuntimeError, OSError) as error:
@@ -182,7 +229,7 @@ def run(service: str, build: Build, argv: Sequence[str] | None = None, limits_he
     `limits_help`."""
     try:
         settings = Settings.load(service, argv, limits_help=limits_help)
-        configure(settings.log_level)
+        configure(settings.log_level, form=settings.log_format)
         asyncio.run(serve(build, settings, SystemClock(), SystemIds()))
     except SettingsError as error:
         print(f"batuta-{service}: {error}", file=sys.stderr, flush=True)

@@ -9,9 +9,11 @@ from typing import Any
 import grpc
 
 from batuta_chassis.gate import Gate
+from batuta_chassis.meters import Meter
 from batuta_chassis.settings import Settings
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Tracer
 
 Hook = Callable[[], Awaitable[None]]
 """Something to do, or to keep doing."""
@@ -41,6 +43,12 @@ class Service:
     """Where agents dial, for GetServerInfo; the API's alone."""
     gate: Gate = field(default_factory=Gate)
     """Who is refused although their token is good; the service fills it."""
+    for_agents: bool = False
+    """Agents dial this port: where settings say so, only those with a certificate of their own get in."""
+    meters: Sequence[Meter] = ()
+    """What it counts beyond its calls."""
+    tracer: Tracer = NO_TRACER
+    """Where its spans go; it is closed last of all."""
     forwarded: Sequence[str] = field(default=())
     """Full names of the services whose calls are passed on; they get a health entry too."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batuta_chassis.backend import Backend
+from batuta_chassis.database_meter import DatabaseMeter
 from batuta_chassis.lanes import Job, Lanes
 from batuta_chassis.unit import Unit, enter
 from batuta_rpc.backoff import Backoff
@@ -54,6 +55,7 @@ class Writer:
         self._waiting = 0
         self._bulk_waiting = 0
         self._lanes = Lanes()
+        self.meter = DatabaseMeter()
         self._ending = False
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._closed = False
@@ -100,11 +102,14 @@ class Writer:
             group, last = self._take()
             if group:
                 doubt = False
+                begun = self._database.clock.monotonic()
                 try:
                     self._store(group)
+                    self.meter.stored(len(group), self._database.clock.monotonic() - begun)
                 except BaseException as error:
                     doubt = isinstance(error, _Unknown)
                     # The transaction itself failed (disk full, server away): nobody's change is known to be durable.
+                    self.meter.failed(len(group))
                     _log.error("%d changes could not be stored: %s", len(group), error)
                     for job in group:
                         job.error = job.error or self._told(error)
@@ -198,7 +203,7 @@ class Writer:
         job.unit = Unit(self._database)
         enter(connection, job.unit)
         try:
-            job.result = job.use_case(connection)
+            job.result = job.context.run(job.use_case, connection)
         except Exception as error:
             if self._backend.may_repeat(error) or self._backend.is_full(error):
                 raise
@@ -253,6 +258,7 @@ class Writer:
             self._bulk_waiting += bulk
         else:
             self._waiting += jobs
+        self.meter.waiting, self.meter.bulk_waiting = self._waiting, self._bulk_waiting
 
 
 def _without_bulk(group: list[Job], error: BaseException) -> list[Job]:

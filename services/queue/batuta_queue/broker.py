@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from batuta_chassis.hub import Hub
+from batuta_chassis.meters import Meter
 from batuta_chassis.service import Hook
 from batuta_chassis.tokens import Signer
 from batuta_chassis.transactions import Transactor
@@ -25,6 +26,7 @@ from batuta_queue.introductions import Introductions
 from batuta_queue.leases import NOT_SENT, Leases, everybody
 from batuta_queue.load import Load
 from batuta_queue.log_marker import LogMarker
+from batuta_queue.meters import BrokerMeter
 from batuta_queue.model import Ref
 from batuta_queue.moves import Mover
 from batuta_queue.numbers import Numbers
@@ -38,15 +40,18 @@ from batuta_queue.reports import Reports
 from batuta_queue.session_stream import SessionStreams
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.share import Share, WholeShare
+from batuta_queue.spans import Spans
 from batuta_queue.store import QueueStore
 from batuta_queue.submit import Submitter
 from batuta_queue.sweeper import Sweeper
 from batuta_queue.telemetry import Telemetry
 from batuta_queue.views import Views
+from batuta_queue.waits import Waits
 from batuta_queue.welcome import Greeter
 from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Tracer
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +68,7 @@ class Broker:
         numbers: Numbers | None = None,
         marker: LogMarker | None = None,
         among: Among | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         """`marker` is for a database that this process alone has, `among` for one that it shares with other brokers."""
         self.numbers = numbers = numbers or Numbers()
@@ -82,7 +88,10 @@ class Broker:
         self.registry = SessionRegistry(numbers)
         self.telemetry = Telemetry()
         self.writers = Writers(clock)
-        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock)
+        self.waits = Waits()
+        self.tracer = tracer
+        spans = Spans(tracer, ids)
+        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock, spans, self.waits)
         assignments = Assignments(signer, numbers, clock)
         self.queues = Queues(transactor, numbers, clock, ids, self._hub.look_again)
         if among is not None:
@@ -106,6 +115,8 @@ class Broker:
         self.sweeper = self._make_sweeper()
         self.log = EventLog(transactor, self._hub, numbers)
         self.agents = self._make_view()
+        own = BrokerMeter(transactor, self.registry, self.book, self._load, self.oversight.mass_loss, clock)
+        self.meters: Sequence[Meter] = (own, self.dispatcher.waits)
 
     async def start(self) -> None:
         """Make what exists from the first start, and take up what an earlier process left."""

@@ -27,6 +27,7 @@ from batuta_queue.model import (
     Resources,
     Tail,
 )
+from batuta_rpc import trace
 from batuta_rpc.errors import FieldViolation
 
 DOMAIN = "batuta"
@@ -143,9 +144,18 @@ def new_entry(request: queues.SubmitEntryRequest, now: int) -> tuple[Entry, Payl
         max_failures=retry.max_failures,
         time_limit_millis=round(seconds_of(retry.time_limit) * 1000) if limited else None,
         attempt=envelope.attempt_floor,
+        traceparent=_trace(request.traceparent),
         wait_millis=now,
     )
     return entry, Payload(request.payload, request.payload_media_type)
+
+
+def _trace(given: str) -> str:
+    """The trace of an entry: that of the call, where it is the same or the submitter names none."""
+    here = trace.trace_parent.get() or ""
+    if not trace.valid(given):
+        return here
+    return here if here and trace.trace_id(here) == trace.trace_id(given) else given
 
 
 def housed(entry: Entry, policy: LeasePolicy) -> Entry:

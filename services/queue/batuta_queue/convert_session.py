@@ -89,6 +89,7 @@ def assignment_message(
         payload=payload.data,
         payload_media_type=payload.media_type,
         queue_id=entry.queue_id,
+        traceparent=entry.traceparent,
     )
     if entry.time_limit_millis is not None:
         message.time_limit.CopyFrom(duration(entry.time_limit_millis / 1000))

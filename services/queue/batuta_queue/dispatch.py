@@ -13,6 +13,7 @@ from batuta_proto.agents import v1 as agents
 from batuta_queue.assignments import Assignments
 from batuta_queue.board import Board
 from batuta_queue.ledger import Aftermath, Ledger
+from batuta_queue.meters import waited, waits
 from batuta_queue.model import Attempt, Entry, Payload, Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.sessions import Session, SessionRegistry
@@ -131,6 +132,7 @@ class Dispatcher:
         self._clock = clock
         self._prepared: dict[Ref, agents.SessionResponse] = {}
         self._stopped = False
+        self.waits = waits()
 
     def stop(self) -> None:
         """Offer nothing more: the process is going down."""
@@ -167,7 +169,9 @@ class Dispatcher:
     def deliver(self, offers: Sequence[Offer]) -> None:
         """Send committed offers to their agents. Those whose session is gone go back."""
         missed: list[Ref] = []
+        now = self._clock.unix_millis()
         for each in offers:
+            self.waits.note(waited(each.entry, now))
             current = self._registry.of_journal(each.attempt.holder.journal_id)
             message = self._prepared.pop(each.attempt.ref, None) or self._message(each)
             if current is not each.session or not each.session.outgoing.put(message):

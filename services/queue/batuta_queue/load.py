@@ -22,6 +22,10 @@ class Load:
         live = {queue_id: each.waiting + each.running for queue_id, each in counts.items()}
         self._live = dict.fromkeys(self._live, 0) | live
 
+    def counts(self) -> Mapping[str, int]:
+        """Entries of each queue that have not ended. Not to be changed."""
+        return self._live
+
     def known(self) -> list[str]:
         """The queues that are counted."""
         return list(self._live)

@@ -181,7 +181,7 @@ class Entry:
     others' sake; each has its own budget, the last one none. `last_lost_agent` names the agent of the last loss that
     nothing explained. `wait_millis` is when it began to wait: as it came, or came back from an attempt. An entry that
     runs while its queue is deleted has no `queue_id` any more. `last_position` is that of the newest event that was
-    about the entry and none of its attempts, or about both.
+    about the entry and none of its attempts, or about both. `traceparent` is the trace that it came in with.
     """
 
     id: str
@@ -210,6 +210,7 @@ class Entry:
     end_millis: int | None = None
     last_position: int = 0
     wait_millis: int = 0
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

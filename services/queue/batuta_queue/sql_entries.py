@@ -237,6 +237,7 @@ def entry_of(row: Row[Any]) -> Entry:
         end_millis=row.end_millis,
         last_position=row.last_position,
         wait_millis=row.wait_millis,
+        traceparent=row.traceparent,
     )
 
 
@@ -257,6 +258,7 @@ def _birth(entry: Entry) -> dict[str, Any]:
         "max_losses": entry.max_losses,
         "max_failures": entry.max_failures,
         "time_limit_millis": entry.time_limit_millis,
+        "traceparent": entry.traceparent,
     }
 
 

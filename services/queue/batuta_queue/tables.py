@@ -72,6 +72,7 @@ entries = Table(
     Column("last_lost_agent", _agent, nullable=False),
     Column("cancel_reason", Integer),
     Column("cancel_grace_millis", BigInteger),
+    Column("traceparent", String(64), nullable=False, server_default=""),
     Column("payload_media_type", String(256), nullable=False),
     # Last, so that what stands before it is read without it.
     Column("payload", LargeBinary, nullable=False),
@@ -178,6 +179,24 @@ log = Table(
     Column("head", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
 )
+
+history = Table(
+    "history",
+    metadata,
+    Column("subject", String(200), nullable=False),
+    Column("tier", Integer, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("time_millis", BigInteger, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("means", LargeBinary, nullable=False),
+    Column("peaks", LargeBinary),
+    Column("names", String),
+    Column("waits", String),
+    # By time first: what is stored together stands together.
+    PrimaryKeyConstraint("tier", "slot", "subject"),
+    sqlite_with_rowid=False,
+)
+"""Rings of points: a row is written over when its slot comes round. `peaks` is absent where it is `means`."""
 
 events = Table(
     "events",

@@ -14,6 +14,7 @@ import pytest
 from batuta_api.__main__ import build
 from batuta_chassis.testing import running
 from batuta_proto.artifacts import v1 as artifacts
+from batuta_proto.audit import v1 as audit
 from batuta_proto.projects import v1 as projects
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.errors import (
@@ -239,7 +240,7 @@ async def test_a_stream_that_keeps_no_order_is_refused(member: Any) -> None:
 async def test_attempts_have_names_of_their_own_and_old_ones_stay(member: Any, api: Any) -> None:
     task = await member.started()
     await api.run_of(task.id, 1).upload(b"one", task_id=task.id, attempt=1)
-    await member.tasks.ResetTask(tasks.ResetTaskRequest(task_id=task.id, local_attempt=1))
+    await member.tasks.ResetTask(tasks.ResetTaskRequest(task_id=task.id, local_attempt=1, keep_results=True))
     await member.tasks.StartTask(tasks.StartTaskRequest(task_id=task.id))
     second = await api.run_of(task.id, 2).upload(b"two", task_id=task.id, attempt=2)
     assert [(each.name, each.attempt) for each in await listed(member, task.id)] == [("model", 1), ("model", 2)]
@@ -393,3 +394,21 @@ async def test_s16_a_project_sends_artifacts_to_no_place_but_those_the_operator_
         with pytest.raises(FieldViolation, match="artifact_stores"):
             await member.upload(b"x", task_id=task.id)
     assert kept(api.data) == []
+
+
+async def test_a_reset_that_keeps_no_results_keeps_no_artifacts(member: Any, api: Any) -> None:
+    task = await member.started()
+    await member.upload(b"x", task_id=task.id, attempt=1)
+    await member.tasks.ResetTask(tasks.ResetTaskRequest(task_id=task.id, local_attempt=1))
+    assert await listed(member, task.id) == []
+
+
+async def test_what_somebody_does_by_hand_stands_in_the_audit_trail_and_a_run_s_does_not(member: Any, api: Any) -> None:
+    task = await member.started()
+    await member.upload(b"x", task_id=task.id, attempt=1)
+    made = await member.upload(b"x", task_id=task.id, name="by hand")
+    await member.artifacts.DeleteArtifact(artifacts.DeleteArtifactRequest(artifact_id=made.id))
+    answer = await audit.AuditServiceStub(api.running.channel("admin")).ListChanges(audit.ListChangesRequest())
+    told = [each.method.rpartition("/")[2] for each in answer.changes if "Artifact" in each.method]
+    assert told == ["DeleteArtifact", "UploadArtifact"]
+    assert "by hand" in next(each.request for each in answer.changes if each.method.endswith("UploadArtifact"))

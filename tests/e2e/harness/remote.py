@@ -26,8 +26,9 @@ class Remote:
     """Makes tasks, waits for states, reads what came back."""
 
     def __init__(self, connection: Connection) -> None:
-        tokens = CredentialTokens(connection.api, connection.access_key, connection.secret_key, SystemClock())
-        self.channel = open_sync(connection.api, tokens, "e2e")
+        keys = connection.access_key, connection.secret_key
+        tokens = CredentialTokens(connection.api, *keys, SystemClock(), trust=connection.trust)
+        self.channel = open_sync(connection.api, tokens, "e2e", trust=connection.trust)
         self._ids = SystemIds()
         self.tasks = tasks.TaskServiceStub(self.channel)
         self.logs = logs.LogServiceStub(self.channel)

@@ -11,6 +11,7 @@ from batuta_proto.system import v1 as system
 from batuta_rpc.channel import open_sync
 from batuta_rpc.config import Connection, load_connection
 from batuta_rpc.errors import RpcError
+from batuta_rpc.trust import PUBLIC, Trust
 from tests.e2e.harness import processes
 from tests.e2e.harness.person import Person
 from tests.e2e.harness.processes import MARK, Process, poll, python
@@ -22,6 +23,7 @@ PRIVATE = (
     "BATUTA_ACCESS_KEY",
     "BATUTA_SECRET_KEY",
     "BATUTA_CONFIG_FILE",
+    "BATUTA_CA_FILE",
     "BATUTA_TASK_ID",
     "VIRTUAL_ENV",
 )
@@ -173,7 +175,7 @@ class AllInOne(Deployment):
     @property
     def api(self) -> str:
         """The API's address."""
-        return f"http://127.0.0.1:{self._ports[0]}"
+        return f"{'https' if '--tls' in self._arguments else 'http'}://127.0.0.1:{self._ports[0]}"
 
     @property
     def server_folder(self) -> Path:
@@ -185,16 +187,22 @@ class AllInOne(Deployment):
         ports = ["--port", str(self._ports[0]), "--queue-port", str(self._ports[1])]
         words = ["up", "--data", str(self.server_folder), *ports, *self._arguments]
         self.up = self.start("up", python("-m", "batuta", *words))
-        await_server(self.up, self._ports[0])
+        await_server(self.up, self._ports[0], self.server_folder / "keys" / "ca.pem" if "--tls" in words else None)
         return self.up
 
 
-def await_server(process: Process, port: int) -> None:
-    """Wait until a service answers on its port. Fails with its log when it ends before."""
+def await_server(process: Process, port: int, authority: Path | None = None) -> None:
+    """Wait until a service answers on its port, over TLS with the `authority` that it makes. Fails with its log when it
+    ends before."""
 
     def answers() -> bool:
         assert process.running, f"{process.name} ended\n{process.said[-4000:]}"
-        with open_sync(f"127.0.0.1:{port}", None, "e2e") as channel:
+        if authority is not None and not authority.exists():
+            return False
+        url = f"{'http' if authority is None else 'https'}://127.0.0.1:{port}"
+        with open_sync(
+            url, None, "e2e", trust=PUBLIC if authority is None else Trust(authority.read_bytes())
+        ) as channel:
             try:
                 return bool(
                     system.SystemServiceStub(channel).GetServerInfo(system.GetServerInfoRequest(), timeout=1).service

@@ -37,9 +37,12 @@ class UrlBlobs:
 
     def put(self, file: Path, key: str) -> None:
         """Keep a copy of a file. The store shows an object once all its parts are there, and not before."""
-        with self.told():
-            self._fs.put_file(str(file), f"{self._place}/{key}")
-            size = int(self._fs.info(f"{self._place}/{key}")["size"])
+        try:
+            with self.told():
+                self._fs.put_file(str(file), f"{self._place}/{key}")
+                size = int(self._fs.info(f"{self._place}/{key}")["size"])
+        except BlobMissing as error:
+            raise UpstreamUnavailable(f"there is no such place as {self._url}: {error}") from error
         if size != file.stat().st_size:
             raise UpstreamUnavailable(f"{self._url} has stored {size} bytes of {file.stat().st_size}; try again")
 

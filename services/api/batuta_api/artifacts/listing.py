@@ -15,7 +15,7 @@ from batuta_api.violations import violation
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_proto.artifacts import v1 as artifacts
-from batuta_rpc.errors import ArtifactNotFound
+from batuta_rpc.errors import ArtifactNotFound, TaskNotFound
 
 _LIST = "artifacts"
 
@@ -31,14 +31,21 @@ class Query:
 
 
 def find(work: Work, caller: Caller, artifact_id: str) -> Artifact:
-    """By id. Raises `ArtifactNotFound`, `OtherTask`."""
+    """By id. Raises `ArtifactNotFound`, `OtherTask`, `RoleMissing`."""
     artifact = work.artifacts.get(artifact_id)
     if artifact is None:
-        raise ArtifactNotFound(
-            f"there is no artifact {artifact_id}", resource=("artifact", artifact_id), artifact_id=artifact_id
-        )
-    caller.require_task(artifact.task_id)
+        raise _missing(artifact_id)
+    try:
+        admission.find(work, caller, artifact.task_id)
+    except TaskNotFound:  # gone, or in a project that is closed to the caller
+        raise _missing(artifact_id) from None
     return artifact
+
+
+def _missing(artifact_id: str) -> ArtifactNotFound:
+    return ArtifactNotFound(
+        f"there is no artifact {artifact_id}", resource=("artifact", artifact_id), artifact_id=artifact_id
+    )
 
 
 def one(work: Work, caller: Caller, request: artifacts.GetArtifactRequest) -> Artifact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -33,10 +33,14 @@ from batuta_rpc.errors import (
 from batuta_rpc.ids import Ids
 
 METHOD = "UploadArtifact"
+Note = Callable[[Work], None]
+"""Writes an upload into the audit trail."""
 _ANSWER_BYTES = 4 << 20
 """After so many bytes the client hears where the server stands."""
 _CHECK_BYTES = 64 << 20
 """After so many bytes the server looks whether the upload may still be."""
+_CHECK_SECONDS = 60.0
+"""After so long it does so at the next bytes."""
 _NEVER = (StaleAttempt, OtherTask, TaskNotFound, IllegalTransition)
 """After these, no later try of the upload can succeed."""
 
@@ -66,7 +70,8 @@ class Receiver:
     ) -> AsyncGenerator[artifacts.UploadArtifactResponse]:
         """Answers with offsets, and at the end with the artifact. Raises what the contract says."""
         async with aclosing(arriving(requests, self._closing, self._clock)) as messages:
-            plan = plan_of(await anext(messages, artifacts.UploadArtifactRequest()))
+            first = await anext(messages, artifacts.UploadArtifactRequest())
+            plan, note = plan_of(first), self._calls.noting(METHOD, first.begin)
             finished = await self._begin(plan)
             if finished is not None:
                 yield _whole(finished)
@@ -74,7 +79,7 @@ class Receiver:
             async with self._room.staging.hold(plan.upload_id) as held:
                 yield artifacts.UploadArtifactResponse(committed_offset=held.size)
                 try:
-                    async with aclosing(self._go_on(plan, held, messages)) as answers:
+                    async with aclosing(self._go_on(plan, held, messages, note)) as answers:
                         async for answer in answers:
                             yield answer
                 except _NEVER:
@@ -96,19 +101,20 @@ class Receiver:
             raise violation("task_id", str(error)) from None
 
     async def _go_on(
-        self, plan: Plan, held: Held, messages: AsyncIterator[artifacts.UploadArtifactRequest]
+        self, plan: Plan, held: Held, messages: AsyncIterator[artifacts.UploadArtifactRequest], note: Note
     ) -> AsyncGenerator[artifacts.UploadArtifactResponse]:
         answered = checked = held.size
+        looked = self._clock.monotonic()
         async for message in messages:
             step = message.WhichOneof("step")
             if step == "begin":
                 raise ProtocolViolation("`begin` comes once in a stream")
             if step == "finish":
-                yield _whole(await self._finish(plan, held, content_of(message.finish)))
+                yield _whole(await self._finish(plan, held, content_of(message.finish), note))
                 return
             await self._take(plan, held, message.chunk)
-            if held.size - checked >= _CHECK_BYTES:
-                checked = held.size
+            if held.size - checked >= _CHECK_BYTES or self._clock.monotonic() - looked >= _CHECK_SECONDS:
+                checked, looked = held.size, self._clock.monotonic()
                 await self._check(plan)
             if held.size - answered >= _ANSWER_BYTES:
                 answered = held.size
@@ -133,7 +139,7 @@ class Receiver:
         if new:
             await held.append(new)
 
-    async def _finish(self, plan: Plan, held: Held, told: Content) -> Artifact:
+    async def _finish(self, plan: Plan, held: Held, told: Content, note: Note) -> Artifact:
         """Make the artifact: bytes first, then its row, and only then is anything said of it."""
         caller = current_caller()
         content = await held.complete()
@@ -143,13 +149,21 @@ class Receiver:
         upload = await self._calls.guarded(METHOD, lambda work: uploading.complete(work, caller, plan, content, now))
         store, path = self._room.places.at(upload.store), held.path
         await self._room.threads.run(lambda: store.put(path, upload.key))
-        artifact = await self._commit(plan, caller, content)
+        artifact = await self._commit(plan, caller, content, note)
         await self._room.staging.discard(plan.upload_id)
         return artifact
 
-    async def _commit(self, plan: Plan, caller: Caller, content: Content) -> Artifact:
+    async def _commit(self, plan: Plan, caller: Caller, content: Content, note: Note) -> Artifact:
+        """Make the row. What is done by hand is a change that the audit trail tells; what a run leaves is data."""
         now = self._clock.now()
-        return await self._calls.guarded(METHOD, lambda work: uploading.commit(work, caller, plan, content, now))
+
+        def commit(work: Work) -> Artifact:
+            artifact = uploading.commit(work, caller, plan, content, now)
+            if not plan.attempt:
+                note(work)
+            return artifact
+
+        return await self._calls.guarded(METHOD, commit)
 
     async def _mismatch(self, plan: Plan, content: Content, told: Content) -> None:
         """Refuse bytes that are not what they should be. More may be missing, or they are wrong: then all go."""

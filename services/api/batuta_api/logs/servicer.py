@@ -13,6 +13,7 @@ from batuta_api.logs.followers import Followers
 from batuta_api.logs.inflow import Inflow
 from batuta_api.logs.model import Stream
 from batuta_api.logs.reading import LogReader
+from batuta_api.meters import Arrivals
 from batuta_chassis.caller import current_caller
 from batuta_chassis.hub import Hub
 from batuta_proto.logs import v1 as logs
@@ -24,8 +25,11 @@ SERVICE = "batuta.logs.v1.LogService"
 class LogServicer(logs.LogServiceServicer):
     """Logs: parse, call, render."""
 
-    def __init__(self, calls: Calls, hub: Hub, closing: Closing, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, calls: Calls, hub: Hub, closing: Closing, clock: Clock, limits: Limits, arrivals: Arrivals
+    ) -> None:
         self._calls = calls
+        self._arrivals = arrivals
         self._limits = limits
         self._writers = Places("log_writers", limits.log_writers)
         self._readers = Places("log_readers", limits.log_readers)
@@ -52,6 +56,7 @@ class LogServicer(logs.LogServiceServicer):
         stored = await self._calls.guarded(
             "AppendLog", lambda work: appending.append(work, caller, stream, chunks, now), bulk=size, late=True
         )
+        self._arrivals.log_bytes.add(size)
         if stored.over_quota:
             raise quota.refusal(stream, stored.committed, self._limits.log_bytes_per_attempt)
         return stored.committed

@@ -137,8 +137,11 @@ class SqlLogStore:
             missing -= length
         return 0, 0
 
-    def drop(self, task_id: str) -> None:
-        """Delete a task's logs."""
+    def drop(self, task_id: str, *, for_good: bool = False) -> None:
+        """Delete a task's logs; its place too when the task itself goes."""
         for table in (log_chunks, log_streams):
             self._connection.execute(delete(table).where(table.c.task_id == task_id))
-        self._connection.execute(update(log_tasks).where(log_tasks.c.task_id == task_id).values(bytes=0))
+        mine = log_tasks.c.task_id == task_id
+        self._connection.execute(
+            delete(log_tasks).where(mine) if for_good else update(log_tasks).where(mine).values(bytes=0)
+        )

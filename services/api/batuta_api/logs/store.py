@@ -35,6 +35,6 @@ class LogStore(Protocol):
         chunk."""
         ...
 
-    def drop(self, task_id: str) -> None:
-        """Delete a task's logs. Positions go on counting."""
+    def drop(self, task_id: str, *, for_good: bool = False) -> None:
+        """Delete a task's logs. Positions go on counting, unless the task itself goes."""
         ...

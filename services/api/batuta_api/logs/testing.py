@@ -52,7 +52,7 @@ class MemoryLogStore:
     def _of(self, task_id: str, attempt: int) -> list[StoredChunk]:
         return [chunk for chunk in self._chunks.get(task_id, []) if attempt in (0, chunk.attempt)]
 
-    def drop(self, task_id: str) -> None:
+    def drop(self, task_id: str, *, for_good: bool = False) -> None:
         """Delete a task's logs."""
         self._chunks.pop(task_id, None)
         self._committed = {key: end for key, end in self._committed.items() if key.task_id != task_id}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from batuta_api.calls import Calls, Context
 from batuta_api.closing import Closing
+from batuta_api.meters import Arrivals
 from batuta_api.metrics import appending, reading
 from batuta_api.metrics.convert import batch, render_summaries, series_query
 from batuta_api.work import Work
@@ -20,8 +21,9 @@ SERVICE = "batuta.metrics.v1.MetricService"
 class MetricServicer(metrics.MetricServiceServicer):
     """Scalars: parse, call, render."""
 
-    def __init__(self, calls: Calls, hub: Hub, closing: Closing, clock: Clock) -> None:
+    def __init__(self, calls: Calls, hub: Hub, closing: Closing, clock: Clock, arrivals: Arrivals) -> None:
         self._calls = calls
+        self._arrivals = arrivals
         self._clock = clock
         self._reader = reading.ScalarReader(self._calls, hub, closing, clock)
 
@@ -36,6 +38,7 @@ class MetricServicer(metrics.MetricServiceServicer):
 
         # Without points it only asks, and shows that the run lives: a small change like any other.
         bulk = request.ByteSize() if request.columns else 0
+        self._arrivals.scalar_bytes.add(bulk)
         return await self._calls.change("AppendScalars", request, append, bulk=bulk)
 
     async def ListScalars(self, request: metrics.ListScalarsRequest, context: Context) -> metrics.ListScalarsResponse:

@@ -147,9 +147,9 @@ class SqlScalarStore:
             query = query.where(series.variant == wanted.variant)
         return {number: (metric, variant) for number, metric, variant in self._connection.execute(query)}
 
-    def drop(self, task_id: str) -> None:
-        """Delete a task's scalars."""
-        for table in (scalar_chunks, scalar_series, scalar_producers):
+    def drop(self, task_id: str, *, for_good: bool = False) -> None:
+        """Delete a task's scalars; its place too when the task itself goes."""
+        for table in (scalar_chunks, scalar_series, scalar_producers, *([scalar_tasks] if for_good else [])):
             self._connection.execute(delete(table).where(table.c.task_id == task_id))
 
 

@@ -48,6 +48,6 @@ class ScalarStore(Protocol):
         """The next points after a position: at least one chunk, and no more when `limit_points` are reached."""
         ...
 
-    def drop(self, task_id: str) -> None:
-        """Delete a task's scalars. Positions go on counting."""
+    def drop(self, task_id: str, *, for_good: bool = False) -> None:
+        """Delete a task's scalars. Positions go on counting, unless the task itself goes."""
         ...

@@ -53,7 +53,7 @@ class MemoryScalarStore:
                 position = place
         return Page(columns, position)
 
-    def drop(self, task_id: str) -> None:
+    def drop(self, task_id: str, *, for_good: bool = False) -> None:
         """Delete a task's scalars."""
         self._chunks.pop(task_id, None)
         self._summaries = {key: value for key, value in self._summaries.items() if key[0] != task_id}

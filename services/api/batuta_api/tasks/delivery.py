@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
@@ -13,8 +15,11 @@ from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.work import Works
 from batuta_chassis.outbox import OutboxRow
 from batuta_proto.queues import v1 as queues
+from batuta_rpc import trace
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import QueueFull, QueueNotFound, RpcError, Unavailable, UpstreamUnavailable
+from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Span, Tracer
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -28,7 +33,18 @@ _TRIES = 3
 class Delivery:
     """What `OutboxSender` is given: delivers one message, and hears of those that are refused for good."""
 
-    def __init__(self, works: Works, channel: grpc.aio.Channel, link: Link, names: QueueNames, clock: Clock) -> None:
+    def __init__(
+        self,
+        works: Works,
+        channel: grpc.aio.Channel,
+        link: Link,
+        names: QueueNames,
+        clock: Clock,
+        ids: Ids,
+        tracer: Tracer = NO_TRACER,
+    ) -> None:
+        self._ids = ids
+        self._tracer = tracer
         self._works = works
         self._link = link
         self._stub = queues.QueueServiceStub(channel)
@@ -52,11 +68,34 @@ class Delivery:
         if row.topic == topics.WITHDRAW:
             await self._withdraw(row)
             return
+        asked = queues.SubmitEntryRequest.FromString(row.payload)
+        with self._traced(asked):
+            try:
+                await self._stub.SubmitEntry(asked, timeout=_DEADLINE)
+            except QueueFull as error:
+                # Final, though the code allows waiting: a task that waits for room in a queue waits unseen.
+                code = grpc.StatusCode.FAILED_PRECONDITION
+                raise RpcError.for_reason(error.reason, error.message, code=code) from error
+
+    @contextmanager
+    def _traced(self, asked: queues.SubmitEntryRequest) -> Generator[None]:
+        """The submission belongs to the trace of the call that caused it, however long ago that was."""
+        parent = asked.traceparent
+        if not (parent and self._tracer.wants(parent)):
+            with trace.using(parent):
+                yield
+            return
+        own, start, failed = trace.child(parent, self._ids, sampled=True), self._clock.unix_nanos(), ""
         try:
-            await self._stub.SubmitEntry(queues.SubmitEntryRequest.FromString(row.payload), timeout=_DEADLINE)
-        except QueueFull as error:
-            # Final, though the code allows waiting: a task that waits for room in a queue waits unseen.
-            raise RpcError.for_reason(error.reason, error.message, code=grpc.StatusCode.FAILED_PRECONDITION) from error
+            with trace.using(own):
+                yield
+        except RpcError as error:
+            failed = error.reason
+            raise
+        finally:
+            told = {"batuta.task": asked.envelope.task_id, "batuta.entry": asked.entry_id}
+            now = self._clock.unix_nanos()
+            self._tracer.add(Span("outbox submit", own, parent, start, now, "producer", failed, told))
 
     async def refused(self, row: OutboxRow, error: RpcError) -> None:
         """The task of a submission that is refused for good has failed; an entry nobody knows needs no withdrawal.

@@ -14,6 +14,7 @@ from batuta_api.tasks.model import EntryState, Phase, Task
 from batuta_api.tasks.store import Cursor
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
+from batuta_rpc import trace
 
 PAYLOAD_BYTES = 256 * 1024
 """The largest task that travels along; the agent fetches a larger one itself."""
@@ -39,6 +40,7 @@ def submission(task: Task, shown: tasks.Task) -> bytes:
         ),
         payload=payload if fits else b"",
         payload_media_type=MEDIA_TYPE,
+        traceparent=trace.trace_parent.get() or "",
     ).SerializeToString()
 
 

@@ -111,8 +111,11 @@ class Follower:
         clock: Clock,
         ids: Ids,
         leads: Leads = always,
+        heard: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
-        """`leads`: whether this process follows; of several one does."""
+        """`leads`: whether this process follows; of several one does. `heard` is told how old each event was when its
+        task had moved, in seconds."""
+        self._heard = heard
         self._leads = leads
         self._works = works
         self._link = link
@@ -163,6 +166,10 @@ class Follower:
         if answer.snapshot or to == known or not to.log_epoch:
             return known
         await self._works.write(lambda work: apply_batch(work, batch, known, to, now))
+        now = self._clock.now()
+        for event in batch:
+            if event.event_time is not None:
+                self._heard(max(0.0, (now - event.event_time).total_seconds()))
         return to
 
     async def _read(self, told: Iterable[queues.EntryEvent]) -> list[EntryEvent]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batuta_api import topics
+from batuta_api.artifacts import removing
 from batuta_api.tasks import admission, attempts, entries, history, lifecycle
 from batuta_api.tasks.convert import render
 from batuta_api.tasks.lifecycle import Place
@@ -57,6 +58,7 @@ def reset(work: Work, caller: Caller, leaving: Leaving, keep_results: bool, now:
     if not keep_results:
         work.logs.drop(task.id)
         work.scalars.drop(task.id)
+        removing.drop(work, task.id, now)
         work.tasks.drop_tails(task.id)
     work.tasks.put_status(draft)
     work.announce(topics.task(task.id))

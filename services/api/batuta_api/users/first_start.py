@@ -12,6 +12,8 @@ from batuta_api.users.model import Credential
 from batuta_api.users.user import LEVELS
 from batuta_api.work import Work, Works
 from batuta_chassis.tokens import write_private
+from batuta_rpc import trust
+from batuta_rpc.config import Connection, format_connection
 from batuta_rpc.ids import Ids
 
 
@@ -31,8 +33,11 @@ FIRSTS = (
 )
 
 
-async def ensure_credentials(works: Works, data_dir: Path, api: str, now: datetime, ids: Ids) -> list[Path]:
-    """Make what is missing. The files written, each readable by its owner only.
+async def ensure_credentials(
+    works: Works, data_dir: Path, api: str, authorities: bytes, now: datetime, ids: Ids
+) -> list[Path]:
+    """Make what is missing. The files written, each readable by its owner only; they name the `authorities` (PEM) whom
+    their holder is to believe at the address `api`.
 
     The file comes before the row: a crash in between leaves a file that opens nothing, and the next start writes it
     again. The other way round nobody would ever learn the secret.
@@ -43,7 +48,7 @@ async def ensure_credentials(works: Works, data_dir: Path, api: str, now: dateti
             path = data_dir / first.file_name
             wanted = credentials.Wanted(first.subject, (first.role,), first.comment)
             made, secret = credentials.mint(wanted, now, ids)
-            block = f"[batuta]\napi = {api}\naccess_key = {made.access_key}\nsecret_key = {secret}\n"
+            block = format_connection(Connection(api, made.access_key, secret, trust.fold(authorities)))
             write_private(path, block.encode())
             if await works.write(partial(_add, first=first, made=made)):
                 written.append(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from batuta_api.users import credentials
@@ -31,6 +31,12 @@ class Logins:
 
     async def issue(self, access_key: str, secret: str, peer: str) -> tuple[str, datetime]:
         """A token and its end. Raises `CredentialInvalid`, `RateLimited`."""
+        credential, roles, epoch = await self.check(access_key, secret, peer)
+        left = USER_TTL if credential.expire_time is None else min(USER_TTL, credential.expire_time - self._clock.now())
+        return self._signer.sign_user(credential.subject, frozenset(roles), left, access_key=access_key, epoch=epoch)
+
+    async def check(self, access_key: str, secret: str, peer: str) -> tuple[Credential, Collection[str], int]:
+        """Whose credential this is, its roles, and the epoch of its user. Raises `CredentialInvalid`, `RateLimited`."""
         host = host_of(peer)
         key = f"{access_key}@{host}"
         self._of_key.check(key)
@@ -45,9 +51,7 @@ class Logins:
             raise
         if credentials.use_is_due(credential, now):
             await self._works.write(lambda work: credentials.note_use(work, access_key, now))
-        left = USER_TTL if credential.expire_time is None else min(USER_TTL, credential.expire_time - now)
-        epoch = 0 if user is None else user.epoch
-        return self._signer.sign_user(credential.subject, frozenset(roles), left, access_key=access_key, epoch=epoch)
+        return credential, roles, 0 if user is None else user.epoch
 
     async def join(self, secret: str, agent_id: str, peer: str, note: Callable[[Work], None]) -> tuple[Credential, str]:
         """A credential of role agent and its secret; `note` writes it into the trail.

@@ -6,6 +6,7 @@ from batuta_api import pages
 from batuta_api.calls import Calls, Context
 from batuta_api.moments import stamp
 from batuta_api.users import convert, convert_people, credentials, people
+from batuta_api.users.agent_certificates import AgentCertificates
 from batuta_api.users.logins import Logins
 from batuta_api.users.password_logins import PasswordLogins
 from batuta_api.work import Work
@@ -21,9 +22,18 @@ SERVICE = "batuta.users.v1.UserService"
 class UserServicer(users.UserServiceServicer):
     """People and machines: parse, call, render."""
 
-    def __init__(self, calls: Calls, logins: Logins, passwords: PasswordLogins, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        logins: Logins,
+        passwords: PasswordLogins,
+        certificates: AgentCertificates,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
         self._calls = calls
         self._logins = logins
+        self._certificates = certificates
         self._passwords = passwords
         self._clock = clock
         self._ids = ids
@@ -37,6 +47,14 @@ class UserServicer(users.UserServiceServicer):
         """A token for a password."""
         token, expires = await self._passwords.issue(request.user_name, request.password, peer_of(context))
         return users.LogInResponse(token=token, expire_time=stamp(expires))
+
+    async def IssueCertificate(
+        self, request: users.IssueCertificateRequest, context: Context
+    ) -> users.IssueCertificateResponse:
+        """A certificate for an agent."""
+        keys = request.access_key, request.secret_key
+        chain, expires = await self._certificates.issue(*keys, request.certificate_request, context.peer())
+        return users.IssueCertificateResponse(certificate_chain=chain, expire_time=stamp(expires))
 
     async def GetCaller(self, request: users.GetCallerRequest, context: Context) -> users.GetCallerResponse:
         """Who calls."""
@@ -105,7 +123,8 @@ class UserServicer(users.UserServiceServicer):
         """Make a credential."""
 
         def create(work: Work, caller: Caller) -> users.CreateCredentialResponse:
-            made, secret = credentials.create(work, convert.wanted(request, caller), self._clock.now(), self._ids)
+            wanted = convert.wanted(request, caller)
+            made, secret = credentials.create_for(work, caller, wanted, self._clock.now(), self._ids)
             return users.CreateCredentialResponse(credential=convert.render(made), secret_key=secret)
 
         return await self._calls.change("CreateCredential", request, create)
@@ -116,7 +135,8 @@ class UserServicer(users.UserServiceServicer):
         """One page of credentials."""
         after, size = convert.place(request), pages.size(request.page_size)
         found = await self._calls.ask(
-            "ListCredentials", lambda work, _: work.users.page(after, size + 1, request.subject)
+            "ListCredentials",
+            lambda work, caller: credentials.page(work, caller, after, size + 1, request.subject),
         )
         return convert.render_page(found, size, request.subject)
 
@@ -125,8 +145,8 @@ class UserServicer(users.UserServiceServicer):
     ) -> users.RevokeCredentialResponse:
         """End a credential."""
 
-        def revoke(work: Work, _caller: Caller) -> users.RevokeCredentialResponse:
-            ended = credentials.revoke(work, request.access_key, self._clock.now())
+        def revoke(work: Work, caller: Caller) -> users.RevokeCredentialResponse:
+            ended = credentials.revoke(work, caller, request.access_key, self._clock.now())
             return users.RevokeCredentialResponse(credential=convert.render(ended))
 
         return await self._calls.change("RevokeCredential", request, revoke)

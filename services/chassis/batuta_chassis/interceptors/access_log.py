@@ -1,4 +1,4 @@
-"""One line per call: who called what, how it ended, how long it took."""
+"""One line per call: who called what, how it ended, how long it took. The formatter adds request and trace id."""
 
 from __future__ import annotations
 

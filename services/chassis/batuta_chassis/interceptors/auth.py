@@ -8,6 +8,7 @@ from typing import Any
 from batuta_chassis.caller import ANONYMOUS, Caller
 from batuta_chassis.contract import Rule
 from batuta_chassis.gate import Gate
+from batuta_chassis.peers import Connection, Peers
 from batuta_chassis.tokens import Verifier
 from batuta_rpc.errors import RoleMissing, TokenInvalid, TokenMissing
 
@@ -15,19 +16,21 @@ from batuta_rpc.errors import RoleMissing, TokenInvalid, TokenMissing
 class Authenticator:
     """Turns the metadata of a call into its caller."""
 
-    def __init__(self, verifier: Verifier, gate: Gate) -> None:
+    def __init__(self, verifier: Verifier, gate: Gate, peers: Peers) -> None:
         self._verifier = verifier
         self.gate = gate
+        self._peers = peers
 
-    def admit(self, rule: Rule, metadata: Iterable[Any] | None) -> Caller:
+    def admit(self, rule: Rule, metadata: Iterable[Any] | None, connection: Connection) -> Caller:
         """The caller, if the method is open to them.
 
-        Raises `TokenMissing`, `TokenInvalid`, `TokenExpired` or `RoleMissing`.
+        Raises `TokenMissing`, `TokenInvalid`, `TokenExpired`, `RoleMissing` or `CertificateMismatch`.
         """
         if rule.public:
             return ANONYMOUS
         caller = self._verifier.verify(_token(metadata))
         self.gate.check(caller)
+        self._peers.check(caller, connection)
         if caller.roles.isdisjoint(rule.admitted):
             raise RoleMissing(
                 f"{rule.name.rsplit('/', 1)[1]} is for {' or '.join(rule.roles) or 'nobody'}; "

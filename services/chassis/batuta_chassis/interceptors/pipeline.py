@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,20 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from batuta_chassis.call import OpenCall, set_call
 from batuta_chassis.caller import current_caller, set_caller
 from batuta_chassis.contract import Contract, Rule
 from batuta_chassis.interceptors import access_log, validation
 from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
+from batuta_chassis.interceptors.meter import CallMeter, MethodMeter
 from batuta_chassis.origin import note_origin
 from batuta_chassis.peer import Doorman, peer_of
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
+from batuta_rpc.trace import NO_TRACER, Span, Tracer
 
 if TYPE_CHECKING:  # generic in the type stubs only
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -46,6 +50,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         authenticator: Authenticator,
         clock: Clock,
         ids: Ids,
+        meter: CallMeter | None = None,
+        tracer: Tracer = NO_TRACER,
         doorman: Doorman | None = None,
     ) -> None:
         """`doorman` vouches for the clients of our own HTTP port; None: there is none."""
@@ -54,6 +60,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         self._authenticator = authenticator
         self._clock = clock
         self._ids = ids
+        self._meter = meter or CallMeter()
+        self._tracer = tracer
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -83,6 +91,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def _unary(self, rule: Rule, handler: Handler) -> Handler:
         inner: Behaviour = _present(handler.unary_unary)
         deserialize: Deserializer | None = handler.request_deserializer
+        meter = self._meter.of(rule)
 
         async def serve(raw: bytes, context: Context) -> Any:
             require_deadline(rule.name, context.time_remaining())
@@ -91,7 +100,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
             return await inner(raw if deserialize is None else _read(rule, deserialize, raw), context)
 
         async def behaviour(raw: bytes, context: Context) -> Any:
-            return await self._observe(rule, context, serve, raw)
+            return await self._observe(rule, meter, context, serve, raw)
 
         # No deserializer: what gRPC does with bytes it cannot parse is not a clean answer.
         return grpc.unary_unary_rpc_method_handler(
@@ -101,6 +110,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _stream_unary(self, rule: Rule, handler: Handler) -> Handler:
         inner: Behaviour = _present(handler.stream_unary)
+        meter = self._meter.of(rule)
 
         async def serve(requests: AsyncIterator[Any], context: Context) -> Any:
             self._admit(rule, context)
@@ -108,7 +118,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 return await inner(requests, context)
 
         async def behaviour(requests: AsyncIterator[Any], context: Context) -> Any:
-            return await self._observe(rule, context, serve, requests)
+            return await self._observe(rule, meter, context, serve, requests)
 
         return grpc.stream_unary_rpc_method_handler(
             behaviour,
@@ -120,6 +130,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         inner: Behaviour = _present(handler.stream_stream if handler.request_streaming else handler.unary_stream)
         respond = _written(inner) if isasyncgenfunction(inner) else inner
         deserialize: Deserializer | None = None if handler.request_streaming else handler.request_deserializer
+        meter = self._meter.of(rule)
 
         async def serve(request: Any, context: Context) -> Any:
             self._admit(rule, context)
@@ -127,7 +138,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
                 await respond(request if deserialize is None else _read(rule, deserialize, request), context)
 
         async def behaviour(request: Any, context: Context) -> None:
-            await self._observe(rule, context, serve, request)
+            await self._observe(rule, meter, context, serve, request)
 
         if not handler.request_streaming:
             return grpc.unary_stream_rpc_method_handler(
@@ -144,18 +155,26 @@ class Pipeline(grpc.aio.ServerInterceptor):
         metadata = context.invocation_metadata()
         if self._doorman is not None:
             self._doorman.note(context)
-        set_caller(self._authenticator.admit(rule, metadata))
+        caller = self._authenticator.admit(rule, metadata, context.auth_context)
+        set_caller(replace(caller, writes=True) if rule.changes else caller)
         if rule.changes:
             note_origin(peer_of(context), metadata)
 
     async def _observe(
         self,
         rule: Rule,
+        meter: MethodMeter,
         context: Context,
         serve: Behaviour,
         request: Any,
     ) -> Any:
         started = self._clock.monotonic()
+        meter.open += 1
+        metadata = context.invocation_metadata()
+        if meter.deprecated:
+            self._meter.outdated(meter, metadata)
+        call = OpenCall(metadata, self._tracer, self._ids, spans=not meter.streaming)
+        set_call(call)
         code, reason = grpc.StatusCode.OK, ""
         try:
             response = await serve(request, context)
@@ -175,7 +194,32 @@ class Pipeline(grpc.aio.ServerInterceptor):
             code = grpc.StatusCode.CANCELLED if is_gone(raised) else grpc.StatusCode.UNKNOWN
             raise
         finally:
-            access_log.record(rule.name, current_caller(), code, reason, (self._clock.monotonic() - started) * 1000)
+            seconds = self._clock.monotonic() - started
+            meter.end(code, reason, seconds)
+            access_log.record(rule.name, current_caller(), code, reason, seconds * 1000)
+            if call.sampled:
+                self._tracer.add(_span(call, meter.name, code, reason, self._clock.unix_nanos(), seconds))
+
+
+def _span(call: OpenCall, method: str, code: grpc.StatusCode, reason: str, now: int, seconds: float) -> Span:
+    service, _, name = method.rpartition("/")
+    return Span(
+        method,
+        call.traceparent,
+        call.parent,
+        now - round(seconds * 1e9),
+        now,
+        kind="server",
+        failed=reason or code.name if code is not grpc.StatusCode.OK else "",
+        attributes={
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": name,
+            "rpc.grpc.status_code": code.value[0],
+            "batuta.caller": current_caller().subject,
+            "batuta.request_id": call.request_id,
+        },
+    )
 
 
 async def _abort(context: Context, error: RpcError) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections import OrderedDict
 
+from batuta_chassis.http_tls import server_context
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.web.connection import DEFAULT, Connection, Handler, Patience
 from batuta_rpc.clock import Clock, within
@@ -37,13 +37,14 @@ class WebServer:
 
     async def start(self, settings: Settings) -> None:
         """Listen on the HTTP port of the settings. Raises `SettingsError`."""
+        context = server_context(settings, self._clock)
         try:
             self._server = await asyncio.start_server(
                 self._serve,
                 settings.host.strip("[]"),
                 settings.http_port,
-                ssl=_tls(settings),
-                ssl_handshake_timeout=10.0 if settings.tls_cert else None,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else 10.0,
                 backlog=1024,
             )
         except OSError as error:
@@ -93,17 +94,3 @@ class WebServer:
                 del self._open[connection]
                 return True
         return False
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.tls_cert:
-        return None
-    settings.read_certificate()  # a missing file is named
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except ssl.SSLError as error:
-        raise SettingsError(f"tls_cert and tls_key are no pair of certificate and key ({error})") from error
-    return context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Protocol
 
@@ -95,7 +96,7 @@ class Site:
     def _admit(self, rule: Rule, request: Request) -> None:
         """Refuse before anything of the body is read; the inner port looks again."""
         given = request.headers.get("authorization")
-        self._authenticator.admit(rule, () if given is None else (("authorization", given),))
+        self._authenticator.admit(rule, () if given is None else (("authorization", given),), _without_certificate)
 
     def _other_type(self, rule: Rule, request: Request) -> Response:
         streams = rule.client_streaming or rule.server_streaming
@@ -104,6 +105,11 @@ class Site:
             return _not_allowed("POST")
         message = f"{rule.name} takes a content-type of {types}, not {request.media_type[:60] or 'none'}"
         return as_json(415, {"code": "invalid_argument", "message": message}, accept_post=types)
+
+
+def _without_certificate() -> Mapping[str, Iterable[bytes]]:
+    """What gRPC would know of a client's certificate: agents, who have one, come over gRPC."""
+    return {}
 
 
 def _not_allowed(methods: str) -> Response:

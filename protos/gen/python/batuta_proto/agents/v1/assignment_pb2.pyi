@@ -50,7 +50,7 @@ class LeaseTerms(_message.Message):
     def __init__(self, kill_when_lost: bool = ..., lost_after: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., kill_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("ref", "attempt_token", "accept_within", "lease", "gpu_uuids", "payload", "payload_media_type", "time_limit", "queue_id")
+    __slots__ = ("ref", "attempt_token", "accept_within", "lease", "gpu_uuids", "payload", "payload_media_type", "time_limit", "queue_id", "traceparent")
     REF_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_WITHIN_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class Assignment(_message.Message):
     PAYLOAD_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
     TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
     QUEUE_ID_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     ref: AssignmentRef
     attempt_token: str
     accept_within: _duration_pb2.Duration
@@ -69,7 +70,8 @@ class Assignment(_message.Message):
     payload_media_type: str
     time_limit: _duration_pb2.Duration
     queue_id: str
-    def __init__(self, ref: _Optional[_Union[AssignmentRef, _Mapping]] = ..., attempt_token: _Optional[str] = ..., accept_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[LeaseTerms, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., payload: _Optional[bytes] = ..., payload_media_type: _Optional[str] = ..., time_limit: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., queue_id: _Optional[str] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, ref: _Optional[_Union[AssignmentRef, _Mapping]] = ..., attempt_token: _Optional[str] = ..., accept_within: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., lease: _Optional[_Union[LeaseTerms, _Mapping]] = ..., gpu_uuids: _Optional[_Iterable[str]] = ..., payload: _Optional[bytes] = ..., payload_media_type: _Optional[str] = ..., time_limit: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., queue_id: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Cancel(_message.Message):
     __slots__ = ("ref", "grace", "reason")

@@ -52,6 +52,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_JOIN_TOKEN_INVALID: _ClassVar[ErrorReason]
     ERROR_REASON_ROLE_MISSING: _ClassVar[ErrorReason]
     ERROR_REASON_OTHER_TASK: _ClassVar[ErrorReason]
+    ERROR_REASON_CERTIFICATE_MISMATCH: _ClassVar[ErrorReason]
     ERROR_REASON_LOG_GAP: _ClassVar[ErrorReason]
     ERROR_REASON_CURSOR_EXPIRED: _ClassVar[ErrorReason]
     ERROR_REASON_UPLOAD_GAP: _ClassVar[ErrorReason]
@@ -103,6 +104,7 @@ ERROR_REASON_CREDENTIAL_INVALID: ErrorReason
 ERROR_REASON_JOIN_TOKEN_INVALID: ErrorReason
 ERROR_REASON_ROLE_MISSING: ErrorReason
 ERROR_REASON_OTHER_TASK: ErrorReason
+ERROR_REASON_CERTIFICATE_MISMATCH: ErrorReason
 ERROR_REASON_LOG_GAP: ErrorReason
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason
 ERROR_REASON_UPLOAD_GAP: ErrorReason

@@ -17,7 +17,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/queues/v1/queue_entries.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1c\x62\x61tuta/queues/v1/queue.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\xb9\x01\n\x12SubmitEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\x12@\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32$.batuta.queues.v1.SchedulingEnvelopeR\x08\x65nvelope\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12,\n\x12payload_media_type\x18\x04 \x01(\tR\x10payloadMediaType\"D\n\x13SubmitEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"[\n\x19\x42\x61tchSubmitEntriesRequest\x12>\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.batuta.queues.v1.SubmitEntryRequestR\x07\x65ntries\"V\n\x1a\x42\x61tchSubmitEntriesResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\x1e.batuta.queues.v1.SubmitResultR\x07results\"n\n\x0cSubmitResult\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.StatusR\x06status\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x05state\"5\n\x16\x42\x61tchGetEntriesRequest\x12\x1b\n\tentry_ids\x18\x01 \x03(\tR\x08\x65ntryIds\"O\n\x17\x42\x61tchGetEntriesResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\"0\n\x13ReleaseEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\"E\n\x14ReleaseEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"b\n\x14WithdrawEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\x12/\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05grace\"F\n\x15WithdrawEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/queues/v1/queue_entries.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1c\x62\x61tuta/queues/v1/queue.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\xdb\x01\n\x12SubmitEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\x12@\n\x08\x65nvelope\x18\x02 \x01(\x0b\x32$.batuta.queues.v1.SchedulingEnvelopeR\x08\x65nvelope\x12\x18\n\x07payload\x18\x03 \x01(\x0cR\x07payload\x12,\n\x12payload_media_type\x18\x04 \x01(\tR\x10payloadMediaType\x12 \n\x0btraceparent\x18\x05 \x01(\tR\x0btraceparent\"D\n\x13SubmitEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"[\n\x19\x42\x61tchSubmitEntriesRequest\x12>\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.batuta.queues.v1.SubmitEntryRequestR\x07\x65ntries\"V\n\x1a\x42\x61tchSubmitEntriesResponse\x12\x38\n\x07results\x18\x01 \x03(\x0b\x32\x1e.batuta.queues.v1.SubmitResultR\x07results\"n\n\x0cSubmitResult\x12*\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.StatusR\x06status\x12\x32\n\x05state\x18\x02 \x01(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x05state\"5\n\x16\x42\x61tchGetEntriesRequest\x12\x1b\n\tentry_ids\x18\x01 \x03(\tR\x08\x65ntryIds\"O\n\x17\x42\x61tchGetEntriesResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\"0\n\x13ReleaseEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\"E\n\x14ReleaseEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntry\"b\n\x14WithdrawEntryRequest\x12\x19\n\x08\x65ntry_id\x18\x01 \x01(\tR\x07\x65ntryId\x12/\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x05grace\"F\n\x15WithdrawEntryResponse\x12-\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.EntryR\x05\x65ntryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,25 +25,25 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'batuta_proto.queues.v1.queu
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_SUBMITENTRYREQUEST']._serialized_start=146
-  _globals['_SUBMITENTRYREQUEST']._serialized_end=331
-  _globals['_SUBMITENTRYRESPONSE']._serialized_start=333
-  _globals['_SUBMITENTRYRESPONSE']._serialized_end=401
-  _globals['_BATCHSUBMITENTRIESREQUEST']._serialized_start=403
-  _globals['_BATCHSUBMITENTRIESREQUEST']._serialized_end=494
-  _globals['_BATCHSUBMITENTRIESRESPONSE']._serialized_start=496
-  _globals['_BATCHSUBMITENTRIESRESPONSE']._serialized_end=582
-  _globals['_SUBMITRESULT']._serialized_start=584
-  _globals['_SUBMITRESULT']._serialized_end=694
-  _globals['_BATCHGETENTRIESREQUEST']._serialized_start=696
-  _globals['_BATCHGETENTRIESREQUEST']._serialized_end=749
-  _globals['_BATCHGETENTRIESRESPONSE']._serialized_start=751
-  _globals['_BATCHGETENTRIESRESPONSE']._serialized_end=830
-  _globals['_RELEASEENTRYREQUEST']._serialized_start=832
-  _globals['_RELEASEENTRYREQUEST']._serialized_end=880
-  _globals['_RELEASEENTRYRESPONSE']._serialized_start=882
-  _globals['_RELEASEENTRYRESPONSE']._serialized_end=951
-  _globals['_WITHDRAWENTRYREQUEST']._serialized_start=953
-  _globals['_WITHDRAWENTRYREQUEST']._serialized_end=1051
-  _globals['_WITHDRAWENTRYRESPONSE']._serialized_start=1053
-  _globals['_WITHDRAWENTRYRESPONSE']._serialized_end=1123
+  _globals['_SUBMITENTRYREQUEST']._serialized_end=365
+  _globals['_SUBMITENTRYRESPONSE']._serialized_start=367
+  _globals['_SUBMITENTRYRESPONSE']._serialized_end=435
+  _globals['_BATCHSUBMITENTRIESREQUEST']._serialized_start=437
+  _globals['_BATCHSUBMITENTRIESREQUEST']._serialized_end=528
+  _globals['_BATCHSUBMITENTRIESRESPONSE']._serialized_start=530
+  _globals['_BATCHSUBMITENTRIESRESPONSE']._serialized_end=616
+  _globals['_SUBMITRESULT']._serialized_start=618
+  _globals['_SUBMITRESULT']._serialized_end=728
+  _globals['_BATCHGETENTRIESREQUEST']._serialized_start=730
+  _globals['_BATCHGETENTRIESREQUEST']._serialized_end=783
+  _globals['_BATCHGETENTRIESRESPONSE']._serialized_start=785
+  _globals['_BATCHGETENTRIESRESPONSE']._serialized_end=864
+  _globals['_RELEASEENTRYREQUEST']._serialized_start=866
+  _globals['_RELEASEENTRYREQUEST']._serialized_end=914
+  _globals['_RELEASEENTRYRESPONSE']._serialized_start=916
+  _globals['_RELEASEENTRYRESPONSE']._serialized_end=985
+  _globals['_WITHDRAWENTRYREQUEST']._serialized_start=987
+  _globals['_WITHDRAWENTRYREQUEST']._serialized_end=1085
+  _globals['_WITHDRAWENTRYRESPONSE']._serialized_start=1087
+  _globals['_WITHDRAWENTRYRESPONSE']._serialized_end=1157
 # @@protoc_insertion_point(module_scope)

@@ -9,16 +9,18 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubmitEntryRequest(_message.Message):
-    __slots__ = ("entry_id", "envelope", "payload", "payload_media_type")
+    __slots__ = ("entry_id", "envelope", "payload", "payload_media_type", "traceparent")
     ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     entry_id: str
     envelope: _queue_pb2.SchedulingEnvelope
     payload: bytes
     payload_media_type: str
-    def __init__(self, entry_id: _Optional[str] = ..., envelope: _Optional[_Union[_queue_pb2.SchedulingEnvelope, _Mapping]] = ..., payload: _Optional[bytes] = ..., payload_media_type: _Optional[str] = ...) -> None: ...
+    traceparent: str
+    def __init__(self, entry_id: _Optional[str] = ..., envelope: _Optional[_Union[_queue_pb2.SchedulingEnvelope, _Mapping]] = ..., payload: _Optional[bytes] = ..., payload_media_type: _Optional[str] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class SubmitEntryResponse(_message.Message):
     __slots__ = ("entry",)

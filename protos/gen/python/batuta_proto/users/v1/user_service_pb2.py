@@ -18,7 +18,7 @@ from batuta_proto.users.v1 import user_pb2 as batuta_dot_users_dot_v1_dot_user__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/users/v1/user_service.proto\x12\x0f\x62\x61tuta.users.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a batuta/users/v1/credential.proto\x1a\x1a\x62\x61tuta/users/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\x11IssueTokenRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\"\n\nsecret_key\x18\x02 \x01(\tB\x03\x80\x01\x01R\tsecretKey\"l\n\x12IssueTokenResponse\x12\x19\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"L\n\x0cLogInRequest\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12\x1f\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01R\x08password\"g\n\rLogInResponse\x12\x19\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x12\n\x10GetCallerRequest\"\x97\x01\n\x11GetCallerResponse\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime2\x81\x0c\n\x0bUserService\x12]\n\nIssueToken\x12\".batuta.users.v1.IssueTokenRequest\x1a#.batuta.users.v1.IssueTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12N\n\x05LogIn\x12\x1d.batuta.users.v1.LogInRequest\x1a\x1e.batuta.users.v1.LogInResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12\x61\n\tGetCaller\x12!.batuta.users.v1.GetCallerRequest\x1a\".batuta.users.v1.GetCallerResponse\"\r\x90\x02\x01\xca\xc1\x18\x06\x12\x04\x01\x04\x05\x06\x12^\n\nCreateUser\x12\".batuta.users.v1.CreateUserRequest\x1a#.batuta.users.v1.CreateUserResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12X\n\x07GetUser\x12\x1f.batuta.users.v1.GetUserRequest\x1a .batuta.users.v1.GetUserResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12^\n\tListUsers\x12!.batuta.users.v1.ListUsersRequest\x1a\".batuta.users.v1.ListUsersResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12\x61\n\nUpdateUser\x12\".batuta.users.v1.UpdateUserRequest\x1a#.batuta.users.v1.UpdateUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x64\n\x0b\x44isableUser\x12#.batuta.users.v1.DisableUserRequest\x1a$.batuta.users.v1.DisableUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x61\n\nEnableUser\x12\".batuta.users.v1.EnableUserRequest\x1a#.batuta.users.v1.EnableUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x64\n\x0bSetPassword\x12#.batuta.users.v1.SetPasswordRequest\x1a$.batuta.users.v1.SetPasswordResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x01\x12p\n\x10\x43reateCredential\x12(.batuta.users.v1.CreateCredentialRequest\x1a).batuta.users.v1.CreateCredentialResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12p\n\x0fListCredentials\x12\'.batuta.users.v1.ListCredentialsRequest\x1a(.batuta.users.v1.ListCredentialsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x03\x12s\n\x10RevokeCredential\x12(.batuta.users.v1.RevokeCredentialRequest\x1a).batuta.users.v1.RevokeCredentialResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12m\n\x0f\x43reateJoinToken\x12\'.batuta.users.v1.CreateJoinTokenRequest\x1a(.batuta.users.v1.CreateJoinTokenResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12l\n\x0fRedeemJoinToken\x12\'.batuta.users.v1.RedeemJoinTokenRequest\x1a(.batuta.users.v1.RedeemJoinTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"batuta/users/v1/user_service.proto\x12\x0f\x62\x61tuta.users.v1\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a batuta/users/v1/credential.proto\x1a\x1a\x62\x61tuta/users/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\x11IssueTokenRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\"\n\nsecret_key\x18\x02 \x01(\tB\x03\x80\x01\x01R\tsecretKey\"l\n\x12IssueTokenResponse\x12\x19\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x88\x01\n\x17IssueCertificateRequest\x12\x1d\n\naccess_key\x18\x01 \x01(\tR\taccessKey\x12\x1d\n\nsecret_key\x18\x02 \x01(\tR\tsecretKey\x12/\n\x13\x63\x65rtificate_request\x18\x03 \x01(\x0cR\x12\x63\x65rtificateRequest\"\x84\x01\n\x18IssueCertificateResponse\x12+\n\x11\x63\x65rtificate_chain\x18\x01 \x01(\tR\x10\x63\x65rtificateChain\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"L\n\x0cLogInRequest\x12\x1b\n\tuser_name\x18\x01 \x01(\tR\x08userName\x12\x1f\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01R\x08password\"g\n\rLogInResponse\x12\x19\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05token\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\"\x12\n\x10GetCallerRequest\"\x97\x01\n\x11GetCallerResponse\x12\x18\n\x07subject\x18\x01 \x01(\tR\x07subject\x12+\n\x05roles\x18\x02 \x03(\x0e\x32\x15.batuta.types.v1.RoleR\x05roles\x12;\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime2\xf5\x0c\n\x0bUserService\x12]\n\nIssueToken\x12\".batuta.users.v1.IssueTokenRequest\x1a#.batuta.users.v1.IssueTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12N\n\x05LogIn\x12\x1d.batuta.users.v1.LogInRequest\x1a\x1e.batuta.users.v1.LogInResponse\"\x06\xca\xc1\x18\x02\x08\x01\x12r\n\x10IssueCertificate\x12(.batuta.users.v1.IssueCertificateRequest\x1a).batuta.users.v1.IssueCertificateResponse\"\t\x90\x02\x02\xca\xc1\x18\x02\x08\x01\x12\x61\n\tGetCaller\x12!.batuta.users.v1.GetCallerRequest\x1a\".batuta.users.v1.GetCallerResponse\"\r\x90\x02\x01\xca\xc1\x18\x06\x12\x04\x01\x04\x05\x06\x12^\n\nCreateUser\x12\".batuta.users.v1.CreateUserRequest\x1a#.batuta.users.v1.CreateUserResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12X\n\x07GetUser\x12\x1f.batuta.users.v1.GetUserRequest\x1a .batuta.users.v1.GetUserResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12^\n\tListUsers\x12!.batuta.users.v1.ListUsersRequest\x1a\".batuta.users.v1.ListUsersResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12\x61\n\nUpdateUser\x12\".batuta.users.v1.UpdateUserRequest\x1a#.batuta.users.v1.UpdateUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x64\n\x0b\x44isableUser\x12#.batuta.users.v1.DisableUserRequest\x1a$.batuta.users.v1.DisableUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x61\n\nEnableUser\x12\".batuta.users.v1.EnableUserRequest\x1a#.batuta.users.v1.EnableUserResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x03\x12\x64\n\x0bSetPassword\x12#.batuta.users.v1.SetPasswordRequest\x1a$.batuta.users.v1.SetPasswordResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x01\x12p\n\x10\x43reateCredential\x12(.batuta.users.v1.CreateCredentialRequest\x1a).batuta.users.v1.CreateCredentialResponse\"\x07\xca\xc1\x18\x03\x12\x01\x01\x12p\n\x0fListCredentials\x12\'.batuta.users.v1.ListCredentialsRequest\x1a(.batuta.users.v1.ListCredentialsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12s\n\x10RevokeCredential\x12(.batuta.users.v1.RevokeCredentialRequest\x1a).batuta.users.v1.RevokeCredentialResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x01\x12m\n\x0f\x43reateJoinToken\x12\'.batuta.users.v1.CreateJoinTokenRequest\x1a(.batuta.users.v1.CreateJoinTokenResponse\"\x07\xca\xc1\x18\x03\x12\x01\x03\x12l\n\x0fRedeemJoinToken\x12\'.batuta.users.v1.RedeemJoinTokenRequest\x1a(.batuta.users.v1.RedeemJoinTokenResponse\"\x06\xca\xc1\x18\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_USERSERVICE'].methods_by_name['IssueToken']._serialized_options = b'\312\301\030\002\010\001'
   _globals['_USERSERVICE'].methods_by_name['LogIn']._options = None
   _globals['_USERSERVICE'].methods_by_name['LogIn']._serialized_options = b'\312\301\030\002\010\001'
+  _globals['_USERSERVICE'].methods_by_name['IssueCertificate']._options = None
+  _globals['_USERSERVICE'].methods_by_name['IssueCertificate']._serialized_options = b'\220\002\002\312\301\030\002\010\001'
   _globals['_USERSERVICE'].methods_by_name['GetCaller']._options = None
   _globals['_USERSERVICE'].methods_by_name['GetCaller']._serialized_options = b'\220\002\001\312\301\030\006\022\004\001\004\005\006'
   _globals['_USERSERVICE'].methods_by_name['CreateUser']._options = None
@@ -54,11 +56,11 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_USERSERVICE'].methods_by_name['SetPassword']._options = None
   _globals['_USERSERVICE'].methods_by_name['SetPassword']._serialized_options = b'\220\002\002\312\301\030\003\022\001\001'
   _globals['_USERSERVICE'].methods_by_name['CreateCredential']._options = None
-  _globals['_USERSERVICE'].methods_by_name['CreateCredential']._serialized_options = b'\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['CreateCredential']._serialized_options = b'\312\301\030\003\022\001\001'
   _globals['_USERSERVICE'].methods_by_name['ListCredentials']._options = None
-  _globals['_USERSERVICE'].methods_by_name['ListCredentials']._serialized_options = b'\220\002\001\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['ListCredentials']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
   _globals['_USERSERVICE'].methods_by_name['RevokeCredential']._options = None
-  _globals['_USERSERVICE'].methods_by_name['RevokeCredential']._serialized_options = b'\220\002\002\312\301\030\003\022\001\003'
+  _globals['_USERSERVICE'].methods_by_name['RevokeCredential']._serialized_options = b'\220\002\002\312\301\030\003\022\001\001'
   _globals['_USERSERVICE'].methods_by_name['CreateJoinToken']._options = None
   _globals['_USERSERVICE'].methods_by_name['CreateJoinToken']._serialized_options = b'\312\301\030\003\022\001\003'
   _globals['_USERSERVICE'].methods_by_name['RedeemJoinToken']._options = None
@@ -67,14 +69,18 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_ISSUETOKENREQUEST']._serialized_end=266
   _globals['_ISSUETOKENRESPONSE']._serialized_start=268
   _globals['_ISSUETOKENRESPONSE']._serialized_end=376
-  _globals['_LOGINREQUEST']._serialized_start=378
-  _globals['_LOGINREQUEST']._serialized_end=454
-  _globals['_LOGINRESPONSE']._serialized_start=456
-  _globals['_LOGINRESPONSE']._serialized_end=559
-  _globals['_GETCALLERREQUEST']._serialized_start=561
-  _globals['_GETCALLERREQUEST']._serialized_end=579
-  _globals['_GETCALLERRESPONSE']._serialized_start=582
-  _globals['_GETCALLERRESPONSE']._serialized_end=733
-  _globals['_USERSERVICE']._serialized_start=736
-  _globals['_USERSERVICE']._serialized_end=2273
+  _globals['_ISSUECERTIFICATEREQUEST']._serialized_start=379
+  _globals['_ISSUECERTIFICATEREQUEST']._serialized_end=515
+  _globals['_ISSUECERTIFICATERESPONSE']._serialized_start=518
+  _globals['_ISSUECERTIFICATERESPONSE']._serialized_end=650
+  _globals['_LOGINREQUEST']._serialized_start=652
+  _globals['_LOGINREQUEST']._serialized_end=728
+  _globals['_LOGINRESPONSE']._serialized_start=730
+  _globals['_LOGINRESPONSE']._serialized_end=833
+  _globals['_GETCALLERREQUEST']._serialized_start=835
+  _globals['_GETCALLERREQUEST']._serialized_end=853
+  _globals['_GETCALLERRESPONSE']._serialized_start=856
+  _globals['_GETCALLERRESPONSE']._serialized_end=1007
+  _globals['_USERSERVICE']._serialized_start=1010
+  _globals['_USERSERVICE']._serialized_end=2663
 # @@protoc_insertion_point(module_scope)

@@ -25,6 +25,24 @@ class IssueTokenResponse(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     def __init__(self, token: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class IssueCertificateRequest(_message.Message):
+    __slots__ = ("access_key", "secret_key", "certificate_request")
+    ACCESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    SECRET_KEY_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    access_key: str
+    secret_key: str
+    certificate_request: bytes
+    def __init__(self, access_key: _Optional[str] = ..., secret_key: _Optional[str] = ..., certificate_request: _Optional[bytes] = ...) -> None: ...
+
+class IssueCertificateResponse(_message.Message):
+    __slots__ = ("certificate_chain", "expire_time")
+    CERTIFICATE_CHAIN_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    certificate_chain: str
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, certificate_chain: _Optional[str] = ..., expire_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class LogInRequest(_message.Message):
     __slots__ = ("user_name", "password")
     USER_NAME_FIELD_NUMBER: _ClassVar[int]

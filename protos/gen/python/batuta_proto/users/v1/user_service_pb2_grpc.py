@@ -27,6 +27,11 @@ class UserServiceStub(object):
                 request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.SerializeToString,
                 response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.FromString,
                 )
+        self.IssueCertificate = channel.unary_unary(
+                '/batuta.users.v1.UserService/IssueCertificate',
+                request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateRequest.SerializeToString,
+                response_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateResponse.FromString,
+                )
         self.GetCaller = channel.unary_unary(
                 '/batuta.users.v1.UserService/GetCaller',
                 request_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.GetCallerRequest.SerializeToString,
@@ -114,6 +119,15 @@ class UserServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueCertificate(self, request, context):
+        """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+        Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+        no certificate, or get it elsewhere), RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCaller(self, request, context):
         """Says who the caller is.
         Who: everybody with a token. Fails with: nothing of its own.
@@ -181,24 +195,26 @@ class UserServiceServicer(object):
 
     def CreateCredential(self, request, context):
         """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-        twice makes two credentials, and the unused one can be revoked.
-        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+        and from a credential that ends, one that ends no later.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCredentials(self, request, context):
-        """Lists credentials, newest first, without secrets.
-        Who: admin. Fails with: FIELD_VIOLATION.
+        """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeCredential(self, request, context):
-        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-        Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+        ends their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,6 +248,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.LogIn,
                     request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.FromString,
                     response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.SerializeToString,
+            ),
+            'IssueCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueCertificate,
+                    request_deserializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateRequest.FromString,
+                    response_serializer=batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateResponse.SerializeToString,
             ),
             'GetCaller': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCaller,
@@ -340,6 +361,23 @@ class UserService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/LogIn',
             batuta_dot_users_dot_v1_dot_user__service__pb2.LogInRequest.SerializeToString,
             batuta_dot_users_dot_v1_dot_user__service__pb2.LogInResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def IssueCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.users.v1.UserService/IssueCertificate',
+            batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateRequest.SerializeToString,
+            batuta_dot_users_dot_v1_dot_user__service__pb2.IssueCertificateResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

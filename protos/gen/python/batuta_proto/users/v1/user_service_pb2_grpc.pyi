@@ -43,6 +43,11 @@ class UserServiceStub:
     """Gives a short-lived token for a user's password.
     Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
     """
+    IssueCertificate: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.IssueCertificateRequest, _user_service_pb2.IssueCertificateResponse]
+    """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+    Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+    no certificate, or get it elsewhere), RATE_LIMITED.
+    """
     GetCaller: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetCallerRequest, _user_service_pb2.GetCallerResponse]
     """Says who the caller is.
     Who: everybody with a token. Fails with: nothing of its own.
@@ -78,16 +83,18 @@ class UserServiceStub:
     """
     CreateCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateCredentialRequest, _credential_pb2.CreateCredentialResponse]
     """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-    twice makes two credentials, and the unused one can be revoked.
-    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+    and from a credential that ends, one that ends no later.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
     """
     ListCredentials: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ListCredentialsRequest, _credential_pb2.ListCredentialsResponse]
-    """Lists credentials, newest first, without secrets.
-    Who: admin. Fails with: FIELD_VIOLATION.
+    """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
     """
     RevokeCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]
-    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-    Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+    ends their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]
     """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
@@ -110,6 +117,11 @@ class UserServiceAsyncStub(UserServiceStub):
     LogIn: _aio.UnaryUnaryMultiCallable[_user_service_pb2.LogInRequest, _user_service_pb2.LogInResponse]  # type: ignore[assignment]
     """Gives a short-lived token for a user's password.
     Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+    """
+    IssueCertificate: _aio.UnaryUnaryMultiCallable[_user_service_pb2.IssueCertificateRequest, _user_service_pb2.IssueCertificateResponse]  # type: ignore[assignment]
+    """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+    Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+    no certificate, or get it elsewhere), RATE_LIMITED.
     """
     GetCaller: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetCallerRequest, _user_service_pb2.GetCallerResponse]  # type: ignore[assignment]
     """Says who the caller is.
@@ -146,16 +158,18 @@ class UserServiceAsyncStub(UserServiceStub):
     """
     CreateCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateCredentialRequest, _credential_pb2.CreateCredentialResponse]  # type: ignore[assignment]
     """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-    twice makes two credentials, and the unused one can be revoked.
-    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+    and from a credential that ends, one that ends no later.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
     """
     ListCredentials: _aio.UnaryUnaryMultiCallable[_credential_pb2.ListCredentialsRequest, _credential_pb2.ListCredentialsResponse]  # type: ignore[assignment]
-    """Lists credentials, newest first, without secrets.
-    Who: admin. Fails with: FIELD_VIOLATION.
+    """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
     """
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]  # type: ignore[assignment]
-    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-    Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+    ends their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]  # type: ignore[assignment]
     """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
@@ -187,6 +201,17 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_service_pb2.LogInResponse, _abc.Awaitable[_user_service_pb2.LogInResponse]]:
         """Gives a short-lived token for a user's password.
         Who: anybody. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def IssueCertificate(
+        self,
+        request: _user_service_pb2.IssueCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.IssueCertificateResponse, _abc.Awaitable[_user_service_pb2.IssueCertificateResponse]]:
+        """Signs the certificate with which an agent shows at the broker whose credential it holds. It is called again before that certificate ends.
+        Who: anybody with a credential of role agent. Fails with: FIELD_VIOLATION, CREDENTIAL_INVALID, ROLE_MISSING, CAPABILITY_MISSING (agents need
+        no certificate, or get it elsewhere), RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod
@@ -277,8 +302,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.CreateCredentialResponse, _abc.Awaitable[_credential_pb2.CreateCredentialResponse]]:
         """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-        twice makes two credentials, and the unused one can be revoked.
-        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+        and from a credential that ends, one that ends no later.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
         """
 
     @_abc_1.abstractmethod
@@ -287,8 +313,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credential_pb2.ListCredentialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.ListCredentialsResponse, _abc.Awaitable[_credential_pb2.ListCredentialsResponse]]:
-        """Lists credentials, newest first, without secrets.
-        Who: admin. Fails with: FIELD_VIOLATION.
+        """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
         """
 
     @_abc_1.abstractmethod
@@ -297,8 +323,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credential_pb2.RevokeCredentialRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.RevokeCredentialResponse, _abc.Awaitable[_credential_pb2.RevokeCredentialResponse]]:
-        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-        Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+        ends their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
