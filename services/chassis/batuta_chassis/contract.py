@@ -43,8 +43,6 @@ class Rule:
     """Whether the contract says that the method changes nothing."""
     client_streaming: bool
     server_streaming: bool
-    changes: bool
-    """Whether a call may change something: it is not marked NO_SIDE_EFFECTS."""
     deprecated: bool = False
     """Whether the method will go."""
 
@@ -102,7 +100,6 @@ class Contract:
             reads=method.GetOptions().idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
             client_streaming=bool(method.client_streaming),
             server_streaming=bool(method.server_streaming),
-            changes=options.idempotency_level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
             deprecated=bool(method.GetOptions().deprecated),
         )
 

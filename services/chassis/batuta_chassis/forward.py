@@ -78,7 +78,7 @@ class Forward(grpc.GenericRpcHandler):
         heed = self._heed.get(rule.name, _nothing)
 
         async def pass_on(request: Any, context: Context) -> Any:
-            failed = await self._noted(rule.name, request) if rule.changes and self._noted is not None else None
+            failed = await self._noted(rule.name, request) if self._noted is not None and not rule.reads else None
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
             try:
                 response = await call

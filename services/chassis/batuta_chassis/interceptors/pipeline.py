@@ -156,8 +156,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         if self._doorman is not None:
             self._doorman.note(context)
         caller = self._authenticator.admit(rule, metadata, context.auth_context)
-        set_caller(replace(caller, writes=True) if rule.changes else caller)
-        if rule.changes:
+        set_caller(caller if rule.reads else replace(caller, writes=True))
+        if not rule.reads:
             note_origin(peer_of(context), metadata)
 
     async def _observe(
