@@ -177,12 +177,13 @@ async def test_three_agents_on_one_host_have_three_names_and_a_restart_keeps_the
     slots = [Slot(tmp_path, broker.address) for _ in range(3)]
     try:
         first: dict[str, str] = {}
-        for slot in slots:
+        for count, slot in enumerate(slots, 1):
             await slot.start()
-            session = await broker.session()
-            hello = await session.take("hello")
-            session.welcome()
-            first[hello.agent_id] = hello.journal_id
+            while len(first) < count:  # on a busy machine one that was here already may dial again
+                session = await broker.session()
+                hello = await session.take("hello")
+                session.welcome()
+                first[hello.agent_id] = hello.journal_id
         assert sorted(name.rsplit(":", 1)[1] for name in first) == ["0", "1", "2"]
         assert len(set(first.values())) == 3
         await slots[1].process.kill()

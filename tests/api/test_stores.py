@@ -14,7 +14,7 @@ from batuta_api.audit.store import Refused
 from batuta_api.logs.model import Chunk, StoredChunk, Stream
 from batuta_api.metrics.model import Column, Producer
 from batuta_api.metrics.store import Wanted
-from batuta_api.projects.model import Project
+from batuta_api.projects.model import Member, Project
 from batuta_api.tasks.attempts import Attempt
 from batuta_api.tasks.model import (
     Definition,
@@ -234,6 +234,25 @@ async def test_projects_are_found_by_id_and_name_and_listed_by_name(works: Works
     listed = await works.read(lambda work: work.projects.page("", "", "a", 2))
     assert [project.display_name for project in listed] == sorted(names)[1:3]
     assert [p.id for p in await works.read(lambda work: work.projects.page("z", "", "", 9))] == ["id-z"]
+
+
+async def test_what_is_closed_is_left_out_of_lists_and_the_innermost_rule_wins(works: Works) -> None:
+    names = ["a", "a/b", "a/b/c", "ab", "d"]
+    members = [Member("ada", "member"), Member("bob", "viewer")]
+
+    def fill(work: Work) -> None:
+        for name in names:
+            work.projects.add(Project(f"id-{name}", name, NOON, closed=name in ("a", "a/b/c")))
+        work.members.put("id-a/b/c", members)
+
+    await works.write(fill)
+    assert await works.read(lambda work: work.members.of("id-a/b/c")) == members
+    assert await works.read(lambda work: work.members.roles("ada")) == {"a": "", "a/b/c": "member"}
+    shown = (("a", False), ("a/b/c", True))
+    listed = await works.read(lambda work: work.projects.page("", "", "", 9, shown))
+    assert [project.display_name for project in listed] == ["a/b/c", "ab", "d"]
+    await works.write(lambda work: work.members.put("id-a/b/c", ()))
+    assert await works.read(lambda work: work.members.roles("ada")) == {"a": "", "a/b/c": ""}
 
 
 async def test_projects_below_one_are_found_changed_and_removed(works: Works) -> None:

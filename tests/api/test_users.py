@@ -113,7 +113,7 @@ async def test_a_credential_is_made_listed_used_and_ended(api: Any) -> None:
     ada = await log_in(api, made.credential.access_key, made.secret_key)
     assert (await whoami(ada)).subject == "ada"
     with pytest.raises(RoleMissing):
-        await ada.users.CreateCredential(request)
+        await ada.users.CreateCredential(users.CreateCredentialRequest(subject="bob", roles=[types.ROLE_MEMBER]))
     page = await admin.users.ListCredentials(users.ListCredentialsRequest(page_size=1))
     assert page.credentials[0].access_key == made.credential.access_key
     assert page.credentials[0].HasField("last_use_time")

@@ -39,6 +39,7 @@ class Behind:
         self.subject = ""
         self.remaining: float | None = None
         self.cancelled = asyncio.Event()
+        self.heeded: list[str] = []
 
 
 class Queues(queues.QueueServiceServicer):
@@ -96,7 +97,8 @@ async def front(behind: Behind, tmp_path: Path) -> AsyncGenerator[tuple[Running,
         channel = open_raw_aio(queue.address)
 
         def near(*_: Any) -> Service:
-            forward = Forward(channel, NAMES, contract(), "queue")
+            heed = {f"/{NAMES[0]}/CreateQueue": lambda: behind.heeded.append(behind.subject)}
+            forward = Forward(channel, NAMES, contract(), "queue", heed=heed)
             return Service("api", (), generic_handlers=[forward], forwarded=NAMES, on_stop=[channel.close])
 
         async with running(near, tmp_path / "near", keys_dir=keys) as api:
@@ -119,6 +121,17 @@ async def test_an_error_comes_back_with_all_its_details(front: tuple[Running, Ru
     with pytest.raises(errors.QueueNameTaken) as caught:
         await queue_stub(front[0], "member").CreateQueue(queues.CreateQueueRequest(display_name="taken"))
     assert (caught.value.resource, caught.value.metadata) == (("queue", "q1"), {"queue_id": "q1"})
+
+
+async def test_a_method_that_is_heeded_is_told_of_after_each_call_however_it_ended(
+    front: tuple[Running, Running], behind: Behind
+) -> None:
+    stub = queue_stub(front[0], "member")
+    await stub.CreateQueue(queues.CreateQueueRequest(display_name="q"))
+    assert behind.heeded == ["ada"]
+    with pytest.raises(errors.QueueNameTaken):
+        await stub.CreateQueue(queues.CreateQueueRequest(display_name="taken"))
+    assert behind.heeded == ["ada", "ada"]
 
 
 async def test_rules_are_checked_by_the_one_who_answers(front: tuple[Running, Running]) -> None:

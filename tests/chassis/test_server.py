@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -220,10 +221,9 @@ def test_broken_rules_are_told_in_words_once_for_each_field() -> None:
 def test_every_pattern_of_the_contract_has_words() -> None:
     protos = Path(__file__).parents[2] / "protos" / "batuta"
     found = {
-        json.loads(line.partition("pattern: ")[2])
+        json.loads(written)
         for path in protos.rglob("*.proto")
-        for line in path.read_text().splitlines()
-        if "pattern: " in line
+        for written in re.findall(r"pattern(?:: | = )(\".*?\")(?=[,;\s])", path.read_text())
     }
     assert found == set(PATTERNS)
 

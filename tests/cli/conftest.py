@@ -30,6 +30,7 @@ from tests.cli.artifact_server import Artifacts, Shelf
 from tests.pki import Pki
 
 _NOBODY = agents.GetFleetResponse
+_OPEN = projects.ProjectAccess
 ACCESS, SECRET = "KEY", "s3cret%"
 
 
@@ -47,8 +48,11 @@ class State:
 
     tasks: dict[str, tasks.Task] = field(default_factory=dict[str, Any])
     queues: list[queues.Queue] = field(default_factory=list[Any])
+    access: Any = field(default_factory=_OPEN)
     projects: list[projects.Project] = field(default_factory=list[Any])
     entries: list[queues.Entry] = field(default_factory=list[Any])
+    queue_points: list[queues.QueuePoint] = field(default_factory=list[Any])
+    agent_points: list[agents.AgentPoint] = field(default_factory=list[Any])
     agents: list[agents.Agent] = field(default_factory=list[Any])
     attempts: list[tasks.Attempt] = field(default_factory=list[Any])
     users: dict[str, users.User] = field(default_factory=dict[str, Any])
@@ -345,6 +349,18 @@ class Projects(projects.ProjectServiceServicer):
         found = [each for each in self._state.projects if wanted in ("", each.display_name)]
         return projects.ListProjectsResponse(projects=found)
 
+    def GetProjectAccess(
+        self, request: projects.GetProjectAccessRequest, context: grpc.ServicerContext
+    ) -> projects.GetProjectAccessResponse:
+        return projects.GetProjectAccessResponse(access=self._state.access)
+
+    def SetProjectAccess(
+        self, request: projects.SetProjectAccessRequest, context: grpc.ServicerContext
+    ) -> projects.SetProjectAccessResponse:
+        self._state.asked.append(request)
+        self._state.access = projects.ProjectAccess(closed=request.closed, members=request.members)
+        return projects.SetProjectAccessResponse(access=self._state.access)
+
     def GetProjectStatistics(
         self, request: projects.GetProjectStatisticsRequest, context: grpc.ServicerContext
     ) -> projects.GetProjectStatisticsResponse:
@@ -414,6 +430,14 @@ class Queues(queues.QueueServiceServicer):
                 return queues.ReleaseEntryResponse(entry=entry)
         fail(context, errors.EntryNotFound(f"there is no entry {request.entry_id!r}."))
 
+    def GetQueueHistory(
+        self, request: queues.GetQueueHistoryRequest, context: grpc.ServicerContext
+    ) -> queues.GetQueueHistoryResponse:
+        self._state.asked.append(request)
+        answer = queues.GetQueueHistoryResponse(points=self._state.queue_points)
+        answer.resolution.FromSeconds(60)
+        return answer
+
     def UpdateQueue(
         self, request: queues.UpdateQueueRequest, context: grpc.ServicerContext
     ) -> queues.UpdateQueueResponse:
@@ -476,6 +500,14 @@ class Agents(agents.AgentServiceServicer):
 
     def GetAgent(self, request: agents.GetAgentRequest, context: grpc.ServicerContext) -> agents.GetAgentResponse:
         return agents.GetAgentResponse(agent=self._find(request.agent_id, context))
+
+    def GetAgentHistory(
+        self, request: agents.GetAgentHistoryRequest, context: grpc.ServicerContext
+    ) -> agents.GetAgentHistoryResponse:
+        self._find(request.agent_id, context)
+        answer = agents.GetAgentHistoryResponse(points=self._state.agent_points)
+        answer.resolution.FromSeconds(10)
+        return answer
 
     def GetFleet(self, request: agents.GetFleetRequest, context: grpc.ServicerContext) -> agents.GetFleetResponse:
         return self._state.fleet

@@ -38,3 +38,20 @@ def test_a_project_with_tasks_goes_only_when_that_is_said(batuta: Any, server: A
     assert (refused.code, "3 tasks stand in project" in refused.err) == (1, True)
     done = batuta("project", "delete", "a", "--delete-tasks")
     assert done.text == "Project 'a' is gone: 1 projects, 3 tasks deleted.\n"
+
+
+def test_a_project_is_closed_changed_and_opened_again(batuta: Any, server: Any) -> None:
+    server.state.projects.append(projects.Project(id="id-a", etag="3", display_name="a"))
+    assert batuta("project", "access", "a").text == "Project 'a' is open: everybody gets in, by their own role.\n"
+    assert batuta("project", "access", "a", "--add", "ada=admin").err.startswith("batuta: the project is open; --close")
+    text = batuta("project", "access", "a", "--close", "--add", "ada=admin", "--add", "bob=viewer").text
+    assert [line.split() for line in text.splitlines()[-2:]] == [["ada", "admin"], ["bob", "viewer"]]
+    assert (server.state.asked[-1].project_id, server.state.asked[-1].etag) == ("id-a", "3")
+    batuta("project", "access", "a", "--remove", "bob", "--add", "ada=member")
+    assert [(each.user_name, each.role) for each in server.state.asked[-1].members] == [("ada", 2)]
+    assert batuta("project", "access", "a", "--remove", "bob").err == "batuta: 'bob' is no member of it.\n"
+    assert batuta("project", "access", "a", "--add", "ada=owner").code == 2
+    batuta("project", "access", "a", "--open")
+    assert (server.state.asked[-1].closed, list(server.state.asked[-1].members)) == (False, [])
+    server.state.access = projects.ProjectAccess(closed_above="z")
+    assert "'z' above it is closed" in batuta("project", "access", "a").text

@@ -12,14 +12,21 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from batuta_chassis.database import Database, sqlite_url
+from batuta_chassis.migrations import migrate
 from batuta_chassis.service import Service
 from batuta_chassis.settings import Settings
 from batuta_chassis.testing import Running, running
+from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.agents import v1 as agents
 from batuta_proto.queues import v1 as queues
 from batuta_proto.types import v1 as types
-from batuta_queue.__main__ import build
+from batuta_queue.__main__ import MIGRATIONS, build
 from batuta_queue.numbers import Numbers
+from batuta_queue.sql import SqlStore
+from batuta_queue.store import QueueStore
+from batuta_queue.tables import metadata
+from batuta_queue.testing import MemoryTransactor
 from batuta_queue.testing_agent import FakeAgent, submit_request
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, SystemClock, within
@@ -181,3 +188,18 @@ async def house(open_house: Open) -> AsyncGenerator[House]:
     """A queue service with a clock that stands still."""
     async with open_house() as opened:
         yield opened
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Any]:
+    """A store of each kind, which must all keep the same promises."""
+    if request.param == "memory":
+        yield MemoryTransactor()
+        return
+    clock = FakeClock()
+    on_file = request.param == "sqlite"
+    url = sqlite_url(tmp_path / "queue.db") if on_file else request.getfixturevalue("new_database")()
+    database = Database(url, metadata, clock)
+    migrate(database.engine, MIGRATIONS)
+    yield SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
+    await database.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection, text
 
 from batuta_chassis.database import Database, sqlite_url
 from batuta_chassis.migrations import migrate
@@ -100,20 +101,55 @@ class Line:
         self.places.insert(ahead, new)
 
 
+class Processes:
+    """Processes on one PostgreSQL database, each with connections of its own, emptied for every example."""
+
+    def __init__(self, url: str, count: int) -> None:
+        clock = FakeClock()
+        self._databases = [Database(url, metadata, clock, schema="queue") for _ in range(count)]
+        migrate(self._databases[0].engine, MIGRATIONS)
+        self.transactors: list[Any] = [
+            SqlTransactor[QueueStore](each, lambda connection: SqlStore(connection, clock)) for each in self._databases
+        ]
+
+    async def empty(self) -> None:
+        """Begin anew."""
+        await self._databases[0].write(_truncate)
+        await self.transactors[0].write(lambda store: store.open_log("log"))
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        for each in self._databases:
+            await each.close()
+
+
+def _truncate(connection: Connection) -> None:
+    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    connection.execute(text(f"TRUNCATE {names}"))
+
+
 @asynccontextmanager
-async def opened(kind: str, folder: Path, clock: FakeClock) -> AsyncGenerator[Any]:
-    """A store of its own, its log opened."""
+async def opened(kind: str, folder: Path, clock: FakeClock, url: str) -> AsyncGenerator[list[Any]]:
+    """An empty store, its log opened, as each of the processes that share it has it."""
     if kind == "memory":
         transactor: Any = MemoryTransactor()
         await transactor.write(lambda store: store.open_log("log"))
-        yield transactor
+        yield [transactor]
+        return
+    if kind == "postgresql":
+        processes = Processes(url, 3)
+        try:
+            await processes.empty()
+            yield processes.transactors
+        finally:
+            await processes.close()
         return
     database = Database(sqlite_url(folder / f"{uuid.uuid4()}.db"), metadata, clock)
     try:
         migrate(database.engine, MIGRATIONS)
         transactor = SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
         await transactor.write(lambda store: store.open_log("log"))
-        yield transactor
+        yield [transactor]
     finally:
         await database.close()
 
@@ -125,11 +161,11 @@ def submit(store: QueueStore, priorities: dict[str, int]) -> None:
     ledger.write()
 
 
-def claim(store: QueueStore, count: int) -> None:
+def claim(store: QueueStore, count: int, agent_id: str = "agent-1") -> int:
     ledger = Ledger(store, lambda steps: None)
     for entry, _ in store.waiting("default", count, 5_000):
-        ledger.record(offer(entry, make_holder(), entry.attempt + 1, 5_000))
-    ledger.write()
+        ledger.record(offer(entry, make_holder(agent_id), entry.attempt + 1, 5_000))
+    return len(ledger.write())
 
 
 def take_out(store: QueueStore, name: str) -> None:
@@ -147,26 +183,39 @@ def told_after(store: QueueStore, position: int) -> list[Event]:
     return store.events(position, 1_000)
 
 
-async def change(transactor: Any, mover: Mover, asked: Change) -> None:
-    kind, name, place = asked
-    if kind == "claim":
-        await transactor.write(lambda store: claim(store, int(name)))
-    elif kind == "withdraw":
-        await transactor.write(lambda store: take_out(store, name))
-    else:
-        with suppress(IllegalTransition, FieldViolation):  # it, or what it was to stand before, is gone
-            await mover.move(queues.MoveEntryRequest(entry_id=name, **place))
+class Process:
+    """One process that changes the line."""
 
-
-async def run(kind: str, folder: Path, priorities: dict[str, int], rounds: Sequence[Sequence[Change]]) -> None:
-    clock, numbers = FakeClock(), Numbers()
-    async with opened(kind, folder, clock) as transactor:
+    def __init__(self, transactor: Any) -> None:
+        clock, numbers = FakeClock(), Numbers()
+        self._transactor = transactor
         names = Queues(transactor, numbers, clock, SeededIds())
-        mover = Mover(transactor, names, lambda steps: None, Load(numbers), clock)
+        self._mover = Mover(transactor, names, lambda steps: None, Load(numbers), clock)
+
+    async def change(self, asked: Change) -> None:
+        """Do what is asked."""
+        kind, name, place = asked
+        if kind == "claim":
+            await self._transactor.write(lambda store: claim(store, int(name)))
+        elif kind == "withdraw":
+            await self._transactor.write(lambda store: take_out(store, name))
+        else:
+            with suppress(IllegalTransition, FieldViolation):  # it, or what it was to stand before, is gone
+                await self._mover.move(queues.MoveEntryRequest(entry_id=name, **place))
+
+
+async def run(
+    kind: str, folder: Path, priorities: dict[str, int], rounds: Sequence[Sequence[Change]], url: str = ""
+) -> None:
+    clock = FakeClock()
+    async with opened(kind, folder, clock, url) as transactors:
+        transactor, processes = transactors[0], list(map(Process, transactors))
         line, seen = Line(), 0
         await transactor.write(lambda store: submit(store, priorities))
         for asked in ((), *rounds):
-            work: list[Coroutine[Any, Any, None]] = [change(transactor, mover, each) for each in asked]
+            work: list[Coroutine[Any, Any, None]] = [
+                processes[place % len(processes)].change(each) for place, each in enumerate(asked)
+            ]
             await asyncio.gather(*work)
             moves = {name: place for what, name, place in asked if what == "move"}
             for event in await transactor.read(partial(told_after, position=seen)):
@@ -178,13 +227,60 @@ async def run(kind: str, folder: Path, priorities: dict[str, int], rounds: Seque
         assert [entry.id for entry, _ in waiting] == [each.name for each in line.places if each.waits]
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_claims_moves_and_withdrawals_at_once_keep_the_order_and_give_nothing_out_twice(
-    kind: str, tmp_path: Path
-) -> None:
-    @settings(max_examples=100 if kind == "memory" else 60, deadline=None)
+EXAMPLES = {"memory": 100, "sqlite": 60, "postgresql": 20}
+
+
+def holds_always(kind: str, folder: Path, examples: int, url: str) -> None:
+    @settings(max_examples=examples, deadline=None)
     @given(st.fixed_dictionaries({name: st.integers(-1, 1) for name in NAMES}), ROUNDS)
     def holds(priorities: dict[str, int], rounds: list[list[Change]]) -> None:
-        asyncio.run(run(kind, tmp_path, priorities, rounds))
+        asyncio.run(run(kind, folder, priorities, rounds, url))
 
     holds()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql"])
+def test_claims_moves_and_withdrawals_at_once_keep_the_order_and_give_nothing_out_twice(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("new_database")() if kind == "postgresql" else ""
+    holds_always(kind, tmp_path, EXAMPLES[kind], url)
+
+
+@pytest.mark.nightly
+def test_the_same_of_three_processes_on_postgresql_for_much_longer(
+    tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    holds_always("postgresql", tmp_path, 1_000, new_database())
+
+
+async def test_processes_that_claim_at_once_on_postgresql_give_each_entry_out_once_and_in_order(
+    new_database: Callable[[], str],
+) -> None:
+    processes = Processes(new_database(), 4)
+    priorities = {f"e{number:03}": -(number % 3) for number in range(120)}
+    names = list(priorities)
+
+    async def claim_all(transactor: Any, agent_id: str) -> None:
+        """Claim until nothing waits and nothing more comes."""
+        while await transactor.write(lambda store: claim(store, 2, agent_id)) or not all_in.is_set():
+            pass
+
+    async def submit_all(transactor: Any) -> None:
+        for start in range(0, len(names), 8):
+            part = {name: priorities[name] for name in names[start : start + 8]}
+            await transactor.write(lambda store, part=part: submit(store, part))
+        all_in.set()
+
+    try:
+        await processes.empty()
+        all_in = asyncio.Event()
+        claimers = [claim_all(each, f"agent-{number}") for number, each in enumerate(processes.transactors)]
+        await asyncio.gather(submit_all(processes.transactors[0]), *claimers)
+        line, events = Line(), await processes.transactors[0].read(lambda store: store.events(0, 1_000))
+        for event in events:
+            line.take(event, {}, priorities)
+        assert len({event.agent_id for event in events} - {""}) > 1
+        assert sorted(line.given_out) == names
+    finally:
+        await processes.close()

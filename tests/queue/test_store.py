@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batuta_chassis.database import Database, sqlite_url
 from batuta_chassis.members import Member
-from batuta_chassis.migrations import migrate
-from batuta_chassis.transactions import SqlTransactor
-from batuta_queue.__main__ import MIGRATIONS
 from batuta_queue.ledger import Ledger
 from batuta_queue.model import (
     NO_PAYLOAD,
@@ -37,26 +32,9 @@ from batuta_queue.model import (
     Tail,
 )
 from batuta_queue.share_store import Placement
-from batuta_queue.sql import SqlStore
 from batuta_queue.store import Outlook, QueueNameExists, QueueStore
-from batuta_queue.tables import metadata
-from batuta_queue.testing import MemoryTransactor, make_agent, make_attempt, make_entry, make_holder, make_queue
+from batuta_queue.testing import make_agent, make_attempt, make_entry, make_holder, make_queue
 from batuta_queue.transitions import Step, enter, give_back, offer, report, withdraw
-from batuta_rpc.testing import FakeClock
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Any]:
-    if request.param == "memory":
-        yield MemoryTransactor()
-        return
-    clock = FakeClock()
-    on_file = request.param == "sqlite"
-    url = sqlite_url(tmp_path / "queue.db") if on_file else request.getfixturevalue("new_database")()
-    database = Database(url, metadata, clock)
-    migrate(database.engine, MIGRATIONS)
-    yield SqlTransactor[QueueStore](database, lambda connection: SqlStore(connection, clock))
-    await database.close()
 
 
 async def test_queues_are_found_by_id_and_by_name_and_listed_by_name(stores: Any) -> None:

@@ -22,7 +22,7 @@ def add(parent: SubParsers, context: Context) -> None:
     create = command(
         parent,
         "create",
-        "make a credential and print it as a block to paste, for admins",
+        "make a credential and print it as a block to paste; only admins make those of others",
         "batuta credentials create --for ada --role member --comment laptop > ada.credentials",
     )
     create.add_argument("--for", dest="subject", default="", metavar="NAME", help="whose it is (yours)")
@@ -37,11 +37,18 @@ def add(parent: SubParsers, context: Context) -> None:
     create.add_argument("--ttl", type=duration, metavar="TIME", help="how long it is good, as in 12h or 90d (for ever)")
     add_json(create)
     create.set_defaults(run=partial(create_credential, context))
-    listing = command(parent, "list", "list credentials, newest first, for admins", "batuta credentials list --for ada")
+    listing = command(
+        parent,
+        "list",
+        "list credentials, newest first: yours, or for admins everybody's",
+        "batuta credentials list --for ada",
+    )
     listing.add_argument("--for", dest="subject", default="", metavar="NAME", help="only this user's or agent's")
     add_json(listing)
     listing.set_defaults(run=partial(list_credentials, context))
-    revoke = command(parent, "revoke", "end credentials, for admins", "batuta credentials revoke bk_1a2b")
+    revoke = command(
+        parent, "revoke", "end credentials; only admins end those of others", "batuta credentials revoke bk_1a2b"
+    )
     revoke.add_argument("keys", nargs="+", metavar="KEY", help="access key")
     add_json(revoke)
     revoke.set_defaults(run=partial(revoke_credentials, context))

@@ -12,8 +12,10 @@ from batuta._cli import (
     artifact_files,
     artifacts,
     audit,
+    histories,
     login,
     plugins,
+    project_access,
     projects,
     queue_care,
     queue_move,
@@ -72,17 +74,20 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
         root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
     )
     projects.add(tree["project",], context)
+    project_access.add(tree["project",], context)
     tree["queue",] = noun(
         root, "queue", "queues: make, list, look into, put in order, clear, pause, remove", "batuta queue list"
     )
     queues.add(tree["queue",], context)
     queue_care.add(tree["queue",], context)
+    histories.add_queue(tree["queue",], context)
     queue_move.add(tree["queue",], context)
     queue_pause.add(tree["queue",], context)
     queue_release.add(tree["queue",], context)
     tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
     agents.add(tree["agent",], context)
     agent_care.add(tree["agent",], context)
+    histories.add_agent(tree["agent",], context)
     tree["user",] = noun(root, "user", "users: add, list, change, disable", "batuta user list")
     users.add(tree["user",], context)
     tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")

@@ -60,7 +60,8 @@ def _finish(parser: argparse.ArgumentParser, run: object) -> None:
     parser.set_defaults(run=run)
 
 
-def _find(client: Client, name: str) -> projects.Project:
+def find(client: Client, name: str) -> projects.Project:
+    """The project of that full name. Raises `CliError`."""
     from batuta_proto.projects import v1 as projects
 
     wanted = projects.ListProjectsRequest.Filter(display_name=name)
@@ -110,7 +111,7 @@ def show_project(context: Context, args: argparse.Namespace) -> None:
     from batuta_proto.tasks import v1 as tasks
 
     with context.connect() as client:
-        project = _find(client, args.project)
+        project = find(client, args.project)
         request = projects.GetProjectStatisticsRequest(project_id=project.id, include_subprojects=args.subprojects)
         counts = client.projects.GetProjectStatistics(request).statistics
     if args.json:
@@ -160,7 +161,7 @@ def _update(context: Context, args: argparse.Namespace, asked: projects.Project,
     from batuta_proto.projects import v1 as projects
 
     with context.connect() as client:
-        known = _find(client, args.project)
+        known = find(client, args.project)
         asked.id, asked.etag = known.id, known.etag
         request = projects.UpdateProjectRequest(
             project=asked, update_mask=FieldMask(paths=paths), request_id=context.ids.request_id()
@@ -174,7 +175,7 @@ def merge_project(context: Context, args: argparse.Namespace) -> None:
     from batuta_proto.projects import v1 as projects
 
     with context.connect() as client:
-        source, into = _find(client, args.project), _find(client, args.into)
+        source, into = find(client, args.project), find(client, args.into)
         request = projects.MergeProjectRequest(
             project_id=source.id, into_project_id=into.id, etag=source.etag, request_id=context.ids.request_id()
         )
@@ -188,7 +189,7 @@ def delete_project(context: Context, args: argparse.Namespace) -> None:
     from batuta_proto.projects import v1 as projects
 
     with context.connect() as client:
-        project = _find(client, args.project)
+        project = find(client, args.project)
         request = projects.DeleteProjectRequest(
             project_id=project.id,
             delete_tasks=args.delete_tasks,

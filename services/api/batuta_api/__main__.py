@@ -49,6 +49,7 @@ from batuta_api.users.password_logins import PasswordLogins
 from batuta_api.users.revocations import Revocations
 from batuta_api.users.servicer import SERVICE as USERS
 from batuta_api.users.servicer import UserServicer
+from batuta_api.users.users_file import bring_in
 from batuta_api.wiring import METADATA, sql_work
 from batuta_api.work import Work, Works
 from batuta_chassis import requests
@@ -147,6 +148,9 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
             ids,
         ):
             _log.info("first credential written", extra={"path": str(path)})
+        if settings.users_file:
+            for name in await bring_in(works, Path(settings.users_file), clock.now()):
+                _log.info("user brought in from the users file", extra={"user": name})
         among = None if bus is None else await _enter(database, bus, hub, settings, clock, ids)
     except BaseException:
         await database.close()

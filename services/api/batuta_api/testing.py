@@ -14,7 +14,7 @@ from batuta_api.audit.testing import MemoryAuditStore, MemoryChangeStore
 from batuta_api.calls import Context
 from batuta_api.logs.testing import MemoryLogStore
 from batuta_api.metrics.testing import MemoryScalarStore
-from batuta_api.projects.testing import MemoryProjectStore
+from batuta_api.projects.testing import MemoryMemberStore, MemoryProjectStore
 from batuta_api.tasks.testing import MemoryAttemptStore, MemoryCursorStore, MemoryTaskStore
 from batuta_api.users.testing import MemoryPeopleStore, MemoryUserStore
 from batuta_api.work import Work
@@ -70,9 +70,10 @@ def _nobody_listens(_topic: str) -> None:
 
 def memory_work() -> Work:
     """The work of a service that keeps everything in memory; for `MemoryTransactor`."""
-    scalars = MemoryScalarStore()
+    scalars, projects = MemoryScalarStore(), MemoryProjectStore()
     return Work(
-        projects=MemoryProjectStore(),
+        projects=projects,
+        members=MemoryMemberStore(projects),
         tasks=MemoryTaskStore(scalars),
         attempts=MemoryAttemptStore(),
         cursor=MemoryCursorStore(),
@@ -258,6 +259,12 @@ class FakeQueue(queues.QueueServiceServicer):
         entry.queue_id = request.queue_id or entry.queue_id
         return queues.MoveEntryResponse(entry=entry)
 
+    async def GetQueueHistory(
+        self, request: queues.GetQueueHistoryRequest, context: Context
+    ) -> queues.GetQueueHistoryResponse:
+        """Nothing was seen."""
+        return queues.GetQueueHistoryResponse()
+
     async def UpdateQueue(self, request: queues.UpdateQueueRequest, context: Context) -> queues.UpdateQueueResponse:
         """Rename a queue."""
         self.queues[request.queue.id].display_name = request.queue.display_name
@@ -340,6 +347,12 @@ class FakeAgents(agents.AgentServiceServicer):
     async def GetFleet(self, request: agents.GetFleetRequest, context: Context) -> agents.GetFleetResponse:
         """Nobody."""
         return agents.GetFleetResponse()
+
+    async def GetAgentHistory(
+        self, request: agents.GetAgentHistoryRequest, context: Context
+    ) -> agents.GetAgentHistoryResponse:
+        """No such agent."""
+        return await abort(context, _no_agent(request.agent_id))
 
     async def DrainAgent(self, request: agents.DrainAgentRequest, context: Context) -> agents.DrainAgentResponse:
         """No such agent."""

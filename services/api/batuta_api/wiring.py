@@ -13,6 +13,7 @@ from batuta_api.audit.sql import SqlAuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.sql import SqlLogStore
 from batuta_api.metrics.sql import SqlScalarStore
+from batuta_api.projects.members_sql import SqlMemberStore
 from batuta_api.projects.sql import SqlProjectStore
 from batuta_api.schema import metadata
 from batuta_api.tasks.attempts_sql import SqlAttemptStore
@@ -62,6 +63,7 @@ def sql_work(hub: Hub, clock: Clock, limits: Limits = DEFAULTS) -> Callable[[Con
     def make(connection: Connection) -> Work:
         return Work(
             projects=SqlProjectStore(connection),
+            members=SqlMemberStore(connection),
             tasks=SqlTaskStore(connection),
             attempts=SqlAttemptStore(connection),
             cursor=SqlCursorStore(connection),

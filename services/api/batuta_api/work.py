@@ -12,7 +12,7 @@ from batuta_api.audit.store import AuditStore
 from batuta_api.limits import DEFAULTS, Limits
 from batuta_api.logs.store import LogStore
 from batuta_api.metrics.store import ScalarStore
-from batuta_api.projects.store import ProjectStore
+from batuta_api.projects.store import MemberStore, ProjectStore
 from batuta_api.tasks.store import AttemptStore, CursorStore, TaskStore
 from batuta_api.users.people_store import PeopleStore
 from batuta_api.users.store import UserStore
@@ -37,6 +37,7 @@ class Work:
     """What a use case may touch. `announce` wakes a topic of the hub once all of it is durable."""
 
     projects: ProjectStore
+    members: MemberStore
     tasks: TaskStore
     attempts: AttemptStore
     cursor: CursorStore

@@ -27,6 +27,8 @@ class Caller:
     """The credential that the token was given for; empty: none."""
     epoch: int = 0
     """Of a user: its epoch when the token was given."""
+    writes: bool = False
+    """Whether the call that is being served may change something."""
 
     @property
     def is_attempt(self) -> bool:

@@ -33,6 +33,15 @@ class Prepared:
         finally:
             cursor.close()
 
+    def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of a query, in the order of its columns."""
+        cursor = self._execute(connection, values)
+        try:
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+        finally:
+            cursor.close()
+
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Execute. Returns how many rows it touched."""
         cursor = self._execute(connection, values)

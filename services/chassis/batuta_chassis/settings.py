@@ -79,6 +79,10 @@ class Settings:
         "", "where the API keeps artifacts: s3://BUCKET/FOLDER, gs://… or file:///FOLDER; default: in the data folder"
     )
     artifact_stores: str = setting("", "object stores that projects may name for their artifacts, separated by commas")
+    users_file: str = setting(
+        "",
+        "file of users to bring in at the start: NAME:HASH[:ROLE[:DISPLAY NAME]] a line, bcrypt or argon2",
+    )
     grace_seconds: float = setting(10.0, "how long calls may go on after SIGTERM", unit="seconds")
     metrics_listen: str = setting(
         "", "host:port for /metrics, /healthz and /readyz over HTTP, as 127.0.0.1:9480; port 0: a free one; empty: none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from batuta_chassis.bus import Bus, open_bus
@@ -12,7 +13,7 @@ from batuta_chassis.limits import described, limits_of, read_limits
 from batuta_chassis.migrations import migrate
 from batuta_chassis.requests import purge
 from batuta_chassis.server import run
-from batuta_chassis.service import Service
+from batuta_chassis.service import Service, Servicer
 from batuta_chassis.settings import Settings
 from batuta_chassis.sole import SoleProcess
 from batuta_chassis.tokens import ATTEMPT_ISSUER, Signer
@@ -27,7 +28,9 @@ from batuta_queue.broker import Broker
 from batuta_queue.dispatch_servicer import DispatchServicer
 from batuta_queue.log_marker import LogMarker
 from batuta_queue.numbers import Numbers
+from batuta_queue.plots import Plots
 from batuta_queue.queue_servicer import QueueServicer
+from batuta_queue.recorder import Recorder
 from batuta_queue.sql import SqlStore
 from batuta_queue.store import QueueStore
 from batuta_queue.tables import metadata
@@ -74,33 +77,23 @@ async def build(
         if sole is not None:
             sole.close()
         raise
-    entries = _entries(transactor, broker, clock)
+    leads = partial(_leads, among)
+    recorder = Recorder(transactor, broker.registry, broker.telemetry, broker.waits, leads, clock)
     return Service(
         name="queue",
-        servicers=[
-            (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
-            (
-                agents.add_AgentServiceServicer_to_server,
-                AgentServicer(broker.agents, broker.oversight.operators),
-                agent_servicer.SERVICE_NAME,
-            ),
-            (
-                agents.add_DispatchServiceServicer_to_server,
-                DispatchServicer(broker.streams),
-                dispatch_servicer.SERVICE_NAME,
-            ),
-        ],
+        servicers=_servicers(transactor, broker, clock),
         for_agents=True,
-        background=[*broker.background, purge(database, clock)],
+        background=[*broker.background, recorder.run, purge(database, clock)],
         tracer=broker.tracer,
         on_drain=broker.drain,
         meters=[database.meter, *broker.meters],
-        on_stop=[broker.stop, database.close, *([] if sole is None else [sole.release])],
+        on_stop=[recorder.stop, broker.stop, database.close, *([] if sole is None else [sole.release])],
     )
 
 
-def _entries(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -> QueueServicer:
-    return QueueServicer(
+def _servicers(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -> list[Servicer]:
+    plots = Plots(transactor, clock)
+    entries = QueueServicer(
         transactor,
         broker.queues,
         broker.submitter,
@@ -111,8 +104,20 @@ def _entries(transactor: Transactor[QueueStore], broker: Broker, clock: Clock) -
         broker.removals,
         broker.log,
         broker.agents,
+        plots,
         clock,
     )
+    operators = AgentServicer(broker.agents, broker.oversight.operators, plots)
+    dispatch = DispatchServicer(broker.streams)
+    return [
+        (queues.add_QueueServiceServicer_to_server, entries, queue_servicer.SERVICE_NAME),
+        (agents.add_AgentServiceServicer_to_server, operators, agent_servicer.SERVICE_NAME),
+        (agents.add_DispatchServiceServicer_to_server, dispatch, dispatch_servicer.SERVICE_NAME),
+    ]
+
+
+def _leads(among: Among | None) -> bool:
+    return among is None or among.leads
 
 
 def _marker(settings: Settings) -> LogMarker | None:

@@ -14,6 +14,7 @@ from batuta_queue.model import Attempt, Entry, EntryState
 from batuta_queue.sessions import SessionRegistry
 from batuta_queue.spans import Spans
 from batuta_queue.transitions import Step
+from batuta_queue.waits import Waits
 from batuta_rpc.clock import Clock
 
 
@@ -21,7 +22,15 @@ class Aftermath:
     """Carries committed steps into memory."""
 
     def __init__(
-        self, book: LeaseBook, registry: SessionRegistry, board: Board, load: Load, hub: Hub, clock: Clock, spans: Spans
+        self,
+        book: LeaseBook,
+        registry: SessionRegistry,
+        board: Board,
+        load: Load,
+        hub: Hub,
+        clock: Clock,
+        spans: Spans,
+        waits: Waits,
     ) -> None:
         self._spans = spans
         self._book = book
@@ -29,6 +38,7 @@ class Aftermath:
         self._board = board
         self._load = load
         self._hub = hub
+        self._waits = waits
         self._clock = clock
 
     def __call__(self, steps: Sequence[Step]) -> None:
@@ -37,6 +47,7 @@ class Aftermath:
         for step in steps:
             if step.attempt is not None:
                 self._follow(step, step.attempt, now)
+                self._count(step, step.attempt)
         # Of several steps of one entry the last one counts: what was submitted and offered at once does not wait.
         for entry in {step.entry.id: step.entry for step in steps}.values():
             if entry.state is EntryState.WAITING:
@@ -66,6 +77,13 @@ class Aftermath:
         else:
             session.accepted(attempt.ref)
         self._board.refresh(session)
+
+    def _count(self, step: Step, attempt: Attempt) -> None:
+        """An agent has taken an entry, which had waited until then."""
+        entry = step.entry
+        taken = step.logged and step.entry_changed and entry.state is EntryState.RUNNING
+        if taken and entry.queue_id and attempt.accept_millis is not None:
+            self._waits.note(entry.queue_id, attempt.accept_millis - entry.wait_millis)
 
     def _wait(self, entry: Entry) -> None:
         if entry.not_before_millis > self._clock.unix_millis():

@@ -11,6 +11,7 @@ from batuta_queue.agent_view import AgentView
 from batuta_queue.convert import millis_of
 from batuta_queue.operators import Operators
 from batuta_queue.pages import make_token, page_size, read_token
+from batuta_queue.plots import Plots
 
 SERVICE_NAME = "batuta.agents.v1.AgentService"
 Context = grpc.aio.ServicerContext  # generic in the stubs only
@@ -19,8 +20,9 @@ Context = grpc.aio.ServicerContext  # generic in the stubs only
 class AgentServicer(agents.AgentServiceServicer):
     """Parses, calls, renders."""
 
-    def __init__(self, view: AgentView, operators: Operators) -> None:
+    def __init__(self, view: AgentView, operators: Operators, plots: Plots) -> None:
         self._agents = view
+        self._plots = plots
         self._operators = operators
 
     async def GetAgent(self, request: agents.GetAgentRequest, context: Context[Any, Any]) -> agents.GetAgentResponse:
@@ -36,6 +38,12 @@ class AgentServicer(agents.AgentServiceServicer):
         found = await self._agents.page(after[0], size + 1)
         token = make_token("agents", [found[size - 1].id]) if len(found) > size else ""
         return agents.ListAgentsResponse(agents=found[:size], next_page_token=token)
+
+    async def GetAgentHistory(
+        self, request: agents.GetAgentHistoryRequest, context: Context[Any, Any]
+    ) -> agents.GetAgentHistoryResponse:
+        """An agent over time."""
+        return await self._plots.agent(request)
 
     async def GetFleet(self, request: agents.GetFleetRequest, context: Context[Any, Any]) -> agents.GetFleetResponse:
         """All agents together."""

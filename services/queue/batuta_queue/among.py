@@ -43,6 +43,11 @@ class Among:
         """Stores nothing once this process was taken for dead."""
         return FencedTransactor(transactor, self.membership)
 
+    @property
+    def leads(self) -> bool:
+        """Whether this broker does what one does for all; for a moment two may."""
+        return self.membership.leading
+
     def owned(self, store: QueueStore, agent_ids: Collection[str]) -> Collection[str]:
         """Those of the agents that this broker answers for."""
         return store.owned(self.membership.id, agent_ids)

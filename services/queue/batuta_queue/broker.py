@@ -46,6 +46,7 @@ from batuta_queue.submit import Submitter
 from batuta_queue.sweeper import Sweeper
 from batuta_queue.telemetry import Telemetry
 from batuta_queue.views import Views
+from batuta_queue.waits import Waits
 from batuta_queue.welcome import Greeter
 from batuta_queue.writers import Writers
 from batuta_rpc.clock import Clock
@@ -87,9 +88,10 @@ class Broker:
         self.registry = SessionRegistry(numbers)
         self.telemetry = Telemetry()
         self.writers = Writers(clock)
+        self.waits = Waits()
         self.tracer = tracer
         spans = Spans(tracer, ids)
-        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock, spans)
+        aftermath = Aftermath(self.book, self.registry, self.board, self._load, self._hub, clock, spans, self.waits)
         assignments = Assignments(signer, numbers, clock)
         self.queues = Queues(transactor, numbers, clock, ids, self._hub.look_again)
         if among is not None:

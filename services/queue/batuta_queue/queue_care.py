@@ -9,6 +9,7 @@ from typing import Any
 from batuta_chassis.hub import Hub
 from batuta_chassis.transactions import Transactor
 from batuta_queue import signals
+from batuta_queue.history_store import of_queue
 from batuta_queue.load import Load
 from batuta_queue.model import Queue, QueueCounts, Reason
 from batuta_queue.queues import Queues, name_taken, not_found
@@ -91,6 +92,7 @@ class QueueCare:
             total += count
         running = store.count_entries([queue_id]).get(queue_id, QueueCounts()).running
         store.drop_queue(queue_id)
+        store.drop_history(of_queue(queue_id))
         store.after_commit(lambda: self._forget(queue_id))
         return total, running
 

@@ -22,6 +22,7 @@ from batuta_queue.model import Entry, Queue, QueueCounts
 from batuta_queue.moves import Mover
 from batuta_queue.pages import make_token, page_size, read_token
 from batuta_queue.pauses import Pauses
+from batuta_queue.plots import Plots
 from batuta_queue.queue_care import QueueCare
 from batuta_queue.queues import Queues
 from batuta_queue.removals import Removals
@@ -48,6 +49,7 @@ class QueueServicer(queues.QueueServiceServicer):
         removals: Removals,
         log: EventLog,
         view: AgentView,
+        plots: Plots,
         clock: Clock,
     ) -> None:
         self._transactor = transactor
@@ -61,6 +63,7 @@ class QueueServicer(queues.QueueServiceServicer):
         self._listings = Listings(transactor, names, clock)
         self._log = log
         self._agents = view
+        self._plots = plots
         self._clock = clock
 
     async def CreateQueue(
@@ -89,6 +92,12 @@ class QueueServicer(queues.QueueServiceServicer):
         found = await self._queues.page(after[0], size + 1)
         token = make_token("queues", [found[size - 1].name]) if len(found) > size else ""
         return queues.ListQueuesResponse(queues=await self._render(found[:size]), next_page_token=token)
+
+    async def GetQueueHistory(
+        self, request: queues.GetQueueHistoryRequest, context: Context[Any, Any]
+    ) -> queues.GetQueueHistoryResponse:
+        """A queue over time."""
+        return await self._plots.queue(request)
 
     async def UpdateQueue(
         self, request: queues.UpdateQueueRequest, context: Context[Any, Any]

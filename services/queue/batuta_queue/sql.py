@@ -12,13 +12,14 @@ from batuta_queue.sql_agents import AgentRows
 from batuta_queue.sql_attempts import AttemptRows
 from batuta_queue.sql_entries import EntryRows
 from batuta_queue.sql_events import EventRows
+from batuta_queue.sql_history import HistoryRows
 from batuta_queue.sql_newest import NewestRows
 from batuta_queue.sql_queues import QueueRows
 from batuta_queue.sql_share import ShareRows
 from batuta_rpc.clock import Clock
 
 
-class SqlStore(QueueRows, EntryRows, AttemptRows, AgentRows, EventRows, NewestRows, ShareRows):
+class SqlStore(QueueRows, EntryRows, AttemptRows, AgentRows, EventRows, NewestRows, ShareRows, HistoryRows):
     """See `QueueStore`."""
 
     def __init__(self, connection: Connection, clock: Clock) -> None:

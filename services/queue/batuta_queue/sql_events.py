@@ -11,12 +11,16 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert
 
 from batuta_chassis.bulk import InsertRows
 from batuta_chassis.prepared import Prepared
+from batuta_queue.history_store import of_agent
 from batuta_queue.model import AttemptPhase, EntryState, Event, Reason, Tail
+from batuta_queue.sql_history import drop_history
 from batuta_queue.sql_share import forget_placements
 from batuta_queue.store import LogBounds
 from batuta_queue.tables import agents, attempts, entries, events, journals, log
 
 _LOG_ID = 1
+_AGENTS = 2
+"""Forgotten in one commit at most: each has thousands of rows of history."""
 _OPEN: ColumnElement[int] = literal_column(str(int(AttemptPhase.SUCCEEDED)))
 # The row lock that this takes, held until commit, is what puts positions and commits into one order.
 _NEXT = Prepared(
@@ -91,14 +95,17 @@ class EventRows:
         silent = (
             select(agents.c.id)
             .where(agents.c.heartbeat_millis < before, agents.c.drain_request_millis.is_(None))
-            .limit(limit)
+            .limit(min(limit, _AGENTS))
         )
-        gone = self._connection.execute(delete(agents).where(agents.c.id.in_(silent))).rowcount
+        gone = list(self._connection.execute(silent).scalars())
         if gone:
+            self._connection.execute(delete(agents).where(agents.c.id.in_(gone)))
+            for agent_id in gone:
+                drop_history(self._connection, of_agent(agent_id))
             used = select(agents.c.journal_id).union(select(attempts.c.journal_id).where(attempts.c.phase < _OPEN))
             self._connection.execute(delete(journals).where(journals.c.id.not_in(used)))
             forget_placements(self._connection)
-        return gone
+        return len(gone)
 
     def _purge_events(self, before: int, limit: int) -> int:
         last = 0

@@ -28,9 +28,10 @@ _BY_NAME = select(queues).where(queues.c.name == bindparam("name"))
 _PAGE = select(queues).where(queues.c.name > bindparam("after")).order_by(queues.c.name).limit(bindparam("count"))
 _COUNTS = (
     select(entries.c.queue_id, entries.c.state, func.count())
-    .where(entries.c.queue_id.in_(bindparam("ids", expanding=True)), entries.c.state < _ENDED)
+    .where(entries.c.state < _ENDED)
     .group_by(entries.c.queue_id, entries.c.state)
 )
+_COUNTS_OF = _COUNTS.where(entries.c.queue_id.in_(bindparam("ids", expanding=True)))
 
 
 class QueueRows:
@@ -92,10 +93,14 @@ class QueueRows:
         change = update(queues).where(queues.c.id == queue_id).values(pause_millis=millis, paused_by=by)
         self._connection.execute(change)
 
-    def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
+    def count_entries(self, queue_ids: Sequence[str] | None) -> Mapping[str, QueueCounts]:
         """See `QueueStore.count_entries`."""
         found: dict[str, QueueCounts] = {}
-        for queue_id, state, count in self._connection.execute(_COUNTS, {"ids": list(queue_ids)}):
+        if queue_ids is None:
+            rows = self._connection.execute(_COUNTS.where(entries.c.queue_id != ""))
+        else:
+            rows = self._connection.execute(_COUNTS_OF, {"ids": list(queue_ids)})
+        for queue_id, state, count in rows:
             found[queue_id] = found.get(queue_id, QueueCounts()).plus(EntryState(state), count)
         return found
 

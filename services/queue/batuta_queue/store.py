@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from batuta_queue.history_store import HistoryStore
 from batuta_queue.model import (
     Agent,
     Attempt,
@@ -52,7 +53,7 @@ class Outlook:
     policy: LeasePolicy | None = None
 
 
-class QueueStore(ShareStore, Protocol):
+class QueueStore(ShareStore, HistoryStore, Protocol):
     """All rows of the queue service inside one transaction."""
 
     # queues
@@ -84,8 +85,8 @@ class QueueStore(ShareStore, Protocol):
         """Set or end the pause of a queue."""
         ...
 
-    def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
-        """Counts of each queue that has entries."""
+    def count_entries(self, queue_ids: Sequence[str] | None) -> Mapping[str, QueueCounts]:
+        """Counts of each of these queues, or of all, that has entries."""
         ...
 
     # entries
@@ -253,7 +254,7 @@ class QueueStore(ShareStore, Protocol):
     # the rest
     def purge(self, before: int, limit: int) -> int:
         """Forget up to `limit` each of entries that ended, events that came and agents last heard before a time; not
-        agents whose drain stands.
+        agents whose drain stands. With an agent goes its history; few go at a time.
 
         Returns how many.
         """

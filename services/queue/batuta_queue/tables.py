@@ -180,6 +180,24 @@ log = Table(
     Column("first", BigInteger, nullable=False),
 )
 
+history = Table(
+    "history",
+    metadata,
+    Column("subject", String(200), nullable=False),
+    Column("tier", Integer, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("time_millis", BigInteger, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("means", LargeBinary, nullable=False),
+    Column("peaks", LargeBinary),
+    Column("names", String),
+    Column("waits", String),
+    # By time first: what is stored together stands together.
+    PrimaryKeyConstraint("tier", "slot", "subject"),
+    sqlite_with_rowid=False,
+)
+"""Rings of points: a row is written over when its slot comes round. `peaks` is absent where it is `means`."""
+
 events = Table(
     "events",
     metadata,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from batuta_queue.history_store import of_agent
 from batuta_queue.model import (
     Agent,
     Attempt,
@@ -25,13 +26,14 @@ from batuta_queue.model import (
 )
 from batuta_queue.newest import newest
 from batuta_queue.store import LogBounds, Outlook, QueueNameExists, QueueStore
+from batuta_queue.testing_history import MemoryHistory
 from batuta_queue.testing_share import MemoryShares
 
 T = TypeVar("T")
 _LIVE = tuple(state for state in EntryState if not state.ended)
 
 
-class MemoryStore(MemoryShares):
+class MemoryStore(MemoryHistory, MemoryShares):
     """See `QueueStore`."""
 
     def __init__(self) -> None:
@@ -84,10 +86,11 @@ class MemoryStore(MemoryShares):
         queue = self._queues.get(queue_id)
         return queue is not None and queue.pause is not None
 
-    def count_entries(self, queue_ids: Sequence[str]) -> Mapping[str, QueueCounts]:
+    def count_entries(self, queue_ids: Sequence[str] | None) -> Mapping[str, QueueCounts]:
         counts: dict[str, QueueCounts] = {}
         for entry in self._entries.values():
-            if entry.queue_id in queue_ids and not entry.state.ended:
+            wanted = bool(entry.queue_id) if queue_ids is None else entry.queue_id in queue_ids
+            if wanted and not entry.state.ended:
                 before = counts.get(entry.queue_id, QueueCounts())
                 counts[entry.queue_id] = before.plus(entry.state, 1)
         return counts
@@ -281,6 +284,7 @@ class MemoryStore(MemoryShares):
         ]
         for agent_id in silent:
             del self._agents[agent_id]
+            self.drop_history(of_agent(agent_id))
         if silent:
             used = {each.journal_id for each in self._agents.values()}
             used |= {each.holder.journal_id for each in self._attempts.values() if not each.phase.ended}

@@ -112,20 +112,26 @@ async def staging(tmp_path: Path) -> AsyncIterator[Staging]:
 
 async def test_an_unfinished_upload_goes_on_after_its_bytes_and_knows_their_digest(staging: Staging) -> None:
     async with staging.hold(UPLOAD) as held:
+        await held.open()
         await held.append(b"wei")
     async with staging.hold(UPLOAD) as held:
+        await held.open()
         assert held.size == 3
         await held.append(b"ghts")
-        assert await held.complete() == Content(7, hashlib.sha256(b"weights").hexdigest())
+        async with held.finishing() as content:
+            assert content == Content(7, hashlib.sha256(b"weights").hexdigest())
     await staging.discard(UPLOAD)
     async with staging.hold(UPLOAD) as held:
+        await held.open()
         assert held.size == 0
 
 
 async def test_who_was_taken_over_from_writes_no_more(staging: Staging) -> None:
     async with staging.hold(UPLOAD) as first:
+        await first.open()
         await first.append(b"a")
         async with staging.hold(UPLOAD) as second:
+            await second.open()
             with pytest.raises(ProtocolViolation, match="another stream"):
                 await first.append(b"b")
             await second.append(b"c")
@@ -135,6 +141,7 @@ async def test_who_was_taken_over_from_writes_no_more(staging: Staging) -> None:
 
 async def test_old_files_that_nobody_sends_are_found(staging: Staging, tmp_path: Path) -> None:
     async with staging.hold(UPLOAD) as held:
+        await held.open()
         await held.append(b"a")
         later = SystemClock().now() + timedelta(hours=2)
         assert await staging.untouched(later, timedelta(hours=1)) == []
@@ -147,6 +154,7 @@ async def test_the_last_of_a_disk_is_left_to_others(small_disk: object) -> None:
     threads = BlobThreads(1)
     staging = Staging(disk / "uploads", threads, 1 << 30)
     async with staging.hold(UPLOAD) as held:
+        await held.open()
         for _ in range(7):
             await held.append(os.urandom(1 << 20))
         with pytest.raises(DiskFull, match="once there is room"):

@@ -20,7 +20,7 @@ from batuta_proto.artifacts import v1 as artifacts
 from batuta_rpc.auth import StaticToken
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import SystemClock
-from batuta_rpc.errors import DiskFull, Unavailable
+from batuta_rpc.errors import DiskFull, ProtocolViolation, Unavailable
 from batuta_rpc.ids import SystemIds
 
 ROOT = Path(__file__).parents[3]
@@ -82,19 +82,24 @@ def blobs(data: Path) -> list[Path]:
     return [path for path in (data / "artifacts" / "blobs").rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "before, and its file is lost", "after"])
 async def test_killed_between_bytes_and_row_an_artifact_is_whole_or_not_there(
     killable: Killable, on_channel: Callable[[Any], Any], when: str
 ) -> None:
-    member = await connect(killable, on_channel, f"Receiver._commit:1:{when}")
-    task, data, upload_id = await member.draft(), os.urandom(1 << 20), SystemIds().new_id()
+    member = await connect(killable, on_channel, f"Receiver._commit:1:{when.partition(',')[0]}")
+    task, data, upload_id = await member.draft(), os.urandom(1 << 19), SystemIds().new_id()
     with pytest.raises(Unavailable):
         await member.upload(data, task_id=task.id, upload_id=upload_id)
     assert killable.wait() == -signal.SIGKILL
     assert len(blobs(killable.data)) == 1
+    if "lost" in when:
+        (killable.data / "artifacts" / "uploads" / upload_id).unlink()
     member = await connect(killable, on_channel)
     listed = await member.artifacts.ListArtifacts(artifacts.ListArtifactsRequest(task_id=task.id))
-    assert [each.id for each in listed.artifacts] == ([] if when == "before" else [upload_id])
+    assert [each.id for each in listed.artifacts] == ([upload_id] if when == "after" else [])
+    if when == "before":
+        with pytest.raises(ProtocolViolation, match="send `finish`"):
+            await member.upload(data + b"more", task_id=task.id, upload_id=upload_id)
     made = await member.upload(data, task_id=task.id, upload_id=upload_id)
     assert (made.id, await member.download(made.id) == data) == (upload_id, True)
     assert len(blobs(killable.data)) == 1

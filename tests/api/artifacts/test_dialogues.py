@@ -408,7 +408,26 @@ async def test_what_somebody_does_by_hand_stands_in_the_audit_trail_and_a_run_s_
     await member.upload(b"x", task_id=task.id, attempt=1)
     made = await member.upload(b"x", task_id=task.id, name="by hand")
     await member.artifacts.DeleteArtifact(artifacts.DeleteArtifactRequest(artifact_id=made.id))
-    answer = await audit.AuditServiceStub(api.running.channel("admin")).ListChanges(audit.ListChangesRequest())
+    trail: Any = audit.AuditServiceStub(api.running.channel("admin"))
+    answer = await trail.ListChanges(audit.ListChangesRequest())
     told = [each.method.rpartition("/")[2] for each in answer.changes if "Artifact" in each.method]
     assert told == ["DeleteArtifact", "UploadArtifact"]
     assert "by hand" in next(each.request for each in answer.changes if each.method.endswith("UploadArtifact"))
+
+
+async def test_a_page_is_never_larger_than_a_message_may_be(member: Any) -> None:
+    task = await member.draft()
+    labels = {f"{number:02}": "x" * 4096 for number in range(64)}
+    for number in range(20):
+        await member.upload(b"", task_id=task.id, name=f"{number:02}", labels=labels, preview="p" * 60_000)
+    seen, token, answers = [], "", 0
+    while True:
+        request = artifacts.ListArtifactsRequest(task_id=task.id, page_token=token)
+        answer = await member.artifacts.ListArtifacts(request)
+        assert answer.ByteSize() < 5 * MIB
+        seen += [each.name for each in answer.artifacts]
+        token, answers = answer.next_page_token, answers + 1
+        if not token:
+            break
+    assert seen == [f"{number:02}" for number in range(20)]
+    assert answers > 1

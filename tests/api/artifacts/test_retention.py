@@ -146,6 +146,7 @@ async def test_uploads_that_nobody_goes_on_with_go_with_what_they_left(
     put(room, tmp_path, killed.key)
     for upload_id in (cut.id, killed.id, alive.id, "f" * 32):
         async with room.staging.hold(upload_id) as held:
+            await held.open()
             await held.append(b"weights")
     await works.write(lambda work: [work.artifacts.add_upload(each) for each in (cut, killed, alive)])
     sweep = ArtifactSweep(works, room, clock, upload_hours=24)

@@ -15,9 +15,12 @@ from batuta_api.violations import violation
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller
 from batuta_proto.artifacts import v1 as artifacts
-from batuta_rpc.errors import ArtifactNotFound
+from batuta_rpc.errors import ArtifactNotFound, TaskNotFound
 
 _LIST = "artifacts"
+_LARGEST = 100
+_PAGE_BYTES = 4 << 20
+"""An artifact may come with a third of a MiB of labels and preview; an answer must not be larger than a message."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,21 @@ class Query:
 
 
 def find(work: Work, caller: Caller, artifact_id: str) -> Artifact:
-    """By id. Raises `ArtifactNotFound`, `OtherTask`."""
+    """By id. Raises `ArtifactNotFound`, `OtherTask`, `RoleMissing`."""
     artifact = work.artifacts.get(artifact_id)
     if artifact is None:
-        raise ArtifactNotFound(
-            f"there is no artifact {artifact_id}", resource=("artifact", artifact_id), artifact_id=artifact_id
-        )
-    caller.require_task(artifact.task_id)
+        raise _missing(artifact_id)
+    try:
+        admission.find(work, caller, artifact.task_id)
+    except TaskNotFound:  # gone, or in a project that is closed to the caller
+        raise _missing(artifact_id) from None
     return artifact
+
+
+def _missing(artifact_id: str) -> ArtifactNotFound:
+    return ArtifactNotFound(
+        f"there is no artifact {artifact_id}", resource=("artifact", artifact_id), artifact_id=artifact_id
+    )
 
 
 def one(work: Work, caller: Caller, request: artifacts.GetArtifactRequest) -> Artifact:
@@ -70,7 +80,7 @@ def query(request: artifacts.ListArtifactsRequest) -> Query:
     return Query(
         Wanted(request.task_id, chosen.attempt, tuple(chosen.names), tuple(chosen.kinds)),
         None if place is None else (str(place[0]), pages.number(place[1])),
-        pages.size(request.page_size),
+        min(pages.size(request.page_size), _LARGEST),
         asked,
     )
 
@@ -79,10 +89,15 @@ def page(work: Work, caller: Caller, query: Query) -> artifacts.ListArtifactsRes
     """The page, and the token of the next one when there is more. Raises `TaskNotFound`, `OtherTask`."""
     admission.find(work, caller, query.wanted.task_id)
     found = work.artifacts.page(query.wanted, query.after, query.size + 1)
-    shown, token = found[: query.size], ""
-    if len(found) > query.size:
-        token = pages.seal(_LIST, query.asked, [shown[-1].name, shown[-1].attempt])
-    return artifacts.ListArtifactsResponse(artifacts=[render(each) for each in shown], next_page_token=token)
+    shown: list[artifacts.Artifact] = []
+    size = 0
+    for each in found[: query.size]:
+        shown.append(render(each))
+        size += shown[-1].ByteSize()
+        if size >= _PAGE_BYTES:
+            break
+    token = "" if len(shown) == len(found) else pages.seal(_LIST, query.asked, [shown[-1].name, shown[-1].attempt])
+    return artifacts.ListArtifactsResponse(artifacts=shown, next_page_token=token)
 
 
 def delete(work: Work, caller: Caller, artifact_id: str, now: datetime) -> Artifact:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from batuta_api.artifacts import removing, uploading
 from batuta_api.artifacts.arriving import arriving
 from batuta_api.artifacts.convert import content_of, plan_of, render
-from batuta_api.artifacts.model import Artifact, Content, Plan
+from batuta_api.artifacts.model import Artifact, Content, Plan, Upload
 from batuta_api.artifacts.places import BlobPlaces, Forbidden
 from batuta_api.artifacts.staging import Held, Staging
 from batuta_api.artifacts.threads import BlobThreads
@@ -18,7 +18,7 @@ from batuta_api.closing import Closing
 from batuta_api.limits import Limits
 from batuta_api.violations import violation
 from batuta_api.work import Work
-from batuta_chassis.caller import Caller, current_caller
+from batuta_chassis.caller import current_caller
 from batuta_proto.artifacts import v1 as artifacts
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import (
@@ -72,11 +72,13 @@ class Receiver:
         async with aclosing(arriving(requests, self._closing, self._clock)) as messages:
             first = await anext(messages, artifacts.UploadArtifactRequest())
             plan, note = plan_of(first), self._calls.noting(METHOD, first.begin)
-            finished = await self._begin(plan)
-            if finished is not None:
-                yield _whole(finished)
-                return
+            # Held first: another stream of this upload may be about to finish it.
             async with self._room.staging.hold(plan.upload_id) as held:
+                begun = await self._begin(plan)
+                if isinstance(begun, Artifact):
+                    yield _whole(begun)
+                    return
+                await held.open()
                 yield artifacts.UploadArtifactResponse(committed_offset=held.size)
                 try:
                     async with aclosing(self._go_on(plan, held, messages, note)) as answers:
@@ -86,13 +88,12 @@ class Receiver:
                     await self._give_up(plan)
                     raise
 
-    async def _begin(self, plan: Plan) -> Artifact | None:
+    async def _begin(self, plan: Plan) -> Artifact | Upload:
         """The artifact, when the upload has finished before."""
         caller, now = current_caller(), self._clock.now()
-        begun = await self._calls.guarded(
+        return await self._calls.guarded(
             METHOD, lambda work: uploading.begin(work, caller, plan, self._destination, now, self._ids)
         )
-        return begun if isinstance(begun, Artifact) else None
 
     def _destination(self, project_uri: str) -> str:
         try:
@@ -141,21 +142,26 @@ class Receiver:
 
     async def _finish(self, plan: Plan, held: Held, told: Content, note: Note) -> Artifact:
         """Make the artifact: bytes first, then its row, and only then is anything said of it."""
-        caller = current_caller()
-        content = await held.complete()
-        if content != told:
-            await self._mismatch(plan, content, told)
-        now = self._clock.now()
-        upload = await self._calls.guarded(METHOD, lambda work: uploading.complete(work, caller, plan, content, now))
-        store, path = self._room.places.at(upload.store), held.path
-        await self._room.threads.run(lambda: store.put(path, upload.key))
-        artifact = await self._commit(plan, caller, content, note)
-        await self._room.staging.discard(plan.upload_id)
-        return artifact
+        async with held.finishing() as content:
+            if content != told:
+                await self._mismatch(plan, content, told)
+            upload = await self._complete(plan, content)
+            if isinstance(upload, Artifact):
+                artifact = upload
+            else:
+                store, key = self._room.places.at(upload.store), upload.key
+                await self._room.threads.run(lambda: store.put(held.path, key))
+                artifact = await self._commit(plan, content, note)
+            await self._room.staging.discard(plan.upload_id)
+            return artifact
 
-    async def _commit(self, plan: Plan, caller: Caller, content: Content, note: Note) -> Artifact:
+    async def _complete(self, plan: Plan, content: Content) -> Artifact | Upload:
+        caller, now = current_caller(), self._clock.now()
+        return await self._calls.guarded(METHOD, lambda work: uploading.complete(work, caller, plan, content, now))
+
+    async def _commit(self, plan: Plan, content: Content, note: Note) -> Artifact:
         """Make the row. What is done by hand is a change that the audit trail tells; what a run leaves is data."""
-        now = self._clock.now()
+        caller, now = current_caller(), self._clock.now()
 
         def commit(work: Work) -> Artifact:
             artifact = uploading.commit(work, caller, plan, content, now)

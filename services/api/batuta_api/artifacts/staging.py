@@ -30,6 +30,8 @@ class StagedFile:
         self._keep_free = keep_free
         self._hash = hashlib.sha256()
         self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        self._linked = os.fstat(self._fd).st_nlink > 1
+        """Its bytes lie where they will already: whoever put them there did not live to say so."""
         try:
             while data := os.pread(self._fd, _READ, self.size):
                 self._hash.update(data)
@@ -39,7 +41,12 @@ class StagedFile:
             raise
 
     def append(self, data: bytes) -> None:
-        """Write bytes at the end. Raises `DiskFull`, `StorageFailed`; what was there before stays."""
+        """Write bytes at the end. Raises `DiskFull`, `StorageFailed`; what was there before stays.
+
+        Raises `ProtocolViolation` when all bytes have come before: the file is that of an artifact's already.
+        """
+        if self._linked:
+            raise ProtocolViolation("all bytes of this upload have come before: send `finish`")
         self._check_room(len(data))
         view, end = memoryview(data), self.size
         try:
@@ -78,24 +85,22 @@ class StagedFile:
 class Held:
     """A file in the hands of one stream, until another one takes it over."""
 
-    def __init__(self, threads: BlobThreads) -> None:
-        self.lock = asyncio.Lock()
+    def __init__(self, threads: BlobThreads, path: Path, keep_free: int) -> None:
+        self.path = path
         self.superseded = False
+        self._lock = asyncio.Lock()
         self._threads = threads
+        self._keep_free = keep_free
         self._file: StagedFile | None = None
 
-    async def open(self, path: Path, keep_free: int) -> None:
-        """Open the file. Raises `StorageFailed`."""
-        async with self.lock:
+    async def open(self) -> None:
+        """Open the file, made where there is none. Raises `StorageFailed`, `ProtocolViolation` when taken over."""
+        async with self._lock:
+            self._check()
             try:
-                self._file = await self._threads.run(lambda: StagedFile(path, keep_free))
+                self._file = await self._threads.run(lambda: StagedFile(self.path, self._keep_free))
             except OSError as error:
                 raise failed(error) from error
-
-    @property
-    def path(self) -> Path:
-        """Where it is."""
-        return self._present().path
 
     @property
     def size(self) -> int:
@@ -104,26 +109,31 @@ class Held:
 
     async def append(self, data: bytes) -> None:
         """Write bytes at the end. Raises `DiskFull`, `StorageFailed`, `ProtocolViolation` when taken over."""
-        async with self.lock:
+        async with self._lock:
             file = self._present()
             await self._threads.run(lambda: file.append(data))
 
-    async def complete(self) -> Content:
-        """Make it durable, and say what it holds. Raises as `append` does."""
-        async with self.lock:
-            return await self._threads.run(self._present().complete)
+    @contextlib.asynccontextmanager
+    async def finishing(self) -> AsyncGenerator[Content]:
+        """Make it durable, and say what it holds. Nobody takes it over before the block ends. Raises as `append`."""
+        async with self._lock:
+            yield await self._threads.run(self._present().complete)
 
     async def close(self) -> None:
         """Let go of it."""
-        async with self.lock:
+        async with self._lock:
             file, self._file = self._file, None
             if file is not None:
                 await self._threads.run(file.close)
 
     def _present(self) -> StagedFile:
-        if self.superseded or self._file is None:
-            raise ProtocolViolation("another stream goes on with this upload; this one is over")
+        self._check()
+        assert self._file is not None, "it was opened"
         return self._file
+
+    def _check(self) -> None:
+        if self.superseded:
+            raise ProtocolViolation("another stream goes on with this upload; this one is over")
 
 
 class Staging:
@@ -139,14 +149,14 @@ class Staging:
 
     @contextlib.asynccontextmanager
     async def hold(self, upload_id: str) -> AsyncGenerator[Held]:
-        """The file of an upload as long as the block runs, or until somebody else holds it. Raises `StorageFailed`."""
-        held, before = Held(self._threads), self._held.get(upload_id)
+        """The file of an upload, not opened yet, as long as the block runs or until somebody else holds it."""
+        path = self._folder / upload_id
+        held, before = Held(self._threads, path, self._keep_free), self._held.get(upload_id)
         self._held[upload_id] = held
         try:
             if before is not None:
                 before.superseded = True
                 await before.close()
-            await held.open(self._path(upload_id), self._keep_free)
             yield held
         finally:
             if self._held.get(upload_id) is held:
@@ -156,7 +166,7 @@ class Staging:
     async def discard(self, upload_id: str) -> None:
         """Forget what an upload had sent. Raises `StorageFailed`."""
         try:
-            await self._threads.run(lambda: self._path(upload_id).unlink(missing_ok=True))
+            await self._threads.run(lambda: (self._folder / upload_id).unlink(missing_ok=True))
         except OSError as error:
             raise failed(error) from error
 
@@ -170,9 +180,6 @@ class Staging:
         return await self._threads.run(
             lambda: [path.name for path in self._folder.iterdir() if not self.held(path.name) and _older(path, before)]
         )
-
-    def _path(self, upload_id: str) -> Path:
-        return self._folder / upload_id
 
 
 def _older(path: Path, moment: datetime) -> bool:

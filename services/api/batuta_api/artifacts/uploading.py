@@ -55,13 +55,18 @@ def begin(
 
 def go_on(work: Work, caller: Caller, plan: Plan, now: datetime) -> None:
     """Note that an upload is alive, and that it may still be. Raises as `begin` does, and `UploadGap`."""
+    if work.artifacts.get(plan.upload_id) is not None:
+        return  # another process was faster; its end finds that
     _admit(work, caller, plan, now)
     work.artifacts.put_upload(replace(_upload(work, plan), touch_time=now))
 
 
-def complete(work: Work, caller: Caller, plan: Plan, content: Content, now: datetime) -> Upload:
+def complete(work: Work, caller: Caller, plan: Plan, content: Content, now: datetime) -> Artifact | Upload:
     """Note what the bytes are, before they are put where they will lie: what is there and never becomes an artifact
-    is found by this row. Raises as `go_on` does."""
+    is found by this row. The artifact, when another process was faster. Raises as `go_on` does."""
+    finished = _finished(work, plan, content)
+    if finished is not None:
+        return finished
     _admit(work, caller, plan, now)
     upload = _upload(work, plan)
     if upload.sha256 not in ("", content.sha256):
@@ -74,10 +79,8 @@ def complete(work: Work, caller: Caller, plan: Plan, content: Content, now: date
 def commit(work: Work, caller: Caller, plan: Plan, content: Content, now: datetime) -> Artifact:
     """Make the artifact of bytes that lie where they will; one of the same name in its attempt goes. Raises as
     `complete` does."""
-    finished = work.artifacts.get(plan.upload_id)
+    finished = _finished(work, plan, content)
     if finished is not None:
-        if finished.sha256 != content.sha256:
-            raise _reused(plan.upload_id)
         return finished
     task = _admit(work, caller, plan, now)
     upload = _upload(work, plan)
@@ -90,6 +93,13 @@ def commit(work: Work, caller: Caller, plan: Plan, content: Content, now: dateti
     if task.status.attempt_open:
         admission.prove(work, task, now)
     return artifact
+
+
+def _finished(work: Work, plan: Plan, content: Content) -> Artifact | None:
+    finished = work.artifacts.get(plan.upload_id)
+    if finished is not None and finished.sha256 != content.sha256:
+        raise _reused(plan.upload_id)
+    return finished
 
 
 def spelled(name: str) -> str:

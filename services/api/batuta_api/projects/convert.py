@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 from batuta_api.moments import stamp
-from batuta_api.projects.model import Counted, Project
+from batuta_api.projects.members import Admission
+from batuta_api.projects.model import Counted, Member, Project
 from batuta_api.violations import violation
 from batuta_proto.projects import v1 as projects
 
+_ROLES = {"viewer": 1, "member": 2, "admin": 3}
 _PATHS = ("display_name", "description", "default_output_uri")
 
 
@@ -22,7 +25,23 @@ def render(project: Project) -> projects.Project:
         create_time=stamp(project.create_time),
         default_output_uri=project.default_output_uri,
         update_time=stamp(project.update_time or project.create_time),
+        closed=project.closed,
     )
+
+
+def access(admission: Admission) -> projects.ProjectAccess:
+    """As the contract shows it."""
+    members = [
+        projects.ProjectMember(user_name=each.user_name, role=cast("Any", _ROLES[each.role]))
+        for each in admission.members
+    ]
+    return projects.ProjectAccess(closed=admission.closed, members=members, closed_above=admission.closed_above)
+
+
+def members(asked: projects.SetProjectAccessRequest) -> list[Member]:
+    """The members that a request names."""
+    names = {number: name for name, number in _ROLES.items()}
+    return [Member(each.user_name, names[each.role]) for each in asked.members]
 
 
 def statistics(counted: Sequence[Counted], subprojects: int) -> projects.ProjectStatistics:

@@ -19,6 +19,8 @@ class Project:
     generation: int = 1
     default_output_uri: str = ""
     update_time: datetime | None = None
+    closed: bool = False
+    """To all but its members and admins, with all that is below."""
 
     @property
     def etag(self) -> str:
@@ -32,6 +34,14 @@ class Project:
     def holds(self, name: str) -> bool:
         """Whether that is the name of this project or of one below it."""
         return name == self.display_name or name.startswith(f"{self.display_name}/")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A user in a closed project. `role` is viewer, member or admin."""
+
+    user_name: str
+    role: str
 
 
 @dataclass(frozen=True)

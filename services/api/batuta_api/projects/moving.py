@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 from batuta_api import topics
 from batuta_api.projects import naming
+from batuta_api.projects.closed import Access, access_of
 from batuta_api.projects.model import Counted, Project
 from batuta_api.tasks.model import TaskState
 from batuta_api.violations import violation
 from batuta_api.work import Work
+from batuta_chassis.caller import Caller
 from batuta_rpc.errors import EtagMismatch, IllegalTransition, ProjectNameTaken, ProjectNotEmpty
 from batuta_rpc.ids import Ids
 
@@ -34,20 +36,21 @@ class Removed:
     projects: int
 
 
-def statistics(work: Work, project_id: str, subprojects: bool) -> tuple[list[Counted], int]:
+def statistics(work: Work, caller: Caller, project_id: str, subprojects: bool) -> tuple[list[Counted], int]:
     """What stands in a project, and how many projects are below it. Raises `ProjectNotFound`."""
-    project = naming.find(work, project_id)
-    below = work.projects.below(project.display_name)
+    project, access = naming.seen(work, caller, project_id), access_of(work, caller)
+    below = [each for each in work.projects.below(project.display_name) if access.sees(each.display_name)]
     ids = [project.id, *(each.id for each in below if subprojects)]
     return work.tasks.count(ids), len(below)
 
 
-def change(work: Work, which: Which, fields: Mapping[str, str], now: datetime, ids: Ids) -> Project:
+def change(work: Work, caller: Caller, which: Which, fields: Mapping[str, str], now: datetime, ids: Ids) -> Project:
     """Change fields of a project; another name takes all below it along.
 
-    Raises `ProjectNotFound`, `EtagMismatch`, `FieldViolation`, `ProjectNameTaken`.
+    Raises `ProjectNotFound`, `EtagMismatch`, `FieldViolation`, `ProjectNameTaken`, `RoleMissing`.
     """
-    project = _find(work, which)
+    project, access = guarded(work, caller, which), access_of(work, caller)
+    access.check(project.display_name, "member")
     others = {name: value for name, value in fields.items() if name != "display_name"}
     if others:
         project = project.edited(now, **others)
@@ -56,6 +59,8 @@ def change(work: Work, which: Which, fields: Mapping[str, str], now: datetime, i
     if name == project.display_name:
         return project
     _check_outside(project, name, "project.display_name")
+    _check_rights(work, access, project)
+    access.check(name, "member")
     taken = work.projects.named(name)
     if taken is not None:
         raise ProjectNameTaken(
@@ -69,20 +74,27 @@ def change(work: Work, which: Which, fields: Mapping[str, str], now: datetime, i
     return naming.find(work, project.id)
 
 
-def merge(work: Work, which: Which, into_id: str, now: datetime) -> Project:
-    """Put all of a project into another one. Raises `ProjectNotFound`, `EtagMismatch`, `FieldViolation`."""
-    project, into = _find(work, which), naming.find(work, into_id)
+def merge(work: Work, caller: Caller, which: Which, into_id: str, now: datetime) -> Project:
+    """Put all of a project into another one.
+
+    Raises `ProjectNotFound`, `EtagMismatch`, `FieldViolation`, `RoleMissing`.
+    """
+    project, into = guarded(work, caller, which), naming.seen(work, caller, into_id)
     _check_outside(project, into.display_name, "into_project_id")
+    access = access_of(work, caller)
+    _check_rights(work, access, project)
+    access.check(into.display_name, "member")
     _relocate(work, project, into.display_name, now)
     return naming.find(work, into.id)
 
 
-def remove(work: Work, which: Which, delete_tasks: bool, force: bool, now: datetime) -> Removed:
+def remove(work: Work, caller: Caller, which: Which, delete_tasks: bool, force: bool, now: datetime) -> Removed:
     """Remove a project and all below it; its tasks are deleted where that is asked for.
 
-    Raises `ProjectNotFound`, `EtagMismatch`, `ProjectNotEmpty`, `IllegalTransition`.
+    Raises `ProjectNotFound`, `EtagMismatch`, `ProjectNotEmpty`, `IllegalTransition`, `RoleMissing`.
     """
-    project = _find(work, which)
+    project = guarded(work, caller, which)
+    _check_rights(work, access_of(work, caller), project)
     gone = [project, *work.projects.below(project.display_name)]
     ids = [each.id for each in gone]
     counted = work.tasks.count(ids)
@@ -97,13 +109,15 @@ def remove(work: Work, which: Which, delete_tasks: bool, force: bool, now: datet
     _check_deletable(project, counted, force)
     deleted = work.tasks.delete_all(ids, now, now + timedelta(days=work.limits.deleted_days)) if total else 0
     for each in gone:
+        work.members.put(each.id, ())
         work.projects.remove(each.id)
     work.announce(topics.TASKS)
     return Removed(deleted, len(gone))
 
 
-def _find(work: Work, which: Which) -> Project:
-    project = naming.find(work, which.project_id)
+def guarded(work: Work, caller: Caller, which: Which) -> Project:
+    """The project, if it is there for the caller and has not changed. Raises `ProjectNotFound`, `EtagMismatch`."""
+    project = naming.seen(work, caller, which.project_id)
     if which.etag and which.etag != project.etag:
         raise EtagMismatch(
             f"project {project.display_name!r} has changed since it was read; read it again",
@@ -112,6 +126,12 @@ def _find(work: Work, which: Which) -> Project:
             etag=project.etag,
         )
     return project
+
+
+def _check_rights(work: Work, access: Access, project: Project) -> None:
+    """Who moves or removes a project must be an admin of every closed one that goes along."""
+    for each in [project, *work.projects.below(project.display_name)]:
+        access.check(each.display_name, "admin")
 
 
 def _check_outside(project: Project, name: str, field: str) -> None:
@@ -145,6 +165,7 @@ def _relocate(work: Work, project: Project, name: str, now: datetime) -> None:
             work.projects.put(moved)
         else:
             moved = there
+            work.members.put(each.id, ())
             work.projects.remove(each.id)
         work.tasks.reproject(each.id, moved, now)
     work.announce(topics.TASKS)

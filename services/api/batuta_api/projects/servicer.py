@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from batuta_api import pages
 from batuta_api.calls import Calls, Context
-from batuta_api.projects import convert, moving, naming
+from batuta_api.projects import convert, members, moving, naming
+from batuta_api.projects.closed import access_of
 from batuta_api.projects.convert import render
 from batuta_api.projects.moving import Which
 from batuta_api.work import Work
@@ -29,15 +30,15 @@ class ProjectServicer(projects.ProjectServiceServicer):
     ) -> projects.CreateProjectResponse:
         """Make a project."""
 
-        def make(work: Work, _caller: Caller) -> projects.CreateProjectResponse:
-            made = naming.create(work, request.display_name, request.description, self._clock.now(), self._ids)
+        def make(work: Work, caller: Caller) -> projects.CreateProjectResponse:
+            made = naming.create(work, caller, request.display_name, request.description, self._clock.now(), self._ids)
             return projects.CreateProjectResponse(project=render(made))
 
         return await self._calls.change("CreateProject", request, make)
 
     async def GetProject(self, request: projects.GetProjectRequest, context: Context) -> projects.GetProjectResponse:
         """One project."""
-        found = await self._calls.ask("GetProject", lambda work, _: naming.find(work, request.project_id))
+        found = await self._calls.ask("GetProject", lambda work, caller: naming.seen(work, caller, request.project_id))
         return projects.GetProjectResponse(project=render(found))
 
     async def ListProjects(
@@ -46,10 +47,9 @@ class ProjectServicer(projects.ProjectServiceServicer):
         """One page of projects by name."""
         place = pages.unseal(request.page_token, "projects", request.filter, 1)
         size = pages.size(request.page_size)
-        wanted, below = request.filter.display_name, request.filter.below
-        after = str(place[0]) if place else ""
+        names = (request.filter.display_name, request.filter.below, str(place[0]) if place else "")
         found = await self._calls.ask(
-            "ListProjects", lambda work, _: work.projects.page(wanted, below, after, size + 1)
+            "ListProjects", lambda work, caller: work.projects.page(*names, size + 1, access_of(work, caller).shown)
         )
         more = pages.seal("projects", request.filter, [found[size - 1].display_name]) if len(found) > size else ""
         return projects.ListProjectsResponse(projects=[render(each) for each in found[:size]], next_page_token=more)
@@ -60,7 +60,7 @@ class ProjectServicer(projects.ProjectServiceServicer):
         """What stands in a project."""
         found = await self._calls.ask(
             "GetProjectStatistics",
-            lambda work, _: moving.statistics(work, request.project_id, request.include_subprojects),
+            lambda work, caller: moving.statistics(work, caller, request.project_id, request.include_subprojects),
         )
         return projects.GetProjectStatisticsResponse(statistics=convert.statistics(*found))
 
@@ -71,8 +71,8 @@ class ProjectServicer(projects.ProjectServiceServicer):
         asked = request.project
         fields, which = convert.edit(asked, request.update_mask.paths), Which(asked.id, asked.etag)
 
-        def update(work: Work, _caller: Caller) -> projects.UpdateProjectResponse:
-            changed = moving.change(work, which, fields, self._clock.now(), self._ids)
+        def update(work: Work, caller: Caller) -> projects.UpdateProjectResponse:
+            changed = moving.change(work, caller, which, fields, self._clock.now(), self._ids)
             return projects.UpdateProjectResponse(project=render(changed))
 
         return await self._calls.change("UpdateProject", request, update)
@@ -83,8 +83,8 @@ class ProjectServicer(projects.ProjectServiceServicer):
         """Join two projects."""
         which = Which(request.project_id, request.etag)
 
-        def merge(work: Work, _caller: Caller) -> projects.MergeProjectResponse:
-            kept = moving.merge(work, which, request.into_project_id, self._clock.now())
+        def merge(work: Work, caller: Caller) -> projects.MergeProjectResponse:
+            kept = moving.merge(work, caller, which, request.into_project_id, self._clock.now())
             return projects.MergeProjectResponse(project=render(kept))
 
         return await self._calls.change("MergeProject", request, merge)
@@ -95,8 +95,29 @@ class ProjectServicer(projects.ProjectServiceServicer):
         """Remove a project."""
         which = Which(request.project_id, request.etag)
 
-        def remove(work: Work, _caller: Caller) -> projects.DeleteProjectResponse:
-            gone = moving.remove(work, which, request.delete_tasks, request.force, self._clock.now())
+        def remove(work: Work, caller: Caller) -> projects.DeleteProjectResponse:
+            gone = moving.remove(work, caller, which, request.delete_tasks, request.force, self._clock.now())
             return projects.DeleteProjectResponse(deleted_task_count=gone.tasks, deleted_project_count=gone.projects)
 
         return await self._calls.change("DeleteProject", request, remove)
+
+    async def GetProjectAccess(
+        self, request: projects.GetProjectAccessRequest, context: Context
+    ) -> projects.GetProjectAccessResponse:
+        """Who gets into a project."""
+        found = await self._calls.ask(
+            "GetProjectAccess", lambda work, caller: members.get(work, caller, request.project_id)
+        )
+        return projects.GetProjectAccessResponse(access=convert.access(found))
+
+    async def SetProjectAccess(
+        self, request: projects.SetProjectAccessRequest, context: Context
+    ) -> projects.SetProjectAccessResponse:
+        """Close a project, or open it."""
+        which, named = Which(request.project_id, request.etag), convert.members(request)
+
+        def put(work: Work, caller: Caller) -> projects.SetProjectAccessResponse:
+            now = members.put(work, caller, which, request.closed, named, self._clock.now())
+            return projects.SetProjectAccessResponse(access=convert.access(now))
+
+        return await self._calls.change("SetProjectAccess", request, put)

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 
+from batuta_api.projects.closed import Shown
 from batuta_api.projects.model import Project
 from batuta_api.projects.tables import projects
 from batuta_api.schema import values
@@ -45,19 +60,35 @@ class SqlProjectStore:
         query = select(projects).where(_below(name)).order_by(projects.c.display_name)
         return [Project(**values(row)) for row in self._connection.execute(query).mappings()]
 
-    def page(self, display_name: str, below: str, after: str, limit: int) -> list[Project]:
+    def page(self, display_name: str, below: str, after: str, limit: int, shown: Shown = ()) -> list[Project]:
         """The next projects by name after a name."""
         query = select(projects).where(projects.c.display_name > after).order_by(projects.c.display_name).limit(limit)
         if display_name:
             query = query.where(projects.c.display_name == display_name)
         if below:
             query = query.where(_below(below))
+        if shown:
+            query = query.where(shown_in(projects.c.display_name, shown))
         return [Project(**values(row)) for row in self._connection.execute(query).mappings()]
 
 
-def _below(name: str) -> ColumnElement[bool]:
+def shown_in(column: ColumnElement[str], shown: Shown) -> ColumnElement[bool]:
+    """Whether a column of full names holds one that is shown."""
+    found: ColumnElement[bool] = true()
+    for name, seen in shown:
+        within = or_(column == name, under(column, name))
+        found = or_(found, within) if seen else and_(found, not_(within))
+    return found
+
+
+def under(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Whether a column of full names holds one below `name`."""
     # Not LIKE, nor a span of names: databases differ in what is alike and in what comes first.
-    return func.substr(projects.c.display_name, 1, len(name) + 1) == f"{name}/"
+    return func.substr(column, 1, len(name) + 1) == f"{name}/"
+
+
+def _below(name: str) -> ColumnElement[bool]:
+    return under(projects.c.display_name, name)
 
 
 def _project(row: RowMapping | None) -> Project | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Table, Text, false
 
 from batuta_api.schema import Moment, metadata
 
@@ -16,4 +16,14 @@ projects = Table(
     Column("create_time", Moment, nullable=False),
     Column("default_output_uri", Text, nullable=False, server_default=""),
     Column("update_time", Moment),
+    Column("closed", Boolean, nullable=False, server_default=false()),
+    Index("ix_projects_closed", "closed"),
+)
+
+project_members = Table(
+    "project_members",
+    metadata,
+    Column("project_id", String(64), primary_key=True),
+    Column("user_name", Text().with_variant(Text(collation="C"), "postgresql"), primary_key=True),
+    Column("role", String(16), nullable=False),
 )

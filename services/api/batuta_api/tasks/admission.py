@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from batuta_api import topics
+from batuta_api.projects.closed import access_of
 from batuta_api.tasks import events
 from batuta_api.tasks.model import TailKind, Task
 from batuta_api.tasks.refusals import missing, stale
@@ -28,11 +29,19 @@ class Write:
 
 
 def find(work: Work, caller: Caller, task_id: str) -> Task:
-    """The task, for whoever may see it. Raises `OtherTask`, `TaskNotFound`."""
+    """The task, for whoever may see it, and may change it where the call does.
+
+    Raises `OtherTask`, `TaskNotFound`, `RoleMissing`.
+    """
     caller.require_task(task_id)
     task = work.tasks.get(task_id)
     if task is None:
         raise missing(task_id)
+    access = access_of(work, caller)
+    if not access.sees(task.project_name):
+        raise missing(task_id)
+    if caller.writes:
+        access.check(task.project_name, "member")
     return task
 
 

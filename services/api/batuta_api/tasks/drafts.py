@@ -34,7 +34,7 @@ def create(
     work: Work, caller: Caller, project_name: str, parts: Edit, now: datetime, ids: Ids
 ) -> tuple[Task, Definition]:
     """Make a draft, and its project where it is missing. Raises `FieldViolation`."""
-    project = naming.ensure(work, project_name, now, ids)
+    project = naming.ensure(work, caller, project_name, now, ids)
     task = Task(
         id=ids.new_id(),
         owner=caller.subject,
@@ -76,7 +76,7 @@ def update(
 def clone(work: Work, caller: Caller, copy: Copy, now: datetime, ids: Ids) -> tuple[Task, Definition]:
     """Make a draft with the same spec and none of the results. Raises `TaskNotFound`, `FieldViolation`."""
     original = admission.find(work, caller, copy.task_id)
-    project = naming.ensure(work, copy.project_name or original.project_name, now, ids)
+    project = naming.ensure(work, caller, copy.project_name or original.project_name, now, ids)
     made = Task(
         id=ids.new_id(),
         display_name=copy.display_name or original.display_name,

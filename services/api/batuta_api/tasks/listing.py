@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.rpc.code_pb2 import OK
 
 from batuta_api import pages
+from batuta_api.projects.closed import access_of
 from batuta_api.tasks import admission, asking
 from batuta_api.tasks.convert import render
 from batuta_api.tasks.model import Definition, Task
@@ -42,9 +43,10 @@ def whole(work: Work, caller: Caller, task_id: str) -> tuple[Task, Definition]:
     return task, work.tasks.definition(task_id)
 
 
-def some(work: Work, task_ids: Sequence[str]) -> list[tasks.TaskResult]:
+def some(work: Work, caller: Caller, task_ids: Sequence[str]) -> list[tasks.TaskResult]:
     """Tasks by their ids, in that order; one that is missing is told in its place."""
-    known = {task.id: task for task in work.tasks.many(task_ids)}
+    access = access_of(work, caller)
+    known = {task.id: task for task in work.tasks.many(task_ids) if access.sees(task.project_name)}
     return [_result(known.get(task_id), task_id) for task_id in task_ids]
 
 
@@ -69,9 +71,10 @@ def query(request: tasks.ListTasksRequest) -> Query:
     )
 
 
-def page(work: Work, query: Query) -> tasks.ListTasksResponse:
+def page(work: Work, caller: Caller, query: Query) -> tasks.ListTasksResponse:
     """The page, and the token of the next one when there is more."""
-    found = work.tasks.page(query.wanted, query.after, query.size + 1, query.order)
+    wanted = replace(query.wanted, shown=access_of(work, caller).shown)
+    found = work.tasks.page(wanted, query.after, query.size + 1, query.order)
     shown, token = found[: query.size], ""
     if len(found) > query.size:
         last = shown[-1]

@@ -70,13 +70,15 @@ class TaskServicer(tasks.TaskServiceServicer):
 
     async def BatchGetTasks(self, request: tasks.BatchGetTasksRequest, context: Context) -> tasks.BatchGetTasksResponse:
         """Some tasks by their ids."""
-        found = await self._calls.ask("BatchGetTasks", lambda work, _: listing.some(work, request.task_ids))
+        found = await self._calls.ask(
+            "BatchGetTasks", lambda work, caller: listing.some(work, caller, request.task_ids)
+        )
         return tasks.BatchGetTasksResponse(results=found)
 
     async def ListTasks(self, request: tasks.ListTasksRequest, context: Context) -> tasks.ListTasksResponse:
         """One page of tasks."""
         query = listing.query(request)
-        return await self._calls.ask("ListTasks", lambda work, _: listing.page(work, query))
+        return await self._calls.ask("ListTasks", lambda work, caller: listing.page(work, caller, query))
 
     async def UpdateTask(self, request: tasks.UpdateTaskRequest, context: Context) -> tasks.UpdateTaskResponse:
         """Change parts of a task."""

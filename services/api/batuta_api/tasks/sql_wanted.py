@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, false, literal, null, or_, select, tuple_
 
 from batuta_api.metrics.tables import scalar_series
+from batuta_api.projects.sql import shown_in, under
 from batuta_api.schema import Moment
 from batuta_api.tasks import sort_keys
 from batuta_api.tasks.tables import task_parameters, task_tags, tasks
@@ -25,6 +26,8 @@ def conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
     if not wanted.deleted and wanted.archived is not Archived.INCLUDE:
         archived = wanted.archived is Archived.ONLY
         found.append(columns.archive_time.is_not(None) if archived else columns.archive_time.is_(None))
+    if wanted.shown:
+        found.append(shown_in(columns.project_name, wanted.shown))
     if wanted.project_name:
         found.append(_in_project(wanted.project_name, wanted.subprojects))
     for column, value in (
@@ -47,8 +50,7 @@ def _in_project(name: str, subprojects: bool) -> ColumnElement[bool]:
     exact = tasks.c.project_name == name
     if not subprojects:
         return exact
-    # Not LIKE, nor a span of names: databases differ in what is alike and in what comes first.
-    return or_(exact, func.substr(tasks.c.project_name, 1, len(name) + 1) == f"{name}/")
+    return or_(exact, under(tasks.c.project_name, name))
 
 
 def _tags(wanted: TaskFilter) -> list[ColumnElement[bool]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from batuta_api import pages
 from batuta_api.metrics.testing import MemoryScalarStore
+from batuta_api.projects.closed import is_shown
 from batuta_api.tasks import sort_keys
 from batuta_api.tasks.model import Definition, Parameter, Task
 from batuta_api.tasks.store import Listed
@@ -20,6 +21,7 @@ def fits(task: Task, definition: Definition, scalars: MemoryScalarStore, wanted:
         (task.delete_time is not None) == wanted.deleted
         and (wanted.deleted or wanted.archived in (Archived.INCLUDE, Archived.ONLY if archived else Archived.EXCLUDE))
         and _in_project(task, wanted)
+        and is_shown(task.project_name, wanted.shown)
         and wanted.display_name in ("", task.display_name)
         and wanted.named(task.display_name)
         and wanted.parent_task_id in ("", task.parent_task_id)

@@ -53,7 +53,7 @@ def undelete(work: Work, caller: Caller, which: Which, now: datetime, ids: Ids) 
     def back(task: Task) -> Task:
         if task.delete_time is None:
             return task
-        project = naming.ensure(work, task.project_name, now, ids)
+        project = naming.ensure(work, caller, task.project_name, now, ids)
         return replace(lifecycle.undelete(task, now), project_id=project.id)
 
     return change(work, caller, which, back)
@@ -61,7 +61,7 @@ def undelete(work: Work, caller: Caller, which: Which, now: datetime, ids: Ids) 
 
 def move(work: Work, caller: Caller, which: Which, project_name: str, now: datetime, ids: Ids) -> Task:
     """Put a task into a project, which is made where it is missing. Raises as `change` does, and `FieldViolation`."""
-    project = naming.ensure(work, project_name, now, ids)
+    project = naming.ensure(work, caller, project_name, now, ids)
     fields = {"project_id": project.id, "project_name": project.display_name}
     return change(work, caller, which, lambda task: lifecycle.edit(task, now, **fields))
 

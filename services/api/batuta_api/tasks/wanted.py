@@ -11,6 +11,7 @@ from typing import Any
 
 import re2 as _untyped
 
+from batuta_api.projects.closed import Shown
 from batuta_api.tasks.model import TaskState
 
 
@@ -91,6 +92,7 @@ class TaskFilter:
     """Which tasks; all parts must hold, and an empty part always does.
 
     `tags` must all be there, of `any_tags` one, of `no_tags` none. `times` is by name of the column.
+    `shown` is not asked for: what a caller sees of closed projects.
     """
 
     project_name: str = ""
@@ -110,6 +112,7 @@ class TaskFilter:
     metrics: tuple[MetricTest, ...] = ()
     archived: Archived = Archived.EXCLUDE
     deleted: bool = False
+    shown: Shown = ()
 
     @cached_property
     def named(self) -> Callable[[str], bool]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batuta_api import pages, topics
 from batuta_api.calls import Calls
 from batuta_api.closing import Closing
+from batuta_api.projects.closed import access_of
 from batuta_api.tasks import admission, asking
 from batuta_api.tasks.convert import render
 from batuta_api.tasks.model import Task
 from batuta_api.tasks.store import Listed
 from batuta_api.tasks.wanted import Place, TaskFilter
+from batuta_api.work import Work
+from batuta_chassis.caller import Caller
 from batuta_chassis.hub import Hub
 from batuta_proto.tasks import v1 as tasks
 from batuta_rpc.clock import Clock
@@ -98,10 +101,14 @@ class Watching:
             after = Place(last.create_time, last.id)
 
     async def _page(self, after: Place | None) -> list[Listed]:
-        return await self.calls.ask("WatchTasks", lambda work, _: work.tasks.page(self.wanted, after, _PAGE))
+        return await self.calls.ask(
+            "WatchTasks", lambda work, caller: work.tasks.page(self._of(work, caller), after, _PAGE)
+        )
 
     async def _changed(self, at: int) -> list[tuple[int, tasks.WatchTasksResponse]]:
-        found = await self.calls.ask("WatchTasks", lambda work, _: work.tasks.changed(at, self.wanted, _PAGE))
+        found = await self.calls.ask(
+            "WatchTasks", lambda work, caller: work.tasks.changed(at, self._of(work, caller), _PAGE)
+        )
         return [
             (
                 each.revision,
@@ -111,6 +118,9 @@ class Watching:
             )
             for each in found
         ]
+
+    def _of(self, work: Work, caller: Caller) -> TaskFilter:
+        return replace(self.wanted, shown=access_of(work, caller).shown)
 
     def _token(self, at: int) -> str:
         return pages.seal(_LIST, self.asked, [at])

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 
 from batuta_api.users import people
 from batuta_api.users.model import Credential, JoinToken, fingerprint, opens
-from batuta_api.users.user import LEVELS, User, capped
+from batuta_api.users.store import Place
+from batuta_api.users.user import LEVELS, User, capped, exceeds
+from batuta_api.violations import violation
 from batuta_api.work import Work
-from batuta_rpc.errors import CredentialInvalid, CredentialNotFound, JoinTokenInvalid
+from batuta_chassis.caller import Caller
+from batuta_rpc.errors import CredentialInvalid, CredentialNotFound, JoinTokenInvalid, RoleMissing
 from batuta_rpc.ids import Ids
 
 _USE_NOTED = timedelta(minutes=1)
@@ -25,6 +28,33 @@ class Wanted:
     roles: tuple[str, ...]
     comment: str = ""
     ttl: timedelta | None = None
+
+
+def create_for(work: Work, caller: Caller, wanted: Wanted, now: datetime, ids: Ids) -> tuple[Credential, str]:
+    """Make a credential as somebody asks for it: an admin for anybody, all others for themselves.
+
+    Raises as `create` does, `RoleMissing`, and `FieldViolation` where it would do more, or live longer, than what the
+    caller calls with.
+    """
+    if "admin" not in caller.roles:
+        if wanted.subject != caller.subject:
+            raise RoleMissing(f"only an admin makes credentials of somebody else; you are {caller.subject}")
+        held = next(level for level in reversed(LEVELS) if level in caller.roles)
+        if exceeds(wanted.roles, held) or "agent" in wanted.roles:
+            raise violation("roles", f"go beyond those that you call with, {held}")
+        wanted = replace(wanted, ttl=_no_longer(work, caller, wanted.ttl, now))
+    return create(work, wanted, now, ids)
+
+
+def _no_longer(work: Work, caller: Caller, ttl: timedelta | None, now: datetime) -> timedelta | None:
+    """A time of life that ends with that of the caller's own credential. Raises `FieldViolation` for a longer one."""
+    used = work.users.get(caller.access_key) if caller.access_key else None
+    if used is None or used.expire_time is None:
+        return ttl
+    left = used.expire_time - now
+    if ttl is not None and ttl > left:
+        raise violation("ttl", f"goes beyond the end of the credential that you use, {used.expire_time:%Y-%m-%d %H:%M}")
+    return left if ttl is None else ttl
 
 
 def create(work: Work, wanted: Wanted, now: datetime, ids: Ids) -> tuple[Credential, str]:
@@ -81,10 +111,19 @@ def note_use(work: Work, access_key: str, now: datetime) -> None:
         work.users.put(replace(credential, last_use_time=now))
 
 
-def revoke(work: Work, access_key: str, now: datetime) -> Credential:
-    """End a credential. Raises `CredentialNotFound`."""
+def page(work: Work, caller: Caller, after: Place | None, limit: int, subject: str) -> list[Credential]:
+    """The next credentials after a place, of a subject or of all whom the caller may see. Raises `RoleMissing`."""
+    if "admin" not in caller.roles:
+        if subject not in ("", caller.subject):
+            raise RoleMissing(f"only an admin sees credentials of somebody else; you are {caller.subject}")
+        subject = caller.subject
+    return work.users.page(after, limit, subject)
+
+
+def revoke(work: Work, caller: Caller, access_key: str, now: datetime) -> Credential:
+    """End a credential. Raises `CredentialNotFound`, also for somebody else's where the caller is no admin."""
     credential = work.users.get(access_key)
-    if credential is None:
+    if credential is None or ("admin" not in caller.roles and credential.subject != caller.subject):
         raise CredentialNotFound(
             f"there is no credential {access_key}", resource=("credential", access_key), access_key=access_key
         )

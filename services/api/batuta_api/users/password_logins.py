@@ -33,6 +33,9 @@ class PasswordLogins:
         """A token and its end. Raises `CredentialInvalid`, `RateLimited`."""
         async with self._passwords.turn() as turn:
             user = await self._check(turn, name, password, host_of(peer))
+            if self._passwords.is_old(user.password_hash):
+                hashed, old = await turn.hash(password), user.password_hash
+                await self._works.write(lambda work: people.rehash(work, name, old, hashed))
         return self._signer.sign_user(user.name, frozenset({user.role}), epoch=user.epoch)
 
     async def set(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from batuta_api.users.user import User, exceeds
@@ -56,6 +57,13 @@ def set_password(work: Work, name: str, password_hash: str, now: datetime) -> Us
     """Keep another password. Raises `UserNotFound`."""
     user = find(work, name)
     return _keep(work, user, user.with_password(now, password_hash))
+
+
+def rehash(work: Work, name: str, old: str, new: str) -> None:
+    """Keep another hash of the same password, unless it was changed meanwhile: tokens given out stay good."""
+    user = work.people.get(name)
+    if user is not None and user.password_hash == old:
+        work.people.put(replace(user, password_hash=new))
 
 
 def check_roles(work: Work, subject: str, roles: tuple[str, ...]) -> None:

@@ -122,7 +122,8 @@ class UserServicer(users.UserServiceServicer):
         """Make a credential."""
 
         def create(work: Work, caller: Caller) -> users.CreateCredentialResponse:
-            made, secret = credentials.create(work, convert.wanted(request, caller), self._clock.now(), self._ids)
+            wanted = convert.wanted(request, caller)
+            made, secret = credentials.create_for(work, caller, wanted, self._clock.now(), self._ids)
             return users.CreateCredentialResponse(credential=convert.render(made), secret_key=secret)
 
         return await self._calls.change("CreateCredential", request, create)
@@ -133,7 +134,8 @@ class UserServicer(users.UserServiceServicer):
         """One page of credentials."""
         after, size = convert.place(request), pages.size(request.page_size)
         found = await self._calls.ask(
-            "ListCredentials", lambda work, _: work.users.page(after, size + 1, request.subject)
+            "ListCredentials",
+            lambda work, caller: credentials.page(work, caller, after, size + 1, request.subject),
         )
         return convert.render_page(found, size, request.subject)
 
@@ -142,8 +144,8 @@ class UserServicer(users.UserServiceServicer):
     ) -> users.RevokeCredentialResponse:
         """End a credential."""
 
-        def revoke(work: Work, _caller: Caller) -> users.RevokeCredentialResponse:
-            ended = credentials.revoke(work, request.access_key, self._clock.now())
+        def revoke(work: Work, caller: Caller) -> users.RevokeCredentialResponse:
+            ended = credentials.revoke(work, caller, request.access_key, self._clock.now())
             return users.RevokeCredentialResponse(credential=convert.render(ended))
 
         return await self._calls.change("RevokeCredential", request, revoke)

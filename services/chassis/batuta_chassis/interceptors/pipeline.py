@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _admit(self, rule: Rule, context: Context) -> None:
         metadata = context.invocation_metadata()
-        set_caller(self._authenticator.admit(rule, metadata, context.auth_context))
+        caller = self._authenticator.admit(rule, metadata, context.auth_context)
+        set_caller(replace(caller, writes=True) if rule.changes else caller)
         if rule.changes:
             note_origin(context.peer(), metadata)
 

@@ -13,11 +13,12 @@ _sym_db = _symbol_database.Default()
 
 
 from batuta_proto.agents.v1 import agent_pb2 as batuta_dot_agents_dot_v1_dot_agent__pb2
+from batuta_proto.agents.v1 import agent_history_pb2 as batuta_dot_agents_dot_v1_dot_agent__history__pb2
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/agents/v1/agent_service.proto\x12\x10\x62\x61tuta.agents.v1\x1a\x1c\x62\x61tuta/agents/v1/agent.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n\x0fGetAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\"A\n\x10GetAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\"O\n\x11ListAgentsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"m\n\x12ListAgentsResponse\x12/\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x17.batuta.agents.v1.AgentR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x11\n\x0fGetFleetRequest\"\x95\x01\n\x10GetFleetResponse\x12!\n\x0conline_count\x18\x01 \x01(\x05R\x0bonlineCount\x12%\n\x0evanished_count\x18\x02 \x01(\x05R\rvanishedCount\x12\x37\n\tmass_loss\x18\x03 \x01(\x0b\x32\x1a.batuta.agents.v1.MassLossR\x08massLoss\"\xaa\x01\n\x08MassLoss\x12\x39\n\nbegin_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tbeginTime\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12&\n\x0fheld_back_count\x18\x03 \x01(\x05R\rheldBackCount\"~\n\x11\x44rainAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x36\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64\x65\x61\x64line\"C\n\x12\x44rainAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\"0\n\x13UndrainAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\"E\n\x14UndrainAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\"j\n\x17\x44\x65\x63lareAgentLostRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1c\n\texplained\x18\x03 \x01(\x08R\texplained\"h\n\x18\x44\x65\x63lareAgentLostResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\x12\x1d\n\nlost_count\x18\x02 \x01(\x05R\tlostCount2\xfe\x04\n\x0c\x41gentService\x12^\n\x08GetAgent\x12!.batuta.agents.v1.GetAgentRequest\x1a\".batuta.agents.v1.GetAgentResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x64\n\nListAgents\x12#.batuta.agents.v1.ListAgentsRequest\x1a$.batuta.agents.v1.ListAgentsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12^\n\x08GetFleet\x12!.batuta.agents.v1.GetFleetRequest\x1a\".batuta.agents.v1.GetFleetResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x64\n\nDrainAgent\x12#.batuta.agents.v1.DrainAgentRequest\x1a$.batuta.agents.v1.DrainAgentResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x03\x05\x12j\n\x0cUndrainAgent\x12%.batuta.agents.v1.UndrainAgentRequest\x1a&.batuta.agents.v1.UndrainAgentResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x03\x05\x12v\n\x10\x44\x65\x63lareAgentLost\x12).batuta.agents.v1.DeclareAgentLostRequest\x1a*.batuta.agents.v1.DeclareAgentLostResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x03\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/agents/v1/agent_service.proto\x12\x10\x62\x61tuta.agents.v1\x1a\x1c\x62\x61tuta/agents/v1/agent.proto\x1a$batuta/agents/v1/agent_history.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a\x1fgoogle/protobuf/timestamp.proto\",\n\x0fGetAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\"A\n\x10GetAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\"O\n\x11ListAgentsRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"m\n\x12ListAgentsResponse\x12/\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x17.batuta.agents.v1.AgentR\x06\x61gents\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x11\n\x0fGetFleetRequest\"\x95\x01\n\x10GetFleetResponse\x12!\n\x0conline_count\x18\x01 \x01(\x05R\x0bonlineCount\x12%\n\x0evanished_count\x18\x02 \x01(\x05R\rvanishedCount\x12\x37\n\tmass_loss\x18\x03 \x01(\x0b\x32\x1a.batuta.agents.v1.MassLossR\x08massLoss\"\xaa\x01\n\x08MassLoss\x12\x39\n\nbegin_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tbeginTime\x12;\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nexpireTime\x12&\n\x0fheld_back_count\x18\x03 \x01(\x05R\rheldBackCount\"~\n\x11\x44rainAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x36\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64\x65\x61\x64line\"C\n\x12\x44rainAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\"0\n\x13UndrainAgentRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\"E\n\x14UndrainAgentResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\"j\n\x17\x44\x65\x63lareAgentLostRequest\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1c\n\texplained\x18\x03 \x01(\x08R\texplained\"h\n\x18\x44\x65\x63lareAgentLostResponse\x12-\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.AgentR\x05\x61gent\x12\x1d\n\nlost_count\x18\x02 \x01(\x05R\tlostCount2\xf3\x05\n\x0c\x41gentService\x12^\n\x08GetAgent\x12!.batuta.agents.v1.GetAgentRequest\x1a\".batuta.agents.v1.GetAgentResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x64\n\nListAgents\x12#.batuta.agents.v1.ListAgentsRequest\x1a$.batuta.agents.v1.ListAgentsResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12s\n\x0fGetAgentHistory\x12(.batuta.agents.v1.GetAgentHistoryRequest\x1a).batuta.agents.v1.GetAgentHistoryResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12^\n\x08GetFleet\x12!.batuta.agents.v1.GetFleetRequest\x1a\".batuta.agents.v1.GetFleetResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x64\n\nDrainAgent\x12#.batuta.agents.v1.DrainAgentRequest\x1a$.batuta.agents.v1.DrainAgentResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x03\x05\x12j\n\x0cUndrainAgent\x12%.batuta.agents.v1.UndrainAgentRequest\x1a&.batuta.agents.v1.UndrainAgentResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x03\x05\x12v\n\x10\x44\x65\x63lareAgentLost\x12).batuta.agents.v1.DeclareAgentLostRequest\x1a*.batuta.agents.v1.DeclareAgentLostResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x03\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,6 +29,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_AGENTSERVICE'].methods_by_name['GetAgent']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\005'
   _globals['_AGENTSERVICE'].methods_by_name['ListAgents']._options = None
   _globals['_AGENTSERVICE'].methods_by_name['ListAgents']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\005'
+  _globals['_AGENTSERVICE'].methods_by_name['GetAgentHistory']._options = None
+  _globals['_AGENTSERVICE'].methods_by_name['GetAgentHistory']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\005'
   _globals['_AGENTSERVICE'].methods_by_name['GetFleet']._options = None
   _globals['_AGENTSERVICE'].methods_by_name['GetFleet']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\005'
   _globals['_AGENTSERVICE'].methods_by_name['DrainAgent']._options = None
@@ -36,32 +39,32 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_AGENTSERVICE'].methods_by_name['UndrainAgent']._serialized_options = b'\220\002\002\312\301\030\004\022\002\003\005'
   _globals['_AGENTSERVICE'].methods_by_name['DeclareAgentLost']._options = None
   _globals['_AGENTSERVICE'].methods_by_name['DeclareAgentLost']._serialized_options = b'\220\002\002\312\301\030\004\022\002\003\005'
-  _globals['_GETAGENTREQUEST']._serialized_start=151
-  _globals['_GETAGENTREQUEST']._serialized_end=195
-  _globals['_GETAGENTRESPONSE']._serialized_start=197
-  _globals['_GETAGENTRESPONSE']._serialized_end=262
-  _globals['_LISTAGENTSREQUEST']._serialized_start=264
-  _globals['_LISTAGENTSREQUEST']._serialized_end=343
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=345
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=454
-  _globals['_GETFLEETREQUEST']._serialized_start=456
-  _globals['_GETFLEETREQUEST']._serialized_end=473
-  _globals['_GETFLEETRESPONSE']._serialized_start=476
-  _globals['_GETFLEETRESPONSE']._serialized_end=625
-  _globals['_MASSLOSS']._serialized_start=628
-  _globals['_MASSLOSS']._serialized_end=798
-  _globals['_DRAINAGENTREQUEST']._serialized_start=800
-  _globals['_DRAINAGENTREQUEST']._serialized_end=926
-  _globals['_DRAINAGENTRESPONSE']._serialized_start=928
-  _globals['_DRAINAGENTRESPONSE']._serialized_end=995
-  _globals['_UNDRAINAGENTREQUEST']._serialized_start=997
-  _globals['_UNDRAINAGENTREQUEST']._serialized_end=1045
-  _globals['_UNDRAINAGENTRESPONSE']._serialized_start=1047
-  _globals['_UNDRAINAGENTRESPONSE']._serialized_end=1116
-  _globals['_DECLAREAGENTLOSTREQUEST']._serialized_start=1118
-  _globals['_DECLAREAGENTLOSTREQUEST']._serialized_end=1224
-  _globals['_DECLAREAGENTLOSTRESPONSE']._serialized_start=1226
-  _globals['_DECLAREAGENTLOSTRESPONSE']._serialized_end=1330
-  _globals['_AGENTSERVICE']._serialized_start=1333
-  _globals['_AGENTSERVICE']._serialized_end=1971
+  _globals['_GETAGENTREQUEST']._serialized_start=189
+  _globals['_GETAGENTREQUEST']._serialized_end=233
+  _globals['_GETAGENTRESPONSE']._serialized_start=235
+  _globals['_GETAGENTRESPONSE']._serialized_end=300
+  _globals['_LISTAGENTSREQUEST']._serialized_start=302
+  _globals['_LISTAGENTSREQUEST']._serialized_end=381
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=383
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=492
+  _globals['_GETFLEETREQUEST']._serialized_start=494
+  _globals['_GETFLEETREQUEST']._serialized_end=511
+  _globals['_GETFLEETRESPONSE']._serialized_start=514
+  _globals['_GETFLEETRESPONSE']._serialized_end=663
+  _globals['_MASSLOSS']._serialized_start=666
+  _globals['_MASSLOSS']._serialized_end=836
+  _globals['_DRAINAGENTREQUEST']._serialized_start=838
+  _globals['_DRAINAGENTREQUEST']._serialized_end=964
+  _globals['_DRAINAGENTRESPONSE']._serialized_start=966
+  _globals['_DRAINAGENTRESPONSE']._serialized_end=1033
+  _globals['_UNDRAINAGENTREQUEST']._serialized_start=1035
+  _globals['_UNDRAINAGENTREQUEST']._serialized_end=1083
+  _globals['_UNDRAINAGENTRESPONSE']._serialized_start=1085
+  _globals['_UNDRAINAGENTRESPONSE']._serialized_end=1154
+  _globals['_DECLAREAGENTLOSTREQUEST']._serialized_start=1156
+  _globals['_DECLAREAGENTLOSTREQUEST']._serialized_end=1262
+  _globals['_DECLAREAGENTLOSTRESPONSE']._serialized_start=1264
+  _globals['_DECLAREAGENTLOSTRESPONSE']._serialized_end=1368
+  _globals['_AGENTSERVICE']._serialized_start=1371
+  _globals['_AGENTSERVICE']._serialized_end=2126
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from batuta_proto.agents.v1 import agent_pb2 as _agent_pb2
+from batuta_proto.agents.v1 import agent_history_pb2 as _agent_history_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers

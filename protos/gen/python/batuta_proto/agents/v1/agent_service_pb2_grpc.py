@@ -2,6 +2,7 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.agents.v1 import agent_history_pb2 as batuta_dot_agents_dot_v1_dot_agent__history__pb2
 from batuta_proto.agents.v1 import agent_service_pb2 as batuta_dot_agents_dot_v1_dot_agent__service__pb2
 
 
@@ -24,6 +25,11 @@ class AgentServiceStub(object):
                 '/batuta.agents.v1.AgentService/ListAgents',
                 request_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
                 response_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
+                )
+        self.GetAgentHistory = channel.unary_unary(
+                '/batuta.agents.v1.AgentService/GetAgentHistory',
+                request_serializer=batuta_dot_agents_dot_v1_dot_agent__history__pb2.GetAgentHistoryRequest.SerializeToString,
+                response_deserializer=batuta_dot_agents_dot_v1_dot_agent__history__pb2.GetAgentHistoryResponse.FromString,
                 )
         self.GetFleet = channel.unary_unary(
                 '/batuta.agents.v1.AgentService/GetFleet',
@@ -62,6 +68,14 @@ class AgentServiceServicer(object):
     def ListAgents(self, request, context):
         """Lists agents by id, those that are offline too.
         Who: viewer, service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAgentHistory(self, request, context):
+        """Returns what an agent's machine and GPUs did over time: points for a plot. What is newest may be missing for a minute where points stand for a minute or more.
+        Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), AGENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +127,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListAgents,
                     request_deserializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsRequest.FromString,
                     response_serializer=batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'GetAgentHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAgentHistory,
+                    request_deserializer=batuta_dot_agents_dot_v1_dot_agent__history__pb2.GetAgentHistoryRequest.FromString,
+                    response_serializer=batuta_dot_agents_dot_v1_dot_agent__history__pb2.GetAgentHistoryResponse.SerializeToString,
             ),
             'GetFleet': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFleet,
@@ -176,6 +195,23 @@ class AgentService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/ListAgents',
             batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
             batuta_dot_agents_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetAgentHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.agents.v1.AgentService/GetAgentHistory',
+            batuta_dot_agents_dot_v1_dot_agent__history__pb2.GetAgentHistoryRequest.SerializeToString,
+            batuta_dot_agents_dot_v1_dot_agent__history__pb2.GetAgentHistoryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

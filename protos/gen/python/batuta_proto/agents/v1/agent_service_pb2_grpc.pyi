@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from batuta_proto.agents.v1 import agent_history_pb2 as _agent_history_pb2
 from batuta_proto.agents.v1 import agent_service_pb2 as _agent_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -41,6 +42,10 @@ class AgentServiceStub:
     """Lists agents by id, those that are offline too.
     Who: viewer, service. Fails with: FIELD_VIOLATION.
     """
+    GetAgentHistory: _grpc.UnaryUnaryMultiCallable[_agent_history_pb2.GetAgentHistoryRequest, _agent_history_pb2.GetAgentHistoryResponse]
+    """Returns what an agent's machine and GPUs did over time: points for a plot. What is newest may be missing for a minute where points stand for a minute or more.
+    Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), AGENT_NOT_FOUND.
+    """
     GetFleet: _grpc.UnaryUnaryMultiCallable[_agent_service_pb2.GetFleetRequest, _agent_service_pb2.GetFleetResponse]
     """Says how many agents are there and how many are gone, and whether so many vanished at once that lost work is not given away for now.
     Who: viewer, service. Fails with: FIELD_VIOLATION.
@@ -72,6 +77,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     ListAgents: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.ListAgentsRequest, _agent_service_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """Lists agents by id, those that are offline too.
     Who: viewer, service. Fails with: FIELD_VIOLATION.
+    """
+    GetAgentHistory: _aio.UnaryUnaryMultiCallable[_agent_history_pb2.GetAgentHistoryRequest, _agent_history_pb2.GetAgentHistoryResponse]  # type: ignore[assignment]
+    """Returns what an agent's machine and GPUs did over time: points for a plot. What is newest may be missing for a minute where points stand for a minute or more.
+    Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), AGENT_NOT_FOUND.
     """
     GetFleet: _aio.UnaryUnaryMultiCallable[_agent_service_pb2.GetFleetRequest, _agent_service_pb2.GetFleetResponse]  # type: ignore[assignment]
     """Says how many agents are there and how many are gone, and whether so many vanished at once that lost work is not given away for now.
@@ -113,6 +122,16 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_agent_service_pb2.ListAgentsResponse, _abc.Awaitable[_agent_service_pb2.ListAgentsResponse]]:
         """Lists agents by id, those that are offline too.
         Who: viewer, service. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAgentHistory(
+        self,
+        request: _agent_history_pb2.GetAgentHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_history_pb2.GetAgentHistoryResponse, _abc.Awaitable[_agent_history_pb2.GetAgentHistoryResponse]]:
+        """Returns what an agent's machine and GPUs did over time: points for a plot. What is newest may be missing for a minute where points stand for a minute or more.
+        Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), AGENT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n batuta/projects/v1/project.proto\x12\x12\x62\x61tuta.projects.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x02\n\x07Project\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12 \n\x0b\x64\x65scription\x18\x04 \x01(\tR\x0b\x64\x65scription\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12,\n\x12\x64\x65\x66\x61ult_output_uri\x18\x06 \x01(\tR\x10\x64\x65\x66\x61ultOutputUri\x12;\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\"\xfb\x02\n\x11ProjectStatistics\x12j\n\x13task_count_by_state\x18\x01 \x03(\x0b\x32;.batuta.projects.v1.ProjectStatistics.TaskCountByStateEntryR\x10taskCountByState\x12\x1d\n\ntask_count\x18\x02 \x01(\x03R\ttaskCount\x12%\n\x0e\x61rchived_count\x18\x03 \x01(\x03R\rarchivedCount\x12)\n\x10subproject_count\x18\x04 \x01(\x03R\x0fsubprojectCount\x12\x44\n\x10last_change_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0elastChangeTime\x1a\x43\n\x15TaskCountByStateEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n batuta/projects/v1/project.proto\x12\x12\x62\x61tuta.projects.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x02\n\x07Project\x12\x0e\n\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n\x04\x65tag\x18\x02 \x01(\tR\x04\x65tag\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12 \n\x0b\x64\x65scription\x18\x04 \x01(\tR\x0b\x64\x65scription\x12;\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12,\n\x12\x64\x65\x66\x61ult_output_uri\x18\x06 \x01(\tR\x10\x64\x65\x66\x61ultOutputUri\x12;\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nupdateTime\x12\x16\n\x06\x63losed\x18\x08 \x01(\x08R\x06\x63losed\"\xfb\x02\n\x11ProjectStatistics\x12j\n\x13task_count_by_state\x18\x01 \x03(\x0b\x32;.batuta.projects.v1.ProjectStatistics.TaskCountByStateEntryR\x10taskCountByState\x12\x1d\n\ntask_count\x18\x02 \x01(\x03R\ttaskCount\x12%\n\x0e\x61rchived_count\x18\x03 \x01(\x03R\rarchivedCount\x12)\n\x10subproject_count\x18\x04 \x01(\x03R\x0fsubprojectCount\x12\x44\n\x10last_change_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0elastChangeTime\x1a\x43\n\x15TaskCountByStateEntry\x12\x10\n\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n\x05value\x18\x02 \x01(\x03R\x05value:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,9 +25,9 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_PROJECTSTATISTICS_TASKCOUNTBYSTATEENTRY']._options = None
   _globals['_PROJECTSTATISTICS_TASKCOUNTBYSTATEENTRY']._serialized_options = b'8\001'
   _globals['_PROJECT']._serialized_start=90
-  _globals['_PROJECT']._serialized_end=372
-  _globals['_PROJECTSTATISTICS']._serialized_start=375
-  _globals['_PROJECTSTATISTICS']._serialized_end=754
-  _globals['_PROJECTSTATISTICS_TASKCOUNTBYSTATEENTRY']._serialized_start=687
-  _globals['_PROJECTSTATISTICS_TASKCOUNTBYSTATEENTRY']._serialized_end=754
+  _globals['_PROJECT']._serialized_end=396
+  _globals['_PROJECTSTATISTICS']._serialized_start=399
+  _globals['_PROJECTSTATISTICS']._serialized_end=778
+  _globals['_PROJECTSTATISTICS_TASKCOUNTBYSTATEENTRY']._serialized_start=711
+  _globals['_PROJECTSTATISTICS_TASKCOUNTBYSTATEENTRY']._serialized_end=778
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Opti
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Project(_message.Message):
-    __slots__ = ("id", "etag", "display_name", "description", "create_time", "default_output_uri", "update_time")
+    __slots__ = ("id", "etag", "display_name", "description", "create_time", "default_output_uri", "update_time", "closed")
     ID_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class Project(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_OUTPUT_URI_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_FIELD_NUMBER: _ClassVar[int]
     id: str
     etag: str
     display_name: str
@@ -22,7 +23,8 @@ class Project(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     default_output_uri: str
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., default_output_uri: _Optional[str] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    closed: bool
+    def __init__(self, id: _Optional[str] = ..., etag: _Optional[str] = ..., display_name: _Optional[str] = ..., description: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., default_output_uri: _Optional[str] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., closed: bool = ...) -> None: ...
 
 class ProjectStatistics(_message.Message):
     __slots__ = ("task_count_by_state", "task_count", "archived_count", "subproject_count", "last_change_time")

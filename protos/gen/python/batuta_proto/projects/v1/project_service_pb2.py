@@ -13,11 +13,12 @@ _sym_db = _symbol_database.Default()
 
 
 from batuta_proto.projects.v1 import project_pb2 as batuta_dot_projects_dot_v1_dot_project__pb2
+from batuta_proto.projects.v1 import project_access_pb2 as batuta_dot_projects_dot_v1_dot_project__access__pb2
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(batuta/projects/v1/project_service.proto\x12\x12\x62\x61tuta.projects.v1\x1a batuta/projects/v1/project.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a google/protobuf/field_mask.proto\"z\n\x14\x43reateProjectRequest\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"N\n\x15\x43reateProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"2\n\x11GetProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\"K\n\x12GetProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"\xdc\x01\n\x13ListProjectsRequest\x12\x46\n\x06\x66ilter\x18\x01 \x01(\x0b\x32..batuta.projects.v1.ListProjectsRequest.FilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x1a\x41\n\x06\x46ilter\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12\x14\n\x05\x62\x65low\x18\x02 \x01(\tR\x05\x62\x65low\"w\n\x14ListProjectsResponse\x12\x37\n\x08projects\x18\x01 \x03(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x08projects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"m\n\x1bGetProjectStatisticsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12/\n\x13include_subprojects\x18\x02 \x01(\x08R\x12includeSubprojects\"e\n\x1cGetProjectStatisticsResponse\x12\x45\n\nstatistics\x18\x01 \x01(\x0b\x32%.batuta.projects.v1.ProjectStatisticsR\nstatistics\"\xa9\x01\n\x14UpdateProjectRequest\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"N\n\x15UpdateProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"\x8f\x01\n\x13MergeProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12&\n\x0finto_project_id\x18\x02 \x01(\tR\rintoProjectId\x12\x12\n\x04\x65tag\x18\x03 \x01(\tR\x04\x65tag\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"M\n\x14MergeProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"\xa1\x01\n\x14\x44\x65leteProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12!\n\x0c\x64\x65lete_tasks\x18\x02 \x01(\x08R\x0b\x64\x65leteTasks\x12\x14\n\x05\x66orce\x18\x03 \x01(\x08R\x05\x66orce\x12\x12\n\x04\x65tag\x18\x04 \x01(\tR\x04\x65tag\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"y\n\x15\x44\x65leteProjectResponse\x12,\n\x12\x64\x65leted_task_count\x18\x01 \x01(\x03R\x10\x64\x65letedTaskCount\x12\x32\n\x15\x64\x65leted_project_count\x18\x02 \x01(\x03R\x13\x64\x65letedProjectCount2\xab\x06\n\x0eProjectService\x12m\n\rCreateProject\x12(.batuta.projects.v1.CreateProjectRequest\x1a).batuta.projects.v1.CreateProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12i\n\nGetProject\x12%.batuta.projects.v1.GetProjectRequest\x1a&.batuta.projects.v1.GetProjectResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x06\x12m\n\x0cListProjects\x12\'.batuta.projects.v1.ListProjectsRequest\x1a(.batuta.projects.v1.ListProjectsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12\x85\x01\n\x14GetProjectStatistics\x12/.batuta.projects.v1.GetProjectStatisticsRequest\x1a\x30.batuta.projects.v1.GetProjectStatisticsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12m\n\rUpdateProject\x12(.batuta.projects.v1.UpdateProjectRequest\x1a).batuta.projects.v1.UpdateProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12j\n\x0cMergeProject\x12\'.batuta.projects.v1.MergeProjectRequest\x1a(.batuta.projects.v1.MergeProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12m\n\rDeleteProject\x12(.batuta.projects.v1.DeleteProjectRequest\x1a).batuta.projects.v1.DeleteProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(batuta/projects/v1/project_service.proto\x12\x12\x62\x61tuta.projects.v1\x1a batuta/projects/v1/project.proto\x1a\'batuta/projects/v1/project_access.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\x1a google/protobuf/field_mask.proto\"z\n\x14\x43reateProjectRequest\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12 \n\x0b\x64\x65scription\x18\x02 \x01(\tR\x0b\x64\x65scription\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"N\n\x15\x43reateProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"2\n\x11GetProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\"K\n\x12GetProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"\xdc\x01\n\x13ListProjectsRequest\x12\x46\n\x06\x66ilter\x18\x01 \x01(\x0b\x32..batuta.projects.v1.ListProjectsRequest.FilterR\x06\x66ilter\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x1a\x41\n\x06\x46ilter\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12\x14\n\x05\x62\x65low\x18\x02 \x01(\tR\x05\x62\x65low\"w\n\x14ListProjectsResponse\x12\x37\n\x08projects\x18\x01 \x03(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x08projects\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"m\n\x1bGetProjectStatisticsRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12/\n\x13include_subprojects\x18\x02 \x01(\x08R\x12includeSubprojects\"e\n\x1cGetProjectStatisticsResponse\x12\x45\n\nstatistics\x18\x01 \x01(\x0b\x32%.batuta.projects.v1.ProjectStatisticsR\nstatistics\"\xa9\x01\n\x14UpdateProjectRequest\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\x12;\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskR\nupdateMask\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"N\n\x15UpdateProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"\x8f\x01\n\x13MergeProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12&\n\x0finto_project_id\x18\x02 \x01(\tR\rintoProjectId\x12\x12\n\x04\x65tag\x18\x03 \x01(\tR\x04\x65tag\x12\x1d\n\nrequest_id\x18\x04 \x01(\tR\trequestId\"M\n\x14MergeProjectResponse\x12\x35\n\x07project\x18\x01 \x01(\x0b\x32\x1b.batuta.projects.v1.ProjectR\x07project\"\xa1\x01\n\x14\x44\x65leteProjectRequest\x12\x1d\n\nproject_id\x18\x01 \x01(\tR\tprojectId\x12!\n\x0c\x64\x65lete_tasks\x18\x02 \x01(\x08R\x0b\x64\x65leteTasks\x12\x14\n\x05\x66orce\x18\x03 \x01(\x08R\x05\x66orce\x12\x12\n\x04\x65tag\x18\x04 \x01(\tR\x04\x65tag\x12\x1d\n\nrequest_id\x18\x05 \x01(\tR\trequestId\"y\n\x15\x44\x65leteProjectResponse\x12,\n\x12\x64\x65leted_task_count\x18\x01 \x01(\x03R\x10\x64\x65letedTaskCount\x12\x32\n\x15\x64\x65leted_project_count\x18\x02 \x01(\x03R\x13\x64\x65letedProjectCount2\x9e\x08\n\x0eProjectService\x12m\n\rCreateProject\x12(.batuta.projects.v1.CreateProjectRequest\x1a).batuta.projects.v1.CreateProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12i\n\nGetProject\x12%.batuta.projects.v1.GetProjectRequest\x1a&.batuta.projects.v1.GetProjectResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x06\x12m\n\x0cListProjects\x12\'.batuta.projects.v1.ListProjectsRequest\x1a(.batuta.projects.v1.ListProjectsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12\x85\x01\n\x14GetProjectStatistics\x12/.batuta.projects.v1.GetProjectStatisticsRequest\x1a\x30.batuta.projects.v1.GetProjectStatisticsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12m\n\rUpdateProject\x12(.batuta.projects.v1.UpdateProjectRequest\x1a).batuta.projects.v1.UpdateProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12j\n\x0cMergeProject\x12\'.batuta.projects.v1.MergeProjectRequest\x1a(.batuta.projects.v1.MergeProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12m\n\rDeleteProject\x12(.batuta.projects.v1.DeleteProjectRequest\x1a).batuta.projects.v1.DeleteProjectResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12y\n\x10GetProjectAccess\x12+.batuta.projects.v1.GetProjectAccessRequest\x1a,.batuta.projects.v1.GetProjectAccessResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x01\x12v\n\x10SetProjectAccess\x12+.batuta.projects.v1.SetProjectAccessRequest\x1a,.batuta.projects.v1.SetProjectAccessResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,36 +39,40 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_PROJECTSERVICE'].methods_by_name['MergeProject']._serialized_options = b'\312\301\030\003\022\001\002'
   _globals['_PROJECTSERVICE'].methods_by_name['DeleteProject']._options = None
   _globals['_PROJECTSERVICE'].methods_by_name['DeleteProject']._serialized_options = b'\312\301\030\003\022\001\002'
-  _globals['_CREATEPROJECTREQUEST']._serialized_start=162
-  _globals['_CREATEPROJECTREQUEST']._serialized_end=284
-  _globals['_CREATEPROJECTRESPONSE']._serialized_start=286
-  _globals['_CREATEPROJECTRESPONSE']._serialized_end=364
-  _globals['_GETPROJECTREQUEST']._serialized_start=366
-  _globals['_GETPROJECTREQUEST']._serialized_end=416
-  _globals['_GETPROJECTRESPONSE']._serialized_start=418
-  _globals['_GETPROJECTRESPONSE']._serialized_end=493
-  _globals['_LISTPROJECTSREQUEST']._serialized_start=496
-  _globals['_LISTPROJECTSREQUEST']._serialized_end=716
-  _globals['_LISTPROJECTSREQUEST_FILTER']._serialized_start=651
-  _globals['_LISTPROJECTSREQUEST_FILTER']._serialized_end=716
-  _globals['_LISTPROJECTSRESPONSE']._serialized_start=718
-  _globals['_LISTPROJECTSRESPONSE']._serialized_end=837
-  _globals['_GETPROJECTSTATISTICSREQUEST']._serialized_start=839
-  _globals['_GETPROJECTSTATISTICSREQUEST']._serialized_end=948
-  _globals['_GETPROJECTSTATISTICSRESPONSE']._serialized_start=950
-  _globals['_GETPROJECTSTATISTICSRESPONSE']._serialized_end=1051
-  _globals['_UPDATEPROJECTREQUEST']._serialized_start=1054
-  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1223
-  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1225
-  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1303
-  _globals['_MERGEPROJECTREQUEST']._serialized_start=1306
-  _globals['_MERGEPROJECTREQUEST']._serialized_end=1449
-  _globals['_MERGEPROJECTRESPONSE']._serialized_start=1451
-  _globals['_MERGEPROJECTRESPONSE']._serialized_end=1528
-  _globals['_DELETEPROJECTREQUEST']._serialized_start=1531
-  _globals['_DELETEPROJECTREQUEST']._serialized_end=1692
-  _globals['_DELETEPROJECTRESPONSE']._serialized_start=1694
-  _globals['_DELETEPROJECTRESPONSE']._serialized_end=1815
-  _globals['_PROJECTSERVICE']._serialized_start=1818
-  _globals['_PROJECTSERVICE']._serialized_end=2629
+  _globals['_PROJECTSERVICE'].methods_by_name['GetProjectAccess']._options = None
+  _globals['_PROJECTSERVICE'].methods_by_name['GetProjectAccess']._serialized_options = b'\220\002\001\312\301\030\003\022\001\001'
+  _globals['_PROJECTSERVICE'].methods_by_name['SetProjectAccess']._options = None
+  _globals['_PROJECTSERVICE'].methods_by_name['SetProjectAccess']._serialized_options = b'\312\301\030\003\022\001\002'
+  _globals['_CREATEPROJECTREQUEST']._serialized_start=203
+  _globals['_CREATEPROJECTREQUEST']._serialized_end=325
+  _globals['_CREATEPROJECTRESPONSE']._serialized_start=327
+  _globals['_CREATEPROJECTRESPONSE']._serialized_end=405
+  _globals['_GETPROJECTREQUEST']._serialized_start=407
+  _globals['_GETPROJECTREQUEST']._serialized_end=457
+  _globals['_GETPROJECTRESPONSE']._serialized_start=459
+  _globals['_GETPROJECTRESPONSE']._serialized_end=534
+  _globals['_LISTPROJECTSREQUEST']._serialized_start=537
+  _globals['_LISTPROJECTSREQUEST']._serialized_end=757
+  _globals['_LISTPROJECTSREQUEST_FILTER']._serialized_start=692
+  _globals['_LISTPROJECTSREQUEST_FILTER']._serialized_end=757
+  _globals['_LISTPROJECTSRESPONSE']._serialized_start=759
+  _globals['_LISTPROJECTSRESPONSE']._serialized_end=878
+  _globals['_GETPROJECTSTATISTICSREQUEST']._serialized_start=880
+  _globals['_GETPROJECTSTATISTICSREQUEST']._serialized_end=989
+  _globals['_GETPROJECTSTATISTICSRESPONSE']._serialized_start=991
+  _globals['_GETPROJECTSTATISTICSRESPONSE']._serialized_end=1092
+  _globals['_UPDATEPROJECTREQUEST']._serialized_start=1095
+  _globals['_UPDATEPROJECTREQUEST']._serialized_end=1264
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_start=1266
+  _globals['_UPDATEPROJECTRESPONSE']._serialized_end=1344
+  _globals['_MERGEPROJECTREQUEST']._serialized_start=1347
+  _globals['_MERGEPROJECTREQUEST']._serialized_end=1490
+  _globals['_MERGEPROJECTRESPONSE']._serialized_start=1492
+  _globals['_MERGEPROJECTRESPONSE']._serialized_end=1569
+  _globals['_DELETEPROJECTREQUEST']._serialized_start=1572
+  _globals['_DELETEPROJECTREQUEST']._serialized_end=1733
+  _globals['_DELETEPROJECTRESPONSE']._serialized_start=1735
+  _globals['_DELETEPROJECTRESPONSE']._serialized_end=1856
+  _globals['_PROJECTSERVICE']._serialized_start=1859
+  _globals['_PROJECTSERVICE']._serialized_end=2913
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from batuta_proto.projects.v1 import project_pb2 as _project_pb2
+from batuta_proto.projects.v1 import project_access_pb2 as _project_access_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf.internal import containers as _containers

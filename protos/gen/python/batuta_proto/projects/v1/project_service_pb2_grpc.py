@@ -2,11 +2,13 @@
 """Client and server classes corresponding to protobuf-defined services."""
 import grpc
 
+from batuta_proto.projects.v1 import project_access_pb2 as batuta_dot_projects_dot_v1_dot_project__access__pb2
 from batuta_proto.projects.v1 import project_service_pb2 as batuta_dot_projects_dot_v1_dot_project__service__pb2
 
 
 class ProjectServiceStub(object):
-    """Projects. CreateTask makes a missing project by itself.
+    """Projects. CreateTask makes a missing project by itself. A closed project, and all in it, does not exist for whoever is no member; a viewer of it gets
+    ROLE_MISSING for what changes something, and only an admin of it moves, joins or removes it. See ProjectAccess.
     """
 
     def __init__(self, channel):
@@ -50,10 +52,21 @@ class ProjectServiceStub(object):
                 request_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectRequest.SerializeToString,
                 response_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectResponse.FromString,
                 )
+        self.GetProjectAccess = channel.unary_unary(
+                '/batuta.projects.v1.ProjectService/GetProjectAccess',
+                request_serializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.GetProjectAccessRequest.SerializeToString,
+                response_deserializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.GetProjectAccessResponse.FromString,
+                )
+        self.SetProjectAccess = channel.unary_unary(
+                '/batuta.projects.v1.ProjectService/SetProjectAccess',
+                request_serializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.SetProjectAccessRequest.SerializeToString,
+                response_deserializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.SetProjectAccessResponse.FromString,
+                )
 
 
 class ProjectServiceServicer(object):
-    """Projects. CreateTask makes a missing project by itself.
+    """Projects. CreateTask makes a missing project by itself. A closed project, and all in it, does not exist for whoever is no member; a viewer of it gets
+    ROLE_MISSING for what changes something, and only an admin of it moves, joins or removes it. See ProjectAccess.
     """
 
     def CreateProject(self, request, context):
@@ -114,6 +127,23 @@ class ProjectServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProjectAccess(self, request, context):
+        """Says who gets into a project.
+        Who: viewer who sees it. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetProjectAccess(self, request, context):
+        """Closes a project to all but its members, opens it again, or says anew who is in it.
+        Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+        REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -152,6 +182,16 @@ def add_ProjectServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectRequest.FromString,
                     response_serializer=batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectResponse.SerializeToString,
             ),
+            'GetProjectAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProjectAccess,
+                    request_deserializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.GetProjectAccessRequest.FromString,
+                    response_serializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.GetProjectAccessResponse.SerializeToString,
+            ),
+            'SetProjectAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetProjectAccess,
+                    request_deserializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.SetProjectAccessRequest.FromString,
+                    response_serializer=batuta_dot_projects_dot_v1_dot_project__access__pb2.SetProjectAccessResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'batuta.projects.v1.ProjectService', rpc_method_handlers)
@@ -160,7 +200,8 @@ def add_ProjectServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProjectService(object):
-    """Projects. CreateTask makes a missing project by itself.
+    """Projects. CreateTask makes a missing project by itself. A closed project, and all in it, does not exist for whoever is no member; a viewer of it gets
+    ROLE_MISSING for what changes something, and only an admin of it moves, joins or removes it. See ProjectAccess.
     """
 
     @staticmethod
@@ -279,5 +320,39 @@ class ProjectService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/DeleteProject',
             batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectRequest.SerializeToString,
             batuta_dot_projects_dot_v1_dot_project__service__pb2.DeleteProjectResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetProjectAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/GetProjectAccess',
+            batuta_dot_projects_dot_v1_dot_project__access__pb2.GetProjectAccessRequest.SerializeToString,
+            batuta_dot_projects_dot_v1_dot_project__access__pb2.GetProjectAccessResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetProjectAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.projects.v1.ProjectService/SetProjectAccess',
+            batuta_dot_projects_dot_v1_dot_project__access__pb2.SetProjectAccessRequest.SerializeToString,
+            batuta_dot_projects_dot_v1_dot_project__access__pb2.SetProjectAccessResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

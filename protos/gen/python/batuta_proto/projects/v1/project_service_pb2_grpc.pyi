@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from batuta_proto.projects.v1 import project_access_pb2 as _project_access_pb2
 from batuta_proto.projects.v1 import project_service_pb2 as _project_service_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -27,7 +28,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ProjectServiceStub:
-    """Projects. CreateTask makes a missing project by itself."""
+    """Projects. CreateTask makes a missing project by itself. A closed project, and all in it, does not exist for whoever is no member; a viewer of it gets
+    ROLE_MISSING for what changes something, and only an admin of it moves, joins or removes it. See ProjectAccess.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -63,10 +66,21 @@ class ProjectServiceStub:
     Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
     published), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
+    GetProjectAccess: _grpc.UnaryUnaryMultiCallable[_project_access_pb2.GetProjectAccessRequest, _project_access_pb2.GetProjectAccessResponse]
+    """Says who gets into a project.
+    Who: viewer who sees it. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+    """
+    SetProjectAccess: _grpc.UnaryUnaryMultiCallable[_project_access_pb2.SetProjectAccessRequest, _project_access_pb2.SetProjectAccessResponse]
+    """Closes a project to all but its members, opens it again, or says anew who is in it.
+    Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+    REQUEST_ID_REUSED.
+    """
 
 @_typing.type_check_only
 class ProjectServiceAsyncStub(ProjectServiceStub):
-    """Projects. CreateTask makes a missing project by itself."""
+    """Projects. CreateTask makes a missing project by itself. A closed project, and all in it, does not exist for whoever is no member; a viewer of it gets
+    ROLE_MISSING for what changes something, and only an admin of it moves, joins or removes it. See ProjectAccess.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProject: _aio.UnaryUnaryMultiCallable[_project_service_pb2.CreateProjectRequest, _project_service_pb2.CreateProjectResponse]  # type: ignore[assignment]
@@ -99,9 +113,20 @@ class ProjectServiceAsyncStub(ProjectServiceStub):
     Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
     published), ETAG_MISMATCH, REQUEST_ID_REUSED.
     """
+    GetProjectAccess: _aio.UnaryUnaryMultiCallable[_project_access_pb2.GetProjectAccessRequest, _project_access_pb2.GetProjectAccessResponse]  # type: ignore[assignment]
+    """Says who gets into a project.
+    Who: viewer who sees it. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+    """
+    SetProjectAccess: _aio.UnaryUnaryMultiCallable[_project_access_pb2.SetProjectAccessRequest, _project_access_pb2.SetProjectAccessResponse]  # type: ignore[assignment]
+    """Closes a project to all but its members, opens it again, or says anew who is in it.
+    Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+    REQUEST_ID_REUSED.
+    """
 
 class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Projects. CreateTask makes a missing project by itself."""
+    """Projects. CreateTask makes a missing project by itself. A closed project, and all in it, does not exist for whoever is no member; a viewer of it gets
+    ROLE_MISSING for what changes something, and only an admin of it moves, joins or removes it. See ProjectAccess.
+    """
 
     @_abc_1.abstractmethod
     def CreateProject(
@@ -173,6 +198,27 @@ class ProjectServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes a project and all below it. Its tasks are deleted as DeleteTask does, if that is asked for: all of them, or nothing happens.
         Who: member. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, PROJECT_NOT_EMPTY (says how many tasks), ILLEGAL_TRANSITION (a task that runs, or is
         published), ETAG_MISMATCH, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetProjectAccess(
+        self,
+        request: _project_access_pb2.GetProjectAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_access_pb2.GetProjectAccessResponse, _abc.Awaitable[_project_access_pb2.GetProjectAccessResponse]]:
+        """Says who gets into a project.
+        Who: viewer who sees it. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SetProjectAccess(
+        self,
+        request: _project_access_pb2.SetProjectAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_project_access_pb2.SetProjectAccessResponse, _abc.Awaitable[_project_access_pb2.SetProjectAccessResponse]]:
+        """Closes a project to all but its members, opens it again, or says anew who is in it.
+        Who: member who is an admin of the closed project that decides, or of the deployment. Fails with: FIELD_VIOLATION, PROJECT_NOT_FOUND, USER_NOT_FOUND, ROLE_MISSING, ETAG_MISMATCH,
+        REQUEST_ID_REUSED.
         """
 
 def add_ProjectServiceServicer_to_server(servicer: ProjectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

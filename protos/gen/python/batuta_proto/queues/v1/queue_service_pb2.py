@@ -15,12 +15,13 @@ _sym_db = _symbol_database.Default()
 from batuta_proto.queues.v1 import queue_pb2 as batuta_dot_queues_dot_v1_dot_queue__pb2
 from batuta_proto.queues.v1 import queue_care_pb2 as batuta_dot_queues_dot_v1_dot_queue__care__pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as batuta_dot_queues_dot_v1_dot_queue__entries__pb2
+from batuta_proto.queues.v1 import queue_history_pb2 as batuta_dot_queues_dot_v1_dot_queue__history__pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as batuta_dot_queues_dot_v1_dot_queue__order__pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as batuta_dot_queues_dot_v1_dot_queue__pause__pb2
 from batuta_proto.types.v1 import access_pb2 as batuta_dot_types_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/queues/v1/queue_service.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1c\x62\x61tuta/queues/v1/queue.proto\x1a!batuta/queues/v1/queue_care.proto\x1a$batuta/queues/v1/queue_entries.proto\x1a\"batuta/queues/v1/queue_order.proto\x1a\"batuta/queues/v1/queue_pause.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\xa9\x01\n\x12\x43reateQueueRequest\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12/\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.batuta.queues.v1.QueueSpecR\x04spec\x12 \n\x0b\x64\x65scription\x18\x04 \x01(\tR\x0b\x64\x65scription\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"D\n\x13\x43reateQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"\\\n\x0fGetQueueRequest\x12\x1b\n\x08queue_id\x18\x01 \x01(\tH\x00R\x07queueId\x12#\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00R\x0b\x64isplayNameB\x07\n\x05queue\"A\n\x10GetQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"O\n\x11ListQueuesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"m\n\x12ListQueuesResponse\x12/\n\x06queues\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa1\x01\n\x12ListEntriesRequest\x12\x19\n\x08queue_id\x18\x01 \x01(\tR\x07queueId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x34\n\x06states\x18\x04 \x03(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x06states\"p\n\x13ListEntriesResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.EntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n\x14WatchAttemptsRequest\x12.\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x05\x61\x66ter\"\xb3\x01\n\x15WatchAttemptsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\x12\x30\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x06\x63ursor\x12\x1a\n\x08snapshot\x18\x03 \x01(\x08R\x08snapshot\x12\x16\n\x06synced\x18\x04 \x01(\x08R\x06synced2\x8f\x0e\n\x0cQueueService\x12\x65\n\x0b\x43reateQueue\x12$.batuta.queues.v1.CreateQueueRequest\x1a%.batuta.queues.v1.CreateQueueResponse\"\t\xca\xc1\x18\x05\x12\x03\x02\x04\x05\x12_\n\x08GetQueue\x12!.batuta.queues.v1.GetQueueRequest\x1a\".batuta.queues.v1.GetQueueResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12\x65\n\nListQueues\x12#.batuta.queues.v1.ListQueuesRequest\x1a$.batuta.queues.v1.ListQueuesResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12\x63\n\x0bUpdateQueue\x12$.batuta.queues.v1.UpdateQueueRequest\x1a%.batuta.queues.v1.UpdateQueueResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x63\n\x0b\x44\x65leteQueue\x12$.batuta.queues.v1.DeleteQueueRequest\x1a%.batuta.queues.v1.DeleteQueueResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x63\n\nClearQueue\x12#.batuta.queues.v1.ClearQueueRequest\x1a$.batuta.queues.v1.ClearQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x63\n\nPauseQueue\x12#.batuta.queues.v1.PauseQueueRequest\x1a$.batuta.queues.v1.PauseQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x66\n\x0bResumeQueue\x12$.batuta.queues.v1.ResumeQueueRequest\x1a%.batuta.queues.v1.ResumeQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12g\n\x0bListEntries\x12$.batuta.queues.v1.ListEntriesRequest\x1a%.batuta.queues.v1.ListEntriesResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x66\n\x0bSubmitEntry\x12$.batuta.queues.v1.SubmitEntryRequest\x1a%.batuta.queues.v1.SubmitEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12{\n\x12\x42\x61tchSubmitEntries\x12+.batuta.queues.v1.BatchSubmitEntriesRequest\x1a,.batuta.queues.v1.BatchSubmitEntriesResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12r\n\x0f\x42\x61tchGetEntries\x12(.batuta.queues.v1.BatchGetEntriesRequest\x1a).batuta.queues.v1.BatchGetEntriesResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x12j\n\x0cReleaseEntry\x12%.batuta.queues.v1.ReleaseEntryRequest\x1a&.batuta.queues.v1.ReleaseEntryResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x02\x05\x12`\n\tMoveEntry\x12\".batuta.queues.v1.MoveEntryRequest\x1a#.batuta.queues.v1.MoveEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x66\n\x0bRemoveEntry\x12$.batuta.queues.v1.RemoveEntryRequest\x1a%.batuta.queues.v1.RemoveEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12l\n\rWithdrawEntry\x12&.batuta.queues.v1.WithdrawEntryRequest\x1a\'.batuta.queues.v1.WithdrawEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12n\n\rWatchAttempts\x12&.batuta.queues.v1.WatchAttemptsRequest\x1a\'.batuta.queues.v1.WatchAttemptsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$batuta/queues/v1/queue_service.proto\x12\x10\x62\x61tuta.queues.v1\x1a\x1c\x62\x61tuta/queues/v1/queue.proto\x1a!batuta/queues/v1/queue_care.proto\x1a$batuta/queues/v1/queue_entries.proto\x1a$batuta/queues/v1/queue_history.proto\x1a\"batuta/queues/v1/queue_order.proto\x1a\"batuta/queues/v1/queue_pause.proto\x1a\x1c\x62\x61tuta/types/v1/access.proto\"\xa9\x01\n\x12\x43reateQueueRequest\x12!\n\x0c\x64isplay_name\x18\x01 \x01(\tR\x0b\x64isplayName\x12/\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.batuta.queues.v1.QueueSpecR\x04spec\x12 \n\x0b\x64\x65scription\x18\x04 \x01(\tR\x0b\x64\x65scription\x12\x1d\n\nrequest_id\x18\x03 \x01(\tR\trequestId\"D\n\x13\x43reateQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"\\\n\x0fGetQueueRequest\x12\x1b\n\x08queue_id\x18\x01 \x01(\tH\x00R\x07queueId\x12#\n\x0c\x64isplay_name\x18\x02 \x01(\tH\x00R\x0b\x64isplayNameB\x07\n\x05queue\"A\n\x10GetQueueResponse\x12-\n\x05queue\x18\x01 \x01(\x0b\x32\x17.batuta.queues.v1.QueueR\x05queue\"O\n\x11ListQueuesRequest\x12\x1b\n\tpage_size\x18\x01 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x02 \x01(\tR\tpageToken\"m\n\x12ListQueuesResponse\x12/\n\x06queues\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.QueueR\x06queues\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa1\x01\n\x12ListEntriesRequest\x12\x19\n\x08queue_id\x18\x01 \x01(\tR\x07queueId\x12\x1b\n\tpage_size\x18\x02 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x03 \x01(\tR\tpageToken\x12\x34\n\x06states\x18\x04 \x03(\x0e\x32\x1c.batuta.queues.v1.EntryStateR\x06states\"p\n\x13ListEntriesResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x17.batuta.queues.v1.EntryR\x07\x65ntries\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n\x14WatchAttemptsRequest\x12.\n\x05\x61\x66ter\x18\x01 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x05\x61\x66ter\"\xb3\x01\n\x15WatchAttemptsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1c.batuta.queues.v1.EntryEventR\x06\x65vents\x12\x30\n\x06\x63ursor\x18\x02 \x01(\x0b\x32\x18.batuta.queues.v1.CursorR\x06\x63ursor\x12\x1a\n\x08snapshot\x18\x03 \x01(\x08R\x08snapshot\x12\x16\n\x06synced\x18\x04 \x01(\x08R\x06synced2\x84\x0f\n\x0cQueueService\x12\x65\n\x0b\x43reateQueue\x12$.batuta.queues.v1.CreateQueueRequest\x1a%.batuta.queues.v1.CreateQueueResponse\"\t\xca\xc1\x18\x05\x12\x03\x02\x04\x05\x12_\n\x08GetQueue\x12!.batuta.queues.v1.GetQueueRequest\x1a\".batuta.queues.v1.GetQueueResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12\x65\n\nListQueues\x12#.batuta.queues.v1.ListQueuesRequest\x1a$.batuta.queues.v1.ListQueuesResponse\"\x0c\x90\x02\x01\xca\xc1\x18\x05\x12\x03\x01\x04\x05\x12s\n\x0fGetQueueHistory\x12(.batuta.queues.v1.GetQueueHistoryRequest\x1a).batuta.queues.v1.GetQueueHistoryResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x63\n\x0bUpdateQueue\x12$.batuta.queues.v1.UpdateQueueRequest\x1a%.batuta.queues.v1.UpdateQueueResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x63\n\x0b\x44\x65leteQueue\x12$.batuta.queues.v1.DeleteQueueRequest\x1a%.batuta.queues.v1.DeleteQueueResponse\"\x07\xca\xc1\x18\x03\x12\x01\x02\x12\x63\n\nClearQueue\x12#.batuta.queues.v1.ClearQueueRequest\x1a$.batuta.queues.v1.ClearQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x63\n\nPauseQueue\x12#.batuta.queues.v1.PauseQueueRequest\x1a$.batuta.queues.v1.PauseQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x66\n\x0bResumeQueue\x12$.batuta.queues.v1.ResumeQueueRequest\x1a%.batuta.queues.v1.ResumeQueueResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12g\n\x0bListEntries\x12$.batuta.queues.v1.ListEntriesRequest\x1a%.batuta.queues.v1.ListEntriesResponse\"\x0b\x90\x02\x01\xca\xc1\x18\x04\x12\x02\x01\x05\x12\x66\n\x0bSubmitEntry\x12$.batuta.queues.v1.SubmitEntryRequest\x1a%.batuta.queues.v1.SubmitEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12{\n\x12\x42\x61tchSubmitEntries\x12+.batuta.queues.v1.BatchSubmitEntriesRequest\x1a,.batuta.queues.v1.BatchSubmitEntriesResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12r\n\x0f\x42\x61tchGetEntries\x12(.batuta.queues.v1.BatchGetEntriesRequest\x1a).batuta.queues.v1.BatchGetEntriesResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x12j\n\x0cReleaseEntry\x12%.batuta.queues.v1.ReleaseEntryRequest\x1a&.batuta.queues.v1.ReleaseEntryResponse\"\x0b\x90\x02\x02\xca\xc1\x18\x04\x12\x02\x02\x05\x12`\n\tMoveEntry\x12\".batuta.queues.v1.MoveEntryRequest\x1a#.batuta.queues.v1.MoveEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12\x66\n\x0bRemoveEntry\x12$.batuta.queues.v1.RemoveEntryRequest\x1a%.batuta.queues.v1.RemoveEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x02\x12l\n\rWithdrawEntry\x12&.batuta.queues.v1.WithdrawEntryRequest\x1a\'.batuta.queues.v1.WithdrawEntryResponse\"\n\x90\x02\x02\xca\xc1\x18\x03\x12\x01\x05\x12n\n\rWatchAttempts\x12&.batuta.queues.v1.WatchAttemptsRequest\x1a\'.batuta.queues.v1.WatchAttemptsResponse\"\n\x90\x02\x01\xca\xc1\x18\x03\x12\x01\x05\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +34,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_QUEUESERVICE'].methods_by_name['GetQueue']._serialized_options = b'\220\002\001\312\301\030\005\022\003\001\004\005'
   _globals['_QUEUESERVICE'].methods_by_name['ListQueues']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['ListQueues']._serialized_options = b'\220\002\001\312\301\030\005\022\003\001\004\005'
+  _globals['_QUEUESERVICE'].methods_by_name['GetQueueHistory']._options = None
+  _globals['_QUEUESERVICE'].methods_by_name['GetQueueHistory']._serialized_options = b'\220\002\001\312\301\030\004\022\002\001\005'
   _globals['_QUEUESERVICE'].methods_by_name['UpdateQueue']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['UpdateQueue']._serialized_options = b'\312\301\030\003\022\001\002'
   _globals['_QUEUESERVICE'].methods_by_name['DeleteQueue']._options = None
@@ -61,26 +64,26 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_QUEUESERVICE'].methods_by_name['WithdrawEntry']._serialized_options = b'\220\002\002\312\301\030\003\022\001\005'
   _globals['_QUEUESERVICE'].methods_by_name['WatchAttempts']._options = None
   _globals['_QUEUESERVICE'].methods_by_name['WatchAttempts']._serialized_options = b'\220\002\001\312\301\030\003\022\001\005'
-  _globals['_CREATEQUEUEREQUEST']._serialized_start=264
-  _globals['_CREATEQUEUEREQUEST']._serialized_end=433
-  _globals['_CREATEQUEUERESPONSE']._serialized_start=435
-  _globals['_CREATEQUEUERESPONSE']._serialized_end=503
-  _globals['_GETQUEUEREQUEST']._serialized_start=505
-  _globals['_GETQUEUEREQUEST']._serialized_end=597
-  _globals['_GETQUEUERESPONSE']._serialized_start=599
-  _globals['_GETQUEUERESPONSE']._serialized_end=664
-  _globals['_LISTQUEUESREQUEST']._serialized_start=666
-  _globals['_LISTQUEUESREQUEST']._serialized_end=745
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=747
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=856
-  _globals['_LISTENTRIESREQUEST']._serialized_start=859
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1020
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1022
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1134
-  _globals['_WATCHATTEMPTSREQUEST']._serialized_start=1136
-  _globals['_WATCHATTEMPTSREQUEST']._serialized_end=1206
-  _globals['_WATCHATTEMPTSRESPONSE']._serialized_start=1209
-  _globals['_WATCHATTEMPTSRESPONSE']._serialized_end=1388
-  _globals['_QUEUESERVICE']._serialized_start=1391
-  _globals['_QUEUESERVICE']._serialized_end=3198
+  _globals['_CREATEQUEUEREQUEST']._serialized_start=302
+  _globals['_CREATEQUEUEREQUEST']._serialized_end=471
+  _globals['_CREATEQUEUERESPONSE']._serialized_start=473
+  _globals['_CREATEQUEUERESPONSE']._serialized_end=541
+  _globals['_GETQUEUEREQUEST']._serialized_start=543
+  _globals['_GETQUEUEREQUEST']._serialized_end=635
+  _globals['_GETQUEUERESPONSE']._serialized_start=637
+  _globals['_GETQUEUERESPONSE']._serialized_end=702
+  _globals['_LISTQUEUESREQUEST']._serialized_start=704
+  _globals['_LISTQUEUESREQUEST']._serialized_end=783
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=785
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=894
+  _globals['_LISTENTRIESREQUEST']._serialized_start=897
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1058
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1060
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1172
+  _globals['_WATCHATTEMPTSREQUEST']._serialized_start=1174
+  _globals['_WATCHATTEMPTSREQUEST']._serialized_end=1244
+  _globals['_WATCHATTEMPTSRESPONSE']._serialized_start=1247
+  _globals['_WATCHATTEMPTSRESPONSE']._serialized_end=1426
+  _globals['_QUEUESERVICE']._serialized_start=1429
+  _globals['_QUEUESERVICE']._serialized_end=3353
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 from batuta_proto.queues.v1 import queue_pb2 as _queue_pb2
 from batuta_proto.queues.v1 import queue_care_pb2 as _queue_care_pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as _queue_entries_pb2
+from batuta_proto.queues.v1 import queue_history_pb2 as _queue_history_pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as _queue_pause_pb2
 from batuta_proto.types.v1 import access_pb2 as _access_pb2

@@ -4,6 +4,7 @@ import grpc
 
 from batuta_proto.queues.v1 import queue_care_pb2 as batuta_dot_queues_dot_v1_dot_queue__care__pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as batuta_dot_queues_dot_v1_dot_queue__entries__pb2
+from batuta_proto.queues.v1 import queue_history_pb2 as batuta_dot_queues_dot_v1_dot_queue__history__pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as batuta_dot_queues_dot_v1_dot_queue__order__pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as batuta_dot_queues_dot_v1_dot_queue__pause__pb2
 from batuta_proto.queues.v1 import queue_service_pb2 as batuta_dot_queues_dot_v1_dot_queue__service__pb2
@@ -33,6 +34,11 @@ class QueueServiceStub(object):
                 '/batuta.queues.v1.QueueService/ListQueues',
                 request_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.SerializeToString,
                 response_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.FromString,
+                )
+        self.GetQueueHistory = channel.unary_unary(
+                '/batuta.queues.v1.QueueService/GetQueueHistory',
+                request_serializer=batuta_dot_queues_dot_v1_dot_queue__history__pb2.GetQueueHistoryRequest.SerializeToString,
+                response_deserializer=batuta_dot_queues_dot_v1_dot_queue__history__pb2.GetQueueHistoryResponse.FromString,
                 )
         self.UpdateQueue = channel.unary_unary(
                 '/batuta.queues.v1.QueueService/UpdateQueue',
@@ -129,6 +135,15 @@ class QueueServiceServicer(object):
     def ListQueues(self, request, context):
         """Lists queues by name.
         Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQueueHistory(self, request, context):
+        """Returns how long a queue was over time, and how long its entries had waited when agents took them: points for a plot. What is newest may be missing for a
+        minute where points stand for a minute or more.
+        Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), QUEUE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -267,6 +282,11 @@ def add_QueueServiceServicer_to_server(servicer, server):
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.FromString,
                     response_serializer=batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.SerializeToString,
             ),
+            'GetQueueHistory': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQueueHistory,
+                    request_deserializer=batuta_dot_queues_dot_v1_dot_queue__history__pb2.GetQueueHistoryRequest.FromString,
+                    response_serializer=batuta_dot_queues_dot_v1_dot_queue__history__pb2.GetQueueHistoryResponse.SerializeToString,
+            ),
             'UpdateQueue': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateQueue,
                     request_deserializer=batuta_dot_queues_dot_v1_dot_queue__care__pb2.UpdateQueueRequest.FromString,
@@ -396,6 +416,23 @@ class QueueService(object):
         return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/ListQueues',
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesRequest.SerializeToString,
             batuta_dot_queues_dot_v1_dot_queue__service__pb2.ListQueuesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetQueueHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/batuta.queues.v1.QueueService/GetQueueHistory',
+            batuta_dot_queues_dot_v1_dot_queue__history__pb2.GetQueueHistoryRequest.SerializeToString,
+            batuta_dot_queues_dot_v1_dot_queue__history__pb2.GetQueueHistoryResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

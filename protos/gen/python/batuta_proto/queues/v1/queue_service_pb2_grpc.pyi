@@ -5,6 +5,7 @@ isort:skip_file
 
 from batuta_proto.queues.v1 import queue_care_pb2 as _queue_care_pb2
 from batuta_proto.queues.v1 import queue_entries_pb2 as _queue_entries_pb2
+from batuta_proto.queues.v1 import queue_history_pb2 as _queue_history_pb2
 from batuta_proto.queues.v1 import queue_order_pb2 as _queue_order_pb2
 from batuta_proto.queues.v1 import queue_pause_pb2 as _queue_pause_pb2
 from batuta_proto.queues.v1 import queue_service_pb2 as _queue_service_pb2
@@ -48,6 +49,11 @@ class QueueServiceStub:
     ListQueues: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]
     """Lists queues by name.
     Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+    """
+    GetQueueHistory: _grpc.UnaryUnaryMultiCallable[_queue_history_pb2.GetQueueHistoryRequest, _queue_history_pb2.GetQueueHistoryResponse]
+    """Returns how long a queue was over time, and how long its entries had waited when agents took them: points for a plot. What is newest may be missing for a
+    minute where points stand for a minute or more.
+    Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), QUEUE_NOT_FOUND.
     """
     UpdateQueue: _grpc.UnaryUnaryMultiCallable[_queue_care_pb2.UpdateQueueRequest, _queue_care_pb2.UpdateQueueResponse]
     """Changes the fields named by the mask. Entries that are in the queue keep the lease policy that they have.
@@ -125,6 +131,11 @@ class QueueServiceAsyncStub(QueueServiceStub):
     ListQueues: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListQueuesRequest, _queue_service_pb2.ListQueuesResponse]  # type: ignore[assignment]
     """Lists queues by name.
     Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+    """
+    GetQueueHistory: _aio.UnaryUnaryMultiCallable[_queue_history_pb2.GetQueueHistoryRequest, _queue_history_pb2.GetQueueHistoryResponse]  # type: ignore[assignment]
+    """Returns how long a queue was over time, and how long its entries had waited when agents took them: points for a plot. What is newest may be missing for a
+    minute where points stand for a minute or more.
+    Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), QUEUE_NOT_FOUND.
     """
     UpdateQueue: _aio.UnaryUnaryMultiCallable[_queue_care_pb2.UpdateQueueRequest, _queue_care_pb2.UpdateQueueResponse]  # type: ignore[assignment]
     """Changes the fields named by the mask. Entries that are in the queue keep the lease policy that they have.
@@ -217,6 +228,17 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queue_service_pb2.ListQueuesResponse, _abc.Awaitable[_queue_service_pb2.ListQueuesResponse]]:
         """Lists queues by name.
         Who: viewer, agent, service. Fails with: FIELD_VIOLATION.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQueueHistory(
+        self,
+        request: _queue_history_pb2.GetQueueHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_queue_history_pb2.GetQueueHistoryResponse, _abc.Awaitable[_queue_history_pb2.GetQueueHistoryResponse]]:
+        """Returns how long a queue was over time, and how long its entries had waited when agents took them: points for a plot. What is newest may be missing for a
+        minute where points stand for a minute or more.
+        Who: viewer, service. Fails with: FIELD_VIOLATION (a start after the end), QUEUE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -195,24 +195,26 @@ class UserServiceServicer(object):
 
     def CreateCredential(self, request, context):
         """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-        twice makes two credentials, and the unused one can be revoked.
-        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+        and from a credential that ends, one that ends no later.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCredentials(self, request, context):
-        """Lists credentials, newest first, without secrets.
-        Who: admin. Fails with: FIELD_VIOLATION.
+        """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RevokeCredential(self, request, context):
-        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-        Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+        ends their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -83,16 +83,18 @@ class UserServiceStub:
     """
     CreateCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateCredentialRequest, _credential_pb2.CreateCredentialResponse]
     """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-    twice makes two credentials, and the unused one can be revoked.
-    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+    and from a credential that ends, one that ends no later.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
     """
     ListCredentials: _grpc.UnaryUnaryMultiCallable[_credential_pb2.ListCredentialsRequest, _credential_pb2.ListCredentialsResponse]
-    """Lists credentials, newest first, without secrets.
-    Who: admin. Fails with: FIELD_VIOLATION.
+    """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
     """
     RevokeCredential: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]
-    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-    Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+    ends their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
     CreateJoinToken: _grpc.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]
     """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
@@ -156,16 +158,18 @@ class UserServiceAsyncStub(UserServiceStub):
     """
     CreateCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateCredentialRequest, _credential_pb2.CreateCredentialResponse]  # type: ignore[assignment]
     """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-    twice makes two credentials, and the unused one can be revoked.
-    Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+    twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+    and from a credential that ends, one that ends no later.
+    Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
     """
     ListCredentials: _aio.UnaryUnaryMultiCallable[_credential_pb2.ListCredentialsRequest, _credential_pb2.ListCredentialsResponse]  # type: ignore[assignment]
-    """Lists credentials, newest first, without secrets.
-    Who: admin. Fails with: FIELD_VIOLATION.
+    """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
     """
     RevokeCredential: _aio.UnaryUnaryMultiCallable[_credential_pb2.RevokeCredentialRequest, _credential_pb2.RevokeCredentialResponse]  # type: ignore[assignment]
-    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-    Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+    """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+    ends their own.
+    Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
     """
     CreateJoinToken: _aio.UnaryUnaryMultiCallable[_credential_pb2.CreateJoinTokenRequest, _credential_pb2.CreateJoinTokenResponse]  # type: ignore[assignment]
     """Makes a token with which one agent may join, once. No request_id, for the reason of CreateCredential.
@@ -298,8 +302,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.CreateCredentialResponse, _abc.Awaitable[_credential_pb2.CreateCredentialResponse]]:
         """Makes a credential; its secret key is in this answer and nowhere else. No request_id: keeping the answer would keep the secret; a call made
-        twice makes two credentials, and the unused one can be revoked.
-        Who: admin. Fails with: FIELD_VIOLATION, USER_NOT_FOUND.
+        twice makes two credentials, and the unused one can be revoked. Whoever is no admin makes their own, of at most the roles that they call with,
+        and from a credential that ends, one that ends no later.
+        Who: viewer. Fails with: FIELD_VIOLATION, USER_NOT_FOUND, ROLE_MISSING (somebody else's).
         """
 
     @_abc_1.abstractmethod
@@ -308,8 +313,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credential_pb2.ListCredentialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.ListCredentialsResponse, _abc.Awaitable[_credential_pb2.ListCredentialsResponse]]:
-        """Lists credentials, newest first, without secrets.
-        Who: admin. Fails with: FIELD_VIOLATION.
+        """Lists credentials, newest first, without secrets: an admin everybody's, all others their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, ROLE_MISSING (somebody else's).
         """
 
     @_abc_1.abstractmethod
@@ -318,8 +323,9 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credential_pb2.RevokeCredentialRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.RevokeCredentialResponse, _abc.Awaitable[_credential_pb2.RevokeCredentialResponse]]:
-        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing.
-        Who: admin. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
+        """Ends a credential; tokens made from it, and their streams, end within a minute. Revoking one that is revoked changes nothing. Whoever is no admin
+        ends their own.
+        Who: viewer. Fails with: FIELD_VIOLATION, CREDENTIAL_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
