@@ -1,6 +1,6 @@
 # One front door. Every target makes its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev fmt check proto test chaos soak demo up bench clean
+.PHONY: help dev fmt check proto test clients chaos soak demo up bench clean
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -23,6 +23,9 @@ proto: dev ## Regenerate protos/gen and the services' validation rules
 
 test: dev ## Run every test that is not marked nightly; what failed runs once more, alone, and is named
 	@python -m pytest -q -n 3 --dist worksteal -m "not nightly" || sh tools/run_again.sh
+
+clients: dev ## One scenario in Python, TypeScript, Go and C++ (fetches what builds them)
+	python tools/clients.py
 
 chaos: dev ## Every fault that is injected into a deployment, the long ones too; prints runs and broken invariants
 	python -m pytest -q -n 2 --dist worksteal -m chaos

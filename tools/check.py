@@ -18,7 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SURROUNDINGS = {**os.environ, "PATH": os.pathsep.join([str(ROOT / ".venv/bin"), os.environ.get("PATH", os.defpath)])}
-GENERATED = ("protos/gen/python/batuta_proto", "services/chassis/batuta_chassis/contract.binpb")
+GENERATED = (
+    "protos/gen/python/batuta_proto",
+    "services/chassis/batuta_chassis/contract.binpb",
+    "services/chassis/batuta_chassis/openapi.json",
+)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from batuta_agent.folders import Caches, StateFolder
 from batuta_agent.gpu import Gpus
 from batuta_agent.health import Health
 from batuta_agent.journal import Journal
-from batuta_agent.printer import printer
+from batuta_agent.printer import Printer, printer
 from batuta_agent.reading import ApiTaskReader
 from batuta_agent.shims import ShimPool, end_abandoned_groups
 from batuta_agent.telemetry import Sampler
@@ -62,10 +62,7 @@ async def build(
             return broker, await joining.find_queues(channel, arguments.queue, ids, create=arguments.create_queue)
 
         broker, queues = await joining.reach(ask, says, clock, ids, patient=state.known)
-        # Before anything is said of them: what a shim left that died together with the agent before us.
-        left = await asyncio.to_thread(end_abandoned_groups)
-        if left:
-            says.event("swept", f"ended what {left} dead shim(s) had left running", "warn")
+        await _sweep(says)
         journal = Journal(state.journal, ids)
         stack.push_async_callback(journal.close)
         shims = ShimPool(run_environment.machine(env), clock, arguments.slots)
@@ -99,6 +96,13 @@ async def build(
         identity = Identity(name, queues, dict(arguments.label))
         shown = _certificates(arguments, state, connection, channel, clock, wanted=broker.wants_certificate)
         yield Agent(identity, broker.endpoint, tokens, shown, assignments, journal, sampler, says, clock, ids)
+
+
+async def _sweep(says: Printer) -> None:
+    """End, before anything is said of them, what a shim left that died together with the agent before us."""
+    left = await asyncio.to_thread(end_abandoned_groups)
+    if left:
+        says.event("swept", f"ended what {left} dead shim(s) had left running", "warn")
 
 
 def _keep_authorities(state: StateFolder, trust: Trust) -> str:

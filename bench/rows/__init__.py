@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bench.plan import Plan
 from bench.report import Line
-from bench.rows import row01, row02, row03, row04, row05, row06, row07, row08, row13
+from bench.rows import row01, row02, row03, row04, row05, row06, row07, row08, row13, row19
 
 ROWS: dict[int, Callable[[Plan], list[Line]]] = {
     1: row01.run,
@@ -18,5 +18,6 @@ ROWS: dict[int, Callable[[Plan], list[Line]]] = {
     7: row07.run,
     8: row08.run,
     13: row13.run,
+    19: row19.run,
 }
 """What measures each row."""

@@ -292,6 +292,7 @@ async def test_a_file_that_a_service_has_is_not_cleared_and_not_migrated(
 def older(data: Path) -> None:
     """The queue's database as the release before last left it."""
     with sqlite3.connect(data / "queue.db") as connection:
+        connection.execute("DROP TABLE history")
         connection.execute("ALTER TABLE entries DROP COLUMN traceparent")
         connection.execute("UPDATE alembic_version SET version_num = '0006'")
     connection.close()

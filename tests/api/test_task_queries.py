@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from batuta_api.metrics.model import Column, Producer
 from batuta_api.tasks import sort_keys
+from batuta_api.tasks.columns import Columns, values
 from batuta_api.tasks.model import Definition, Parameter, TaskState
 from batuta_api.tasks.testing import NOON, a_task
 from batuta_api.tasks.wanted import (
@@ -199,3 +200,24 @@ def test_keys_of_numbers_sort_as_the_numbers_do(numbers: list[float]) -> None:
 @pytest.mark.parametrize("text", ["nan", "inf", "1_000", "", "0x10", "1e999", "1" * 5000, "١"])
 def test_what_is_no_plain_number_sorts_as_text(text: str) -> None:
     assert sort_keys.of_value(text).startswith("t")
+
+
+async def test_columns_come_beside_the_tasks_and_are_empty_where_there_is_nothing(works: Works) -> None:
+    await works.write(fill)
+    asked = Columns(
+        (("loss", "train", Of.LAST), ("loss", "train", Of.MIN), ("acc", "test", Of.MAX)),
+        (("Args", "lr"), ("Args", "x")),
+    )
+    found = await works.read(lambda work: values(work, asked, ["t5", "t2", "t1", "t4"]))
+
+    def shown(cells: Any) -> list[Any]:
+        return [each.value if each.HasField("value") else None for each in cells]
+
+    assert [shown(each.metrics) for each in found] == [
+        [9.0, 7.0, None],
+        [-1.0, -1.0, None],
+        [None, 7.0, None],  # its last value is no number
+        [None, None, None],
+    ]
+    assert [shown(each.parameters) for each in found] == [[None, None], ["high", None], ["1e-3", None], ["2", None]]
+    assert await works.read(lambda work: values(work, Columns((), ()), ["t5"])) == []

@@ -21,7 +21,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "row", [*(pytest.param(row, marks=pytest.mark.nightly) for row in (1, 2, 3, 4, 5, 6, 7, 13)), 8]
+    "row", [*(pytest.param(row, marks=pytest.mark.nightly) for row in (1, 2, 3, 4, 5, 6, 7, 13, 19)), 8]
 )
 def test_a_row_says_what_it_measured_beside_what_and_whether_it_stands(row: int) -> None:
     done = bench(str(row), "--quick", "--rounds", "1", "--json")
@@ -36,4 +36,4 @@ def test_a_row_says_what_it_measured_beside_what_and_whether_it_stands(row: int)
 def test_an_unknown_row_is_refused_with_the_rows_there_are() -> None:
     done = bench("11")
     assert done.returncode == 2
-    assert "there is no row 11; there are 1, 2, 3, 4, 5, 6, 7, 8, 13" in done.stderr
+    assert "there is no row 11; there are 1, 2, 3, 4, 5, 6, 7, 8, 13, 19" in done.stderr

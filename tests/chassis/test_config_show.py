@@ -19,6 +19,7 @@ from batuta_chassis.config_page import Shown
 from batuta_chassis.limits import described, limit, limits_of
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.sources import setting
+from batuta_rpc.target import HTTP_PORT
 
 SERVICES = ("api", "queue", "autoscaler")
 
@@ -229,6 +230,15 @@ def test_batuta_up_takes_the_file_and_its_flags_win(tmp_path: Path, monkeypatch:
     assert (options.host, options.port, options.queue_port, options.data) == ("127.0.0.2", 1, 3, tmp_path)
     monkeypatch.setenv("BATUTA_API_PORT", "4")
     assert asked(tmp_path, text).port == 4
+
+
+def test_the_http_port_comes_from_the_file_a_flag_or_follows_the_port(tmp_path: Path) -> None:
+    text = '[api]\nhttp_port = 5\nhttp_origins = "https://a.example,https://b.example"\n'
+    assert asked(tmp_path, text).http_port == 5
+    assert asked(tmp_path, text).http_origins == ("https://a.example", "https://b.example")
+    assert asked(tmp_path, text, "--http-port", "6", "--http-origin", "https://c.example").http_port == 6
+    assert asked(tmp_path, "").http_port == HTTP_PORT
+    assert asked(tmp_path, "", "--port", "4711").http_port == 0
 
 
 def test_batuta_up_has_one_host_for_all(tmp_path: Path) -> None:

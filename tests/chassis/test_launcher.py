@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from batuta_chassis.data_folder import DataFolder
 from batuta_chassis.launcher import Deployment, Options, welcome
 from batuta_chassis.service import Service
 from batuta_chassis.settings import Settings, SettingsError
+from batuta_chassis.web.testing import HttpClient
 from batuta_proto.system import v1 as system
 from batuta_rpc.channel import open_aio
 from batuta_rpc.clock import Clock, SystemClock
@@ -186,10 +188,11 @@ async def test_a_credential_block_names_the_authority_once_there_is_one_and_no_m
 
 
 def test_people_are_told_where_everything_is_and_what_comes_next(tmp_path: Path) -> None:
-    lines = "\n".join(welcome(Options(tmp_path), "http://127.0.0.1:8480"))
+    lines = "\n".join(welcome(Options(tmp_path), "http://127.0.0.1:8480", "http://127.0.0.1:8482"))
+    assert "http://127.0.0.1:8482" in lines
     assert "http://127.0.0.1:8480" in lines
     assert f"batuta init --file {tmp_path}/admin.credentials" in lines
-    assert "authority    sha256:1" in "\n".join(welcome(Options(tmp_path), "https://here:1", "sha256:1"))
+    assert "authority    sha256:1" in "\n".join(welcome(Options(tmp_path), "https://here:1", "", "sha256:1"))
 
 
 SERVE = """
@@ -312,3 +315,33 @@ async def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> 
     options = Options(tmp_path, port=0, queue_port=0, agent=False)
     with pytest.raises(SettingsError, match=r"cannot use the database .*api.db \(file is not a database\)"):
         await Deployment(options, SystemClock(), SystemIds()).start()
+
+
+async def test_the_api_has_an_http_port_that_is_found_again_or_none_where_none_is_wanted(tmp_path: Path) -> None:
+    first = deployment(tmp_path, Steps())
+    await first.start()
+    http = first.http
+    assert json.loads((tmp_path / "endpoints.json").read_text())["http"] == http
+    assert (await HttpClient(http).send("GET", "/healthz")).body == b"ok\n"
+    await first.stop(0)
+    again = deployment(tmp_path, Steps())
+    await again.start()
+    assert again.http == http
+    await again.stop(0)
+    none = deployment(tmp_path, Steps(), http_port=-1)
+    await none.start()
+    assert none.http == ""
+    await none.stop(0)
+
+
+async def test_under_tls_the_http_port_speaks_it_too(tmp_path: Path) -> None:
+    up = deployment(tmp_path, Steps(), tls="generated")
+    await up.start()
+    assert up.http.startswith("https://")
+    anybody = ssl.create_default_context()
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(up.http.rsplit(":", 1)[1]), ssl=anybody)
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    await up.stop(0)

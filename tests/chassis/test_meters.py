@@ -11,12 +11,24 @@ from batuta_chassis.contract import Rule
 from batuta_chassis.exposition import text
 from batuta_chassis.interceptors.meter import CallMeter
 from batuta_chassis.meters import OTHER, Cells, Counter, Family, Histogram, Looked, gauge
+from batuta_proto.users import v1 as users
 from batuta_rpc.testing import FakeClock
 
 
 def rule(name: str = "/a.v1.A/Get", *, streaming: bool = False, deprecated: bool = False) -> Rule:
-    parse = grpc.StatusCode  # never called
-    return Rule(name, False, (), frozenset(), parse, False, streaming, True, deprecated)  # type: ignore[arg-type]
+    return Rule(
+        name=name,
+        public=False,
+        roles=(),
+        admitted=frozenset(),
+        parse=users.GetUserRequest.FromString,
+        request=users.GetUserRequest,
+        response=users.GetUserResponse,
+        reads=True,
+        client_streaming=False,
+        server_streaming=streaming,
+        deprecated=deprecated,
+    )
 
 
 def sample(families: Sequence[Family], name: str, **labels: str) -> float:

@@ -178,8 +178,17 @@ class Tasks(tasks.TaskServiceServicer):
         everything = list(self._state.tasks.values())
         start = int(request.page_token or 0)
         end = start + min(request.page_size, 3)
+        shown = everything[start:end]
+        values = tasks.ColumnValues(
+            metrics=[
+                tasks.ColumnValues.Metric(value=0.5 if at == 0 else None) for at, _ in enumerate(request.metric_columns)
+            ],
+            parameters=[tasks.ColumnValues.Parameter(value="0.1") for _ in request.parameter_columns],
+        )
         return tasks.ListTasksResponse(
-            tasks=everything[start:end], next_page_token=str(end) if end < len(everything) else ""
+            tasks=shown,
+            values=[values for _ in shown] if request.metric_columns or request.parameter_columns else [],
+            next_page_token=str(end) if end < len(everything) else "",
         )
 
     def GetTask(self, request: tasks.GetTaskRequest, context: grpc.ServicerContext) -> tasks.GetTaskResponse:

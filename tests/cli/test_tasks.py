@@ -149,3 +149,21 @@ def test_half_a_login_is_told_and_never_sent(program: Any) -> None:
     done = program("task", "list")
     assert done.code == 1
     assert "access_key and secret_key missing" in done.err
+
+
+def test_columns_are_shown_beside_the_tasks_in_the_order_asked_for(batuta: Any, server: Any) -> None:
+    for number in range(5):
+        server.state.tasks[f"t{number}"] = tasks.Task(id=f"t{number}", display_name="digits")
+    keys = ("metric:min:loss/train", "param:Args/lr", "metric:acc/test")
+    lines = batuta("task", "list", *(word for key in keys for word in ("--column", key))).text.splitlines()
+    assert lines[0].split()[-3:] == list(keys)
+    assert lines[1].split()[-3:] == ["0.5", "0.1", "-"]
+    request = server.state.asked[-1]
+    assert [(each.metric, each.variant, each.summary) for each in request.metric_columns] == [
+        ("loss", "train", tasks.METRIC_SUMMARY_MIN),
+        ("acc", "test", tasks.METRIC_SUMMARY_LAST),
+    ]
+    assert [(each.section, each.name) for each in request.parameter_columns] == [("Args", "lr")]
+    listed = json.loads(batuta("task", "list", "--column", keys[0], "--json").out)["tasks"]
+    assert [each["columns"] for each in listed] == [{keys[0]: 0.5}] * 5
+    assert batuta("task", "list", "--column", "loss").code == 2

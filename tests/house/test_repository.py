@@ -10,7 +10,7 @@ import pytest
 
 from batuta_rpc.version import VERSION
 
-TARGETS = ["help", "dev", "fmt", "check", "proto", "test", "chaos", "soak", "demo", "up", "bench", "clean"]
+TARGETS = ["help", "dev", "fmt", "check", "proto", "test", "clients", "chaos", "soak", "demo", "up", "bench", "clean"]
 
 
 def makefile_targets(root: Path) -> dict[str, list[str]]:
@@ -28,7 +28,7 @@ def makefile_targets(root: Path) -> dict[str, list[str]]:
     return targets
 
 
-def test_the_makefile_has_its_twelve_targets_each_a_line_or_two(root: Path) -> None:
+def test_the_makefile_has_its_thirteen_targets_each_a_line_or_two(root: Path) -> None:
     targets = makefile_targets(root)
     assert list(targets) == TARGETS
     assert all(len(recipe) <= 2 for recipe in targets.values())

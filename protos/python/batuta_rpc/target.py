@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -9,6 +10,9 @@ API_PORT = 8480
 """The port of the API where none is named."""
 DISPATCH_PORT = 8481
 """The port on which the queue service takes the sessions of agents, where none is named."""
+
+HTTP_PORT = 8482
+"""The port of the API for browsers and curl, where none is named."""
 
 
 class Target(NamedTuple):
@@ -55,4 +59,4 @@ def parse(text: str, default_port: int = API_PORT) -> Target:
 
 def is_loopback(host: str) -> bool:
     """Whether `host` can be reached from this machine only."""
-    return host == "localhost" or host.startswith("127.") or host in ("::1", "[::1]")
+    return host in ("localhost", "::1", "[::1]") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from batuta._cli import (
     access_keys,
@@ -42,6 +42,46 @@ _EPILOG = """Example:
   batuta task list
   batuta COMMAND --help"""
 
+Add = Callable[[SubParsers, Context], None]
+_NOUNS: dict[str, tuple[str, str, tuple[Add, ...]]] = {
+    "task": (
+        "tasks: list, follow, enqueue, stop",
+        "batuta task list --state running",
+        (
+            tasks.add,
+            task_edit.add,
+            task_changes.add,
+            task_attempts.add,
+            task_logs.add,
+            task_metrics.add,
+            task_watch.add,
+        ),
+    ),
+    "artifact": (
+        "artifacts: list, look into, get, put, delete",
+        "batuta artifact list TASK",
+        (artifacts.add, artifact_files.add),
+    ),
+    "project": (
+        "projects: make, list, look into, move, join, close, remove",
+        "batuta project list",
+        (projects.add, project_access.add),
+    ),
+    "queue": (
+        "queues: make, list, look into, put in order, clear, pause, remove",
+        "batuta queue list",
+        (queues.add, queue_care.add, histories.add_queue, queue_move.add, queue_pause.add, queue_release.add),
+    ),
+    "agent": (
+        "agents: list, let one join, drain, start one",
+        "batuta agent list",
+        (agents.add, agent_care.add, histories.add_agent),
+    ),
+    "user": ("users: add, list, change, disable", "batuta user list", (users.add,)),
+    "credentials": ("credentials: make, list, revoke", "batuta credentials list", (access_keys.add,)),
+    "audit": ("who changed what, and who was refused", "batuta audit changes --by ada", (audit.add,)),
+}
+
 
 def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]) -> argparse.ArgumentParser:
     """The parser. Every command sets `run`: a function of the parsed arguments that returns an exit code or None."""
@@ -57,43 +97,10 @@ def build(context: Context, found: Sequence[plugins.Plugin], argv: Sequence[str]
     login.add(root, context)
     sync.add(root, context)
     tree: dict[tuple[str, ...], SubParsers] = {(): root}
-    tree["task",] = noun(root, "task", "tasks: list, follow, enqueue, stop", "batuta task list --state running")
-    tasks.add(tree["task",], context)
-    task_edit.add(tree["task",], context)
-    task_changes.add(tree["task",], context)
-    task_attempts.add(tree["task",], context)
-    task_logs.add(tree["task",], context)
-    task_metrics.add(tree["task",], context)
-    task_watch.add(tree["task",], context)
-    tree["artifact",] = noun(
-        root, "artifact", "artifacts: list, look into, get, put, delete", "batuta artifact list TASK"
-    )
-    artifacts.add(tree["artifact",], context)
-    artifact_files.add(tree["artifact",], context)
-    tree["project",] = noun(
-        root, "project", "projects: make, list, look into, move, join, remove", "batuta project list"
-    )
-    projects.add(tree["project",], context)
-    project_access.add(tree["project",], context)
-    tree["queue",] = noun(
-        root, "queue", "queues: make, list, look into, put in order, clear, pause, remove", "batuta queue list"
-    )
-    queues.add(tree["queue",], context)
-    queue_care.add(tree["queue",], context)
-    histories.add_queue(tree["queue",], context)
-    queue_move.add(tree["queue",], context)
-    queue_pause.add(tree["queue",], context)
-    queue_release.add(tree["queue",], context)
-    tree["agent",] = noun(root, "agent", "agents: list, let one join, drain, start one", "batuta agent list")
-    agents.add(tree["agent",], context)
-    agent_care.add(tree["agent",], context)
-    histories.add_agent(tree["agent",], context)
-    tree["user",] = noun(root, "user", "users: add, list, change, disable", "batuta user list")
-    users.add(tree["user",], context)
-    tree["credentials",] = noun(root, "credentials", "credentials: make, list, revoke", "batuta credentials list")
-    access_keys.add(tree["credentials",], context)
-    tree["audit",] = noun(root, "audit", "who changed what, and who was refused", "batuta audit changes --by ada")
-    audit.add(tree["audit",], context)
+    for name, (sentence, example, parts) in _NOUNS.items():
+        tree[name,] = noun(root, name, sentence, example)
+        for add in parts:
+            add(tree[name,], context)
     plugins.attach(tree, found, argv)
     return parser
 

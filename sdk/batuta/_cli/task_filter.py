@@ -75,6 +75,41 @@ def add_order(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """The flag of columns."""
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="show param:SECTION/NAME or metric:[min:|max:]METRIC/VARIANT as well; may be repeated",
+    )
+
+
+def columns_of(args: argparse.Namespace) -> tasks.ListTasksRequest:
+    """The columns that `--column` says, in a request. Raises `CliError`."""
+    from batuta_proto.tasks import v1 as tasks
+
+    request = tasks.ListTasksRequest()
+    for key in args.column:
+        kind, group, name, which = _key(key, "--column")
+        if kind == "param":
+            request.parameter_columns.add(section=group, name=name)
+        else:
+            request.metric_columns.add(metric=group, variant=name, summary=f"METRIC_SUMMARY_{which.upper()}")
+    return request
+
+
+def _key(text: str, flag: str) -> tuple[str, str, str, str]:
+    """Kind, group, name and which value of `param:…` and `metric:…`."""
+    kind, _, rest = text.partition(":")
+    which, rest = _summary(rest) if kind == "metric" else ("last", rest)
+    group, slash, name = rest.partition("/")
+    if kind not in ("param", "metric") or not (group and slash and name):
+        raise CliError(f"{flag} names param:SECTION/NAME or metric:METRIC/VARIANT, not {text!r}.", USAGE)
+    return kind, group, name, which
+
+
 def given(args: argparse.Namespace) -> bool:
     """Whether any flag narrows the tasks down."""
     words = ("project", "name", "match", "state", "type", "tag", "any_tag", "no_tag", "owner", "parent", "param")
@@ -163,12 +198,9 @@ def order_of(args: argparse.Namespace) -> tasks.TaskOrder:
     key, ascending = args.sort.lstrip("+-"), args.sort.startswith("+")
     if not key:
         return tasks.TaskOrder()
-    kind, colon, rest = key.partition(":")
+    kind, colon, _ = key.partition(":")
     if colon and kind in ("param", "metric"):
-        which, rest = _summary(rest) if kind == "metric" else ("last", rest)
-        group, slash, name = rest.partition("/")
-        if not (group and slash and name):
-            raise CliError(f"--sort names {kind}:GROUP/NAME, such as {kind}:loss/train, not {args.sort!r}.", USAGE)
+        kind, group, name, which = _key(key, "--sort")
         return tasks.TaskOrder(
             field="TASK_ORDER_FIELD_PARAMETER" if kind == "param" else "TASK_ORDER_FIELD_METRIC",
             group=group,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from batuta._cli.arguments import SubParsers, add_json, command, positive, whole_number
 from batuta._cli.context import Context
 from batuta._cli.retry_flags import add_retry
-from batuta._cli.task_filter import add_filter, add_order, filter_of, order_of
+from batuta._cli.task_filter import add_columns, add_filter, add_order, columns_of, filter_of, order_of
 
 if TYPE_CHECKING:
     from batuta._cli.client import Client
     from batuta_proto.tasks import v1 as tasks
+
+NOTHING: Mapping[str, tasks.ColumnValues] = MappingProxyType({})
 
 
 def add(parent: SubParsers, context: Context) -> None:
@@ -35,6 +38,7 @@ def _add_list(parent: SubParsers, context: Context) -> None:
     )
     parser.add_argument("--limit", type=positive, default=50, metavar="N", help="at most so many (50)")
     add_order(parser)
+    add_columns(parser)
     add_json(parser)
     add_filter(parser)
     parser.set_defaults(run=partial(list_tasks, context))
@@ -94,29 +98,55 @@ def add_task(parser: argparse.ArgumentParser) -> None:
 def list_tasks(context: Context, args: argparse.Namespace) -> None:
     """Print tasks that match all that was asked."""
     from batuta._cli import pages
-    from batuta_proto.tasks import v1 as tasks
 
-    wanted, order = filter_of(args, context.clock), order_of(args)
+    request = columns_of(args)
+    request.filter.CopyFrom(filter_of(args, context.clock))
+    request.order_by.CopyFrom(order_of(args))
+    values: dict[str, tasks.ColumnValues] = {}
     with context.connect() as client:
 
         def fetch(page_size: int, page_token: str) -> tuple[list[tasks.Task], str]:
-            request = tasks.ListTasksRequest(filter=wanted, page_size=page_size, page_token=page_token, order_by=order)
+            request.page_size, request.page_token = page_size, page_token
             answer = client.tasks.ListTasks(request)
+            values.update(zip((task.id for task in answer.tasks), answer.values))
             return list(answer.tasks), answer.next_page_token
 
         found = pages.gather(fetch, args.limit)
-    _print_list(context, args, found)
+    _print_list(context, args, found, values)
 
 
-def _print_list(context: Context, args: argparse.Namespace, found: Sequence[tasks.Task]) -> None:
+def _print_list(
+    context: Context,
+    args: argparse.Namespace,
+    found: Sequence[tasks.Task],
+    values: Mapping[str, tasks.ColumnValues] = NOTHING,
+) -> None:
     from batuta._cli import render, tables
 
+    asked: list[str] = getattr(args, "column", [])
+    shown = {task.id: _columns(asked, values[task.id]) if asked else {} for task in found}
     if args.json:
-        context.print(render.listed("tasks", found))
+        listed = [{**render.as_dict(task), **({"columns": shown[task.id]} if asked else {})} for task in found]
+        context.print(render.as_json({"tasks": listed}))
         return
-    headers = ("ID", "NAME", "PROJECT", "STATE", "QUEUE", "AGENT", "ITERATION", "UPDATED")
-    rows = [_row(task) for task in found]
-    context.print(tables.render(headers, rows, width=context.width, right=("ITERATION",)))
+    headers = ("ID", "NAME", "PROJECT", "STATE", "QUEUE", "AGENT", "ITERATION", "UPDATED", *asked)
+    rows = [(*_row(task), *map(_cell, shown[task.id].values())) for task in found]
+    right = ("ITERATION", *(each for each in asked if each.startswith("metric:")))
+    context.print(tables.render(headers, rows, width=context.width, right=right))
+
+
+def _columns(asked: Sequence[str], values: tasks.ColumnValues) -> dict[str, float | str | None]:
+    """What a task has of the columns asked for, by their keys; None for nothing."""
+    metrics, parameters = iter(values.metrics), iter(values.parameters)
+    found: dict[str, float | str | None] = {}
+    for key in asked:
+        each = next(metrics) if key.startswith("metric:") else next(parameters)
+        found[key] = each.value if each.HasField("value") else None
+    return found
+
+
+def _cell(value: float | str | None) -> str:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _row(task: tasks.Task) -> tuple[object, ...]:

@@ -139,18 +139,7 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
     try:
         migrate(database.engine, Path(__file__).parent / "migrations")
         works: Works = SqlTransactor[Work](database, sql_work(hub, clock, limits))
-        for path in await ensure_credentials(
-            works,
-            settings.data_dir,
-            settings.api_endpoint or settings.endpoint,
-            authorities(settings, clock),
-            clock.now(),
-            ids,
-        ):
-            _log.info("first credential written", extra={"path": str(path)})
-        if settings.users_file:
-            for name in await bring_in(works, Path(settings.users_file), clock.now()):
-                _log.info("user brought in from the users file", extra={"user": name})
+        await _first_people(works, settings, clock, ids)
         among = None if bus is None else await _enter(database, bus, hub, settings, clock, ids)
     except BaseException:
         await database.close()
@@ -171,6 +160,22 @@ async def build(settings: Settings, clock: Clock, ids: Ids) -> Service:
         settings, clock, ids, signer, database, works, hub, closing, queue, brokers, sole, among, limits, refusals, room
     )
     return _service(parts)
+
+
+async def _first_people(works: Works, settings: Settings, clock: Clock, ids: Ids) -> None:
+    """See that somebody can log in: by the first credentials, and those of the users file."""
+    for path in await ensure_credentials(
+        works,
+        settings.data_dir,
+        settings.api_endpoint or settings.endpoint,
+        authorities(settings, clock),
+        clock.now(),
+        ids,
+    ):
+        _log.info("first credential written", extra={"path": str(path)})
+    if settings.users_file:
+        for name in await bring_in(works, Path(settings.users_file), clock.now()):
+            _log.info("user brought in from the users file", extra={"user": name})
 
 
 async def _enter(database: Database, bus: Bus, hub: Hub, settings: Settings, clock: Clock, ids: Ids) -> Among:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batuta_rpc.target import API_PORT, DISPATCH_PORT
+from batuta_rpc.target import API_PORT, DISPATCH_PORT, HTTP_PORT
 
 if TYPE_CHECKING:
     from batuta_chassis import launcher
@@ -48,6 +48,7 @@ def up(subparsers: Any) -> None:
         metavar="N",
         help=f"port for agents (default {DISPATCH_PORT}; 0: a free one)",
     )
+    _of_http(parser)
     parser.add_argument(
         "--database-url",
         metavar="URL",
@@ -64,6 +65,29 @@ def up(subparsers: Any) -> None:
         help="what is logged on standard error (default WARNING)",
     )
     parser.set_defaults(run=serve)
+
+
+def _of_http(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--http-port",
+        type=int,
+        metavar="N",
+        help=f"port of the API for browsers and curl (default {HTTP_PORT}, with another --port a free one; -1: none)",
+    )
+    parser.add_argument(
+        "--http-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin call the HTTP port, as https://page.example; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--http-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer on loopback to this host name too, for a proxy on this machine; may be repeated",
+    )
 
 
 def _of_encryption(parser: argparse.ArgumentParser) -> None:
@@ -146,10 +170,16 @@ def options_of(args: argparse.Namespace) -> launcher.Options:
     flags = {**vars(args), "data_dir": args.data}
     common = {key: _common(key, flags[key], told) for key in _SHARED}
     data: Path = common.pop("data_dir")
+    api = told["api"]
+    port = api.get("port", API_PORT) if args.port is None else args.port
+    http_port = api.get("http_port", HTTP_PORT if port == API_PORT else 0) if args.http_port is None else args.http_port
     return replace(
         plain,
         data=(_FOLDER if data == Path() else data).expanduser().absolute(),
-        port=told["api"].get("port", API_PORT) if args.port is None else args.port,
+        port=port,
+        http_port=http_port,
+        http_origins=tuple(args.http_origin or api.get("http_origins", "").split(",")),
+        http_names=tuple(args.http_name or api.get("http_names", "").split(",")),
         queue_port=told["queue"].get("port", DISPATCH_PORT) if args.queue_port is None else args.queue_port,
         advertise=args.advertise,
         agent=not args.no_agent,

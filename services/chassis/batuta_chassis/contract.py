@@ -15,6 +15,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2
 
 ROLES = {1: "viewer", 2: "member", 3: "admin", 4: "agent", 5: "service", 6: "attempt"}
 """Role numbers of `batuta.types.v1.Role` and the names that tokens carry."""
@@ -34,10 +35,14 @@ class Rule:
     """Those, and the roles that include them. Empty: nobody may call the method."""
     parse: Callable[[bytes], Message]
     """Reads a request into the private pool's message, on which the rules can be checked."""
+    request: type[Message]
+    """The private pool's class of requests."""
+    response: type[Message]
+    """The private pool's class of answers."""
+    reads: bool
+    """Whether the contract says that the method changes nothing."""
     client_streaming: bool
     server_streaming: bool
-    changes: bool
-    """Whether a call may change something: it is not marked NO_SIDE_EFFECTS."""
     deprecated: bool = False
     """Whether the method will go."""
 
@@ -52,6 +57,8 @@ class Contract:
         files = descriptor_pb2.FileDescriptorSet.FromString(described).file
         for file in files:
             self._pool.Add(file)
+        # What a `google.rpc.Status` may hold; no file of ours names it.
+        self._pool.AddSerializedFile(error_details_pb2.DESCRIPTOR.serialized_pb)
         options_type = self._pool.FindMessageTypeByName("google.protobuf.MethodOptions")
         self._options = message_factory.GetMessageClass(options_type)
         self._access: Any = self._pool.FindExtensionByName("batuta.types.v1.access")
@@ -61,6 +68,11 @@ class Contract:
                 for method in described_service.methods:
                     rule = self._rule(method)
                     self._rules[rule.name] = rule
+
+    @property
+    def pool(self) -> descriptor_pool.DescriptorPool:
+        """The pool of all messages, for those who read or write them as JSON."""
+        return self._pool
 
     def rule(self, method: str) -> Rule | None:
         """The rule of `/package.Service/Method`, or None for a method that is not ours."""
@@ -76,15 +88,18 @@ class Contract:
         options: Any = self._options.FromString(method.GetOptions().SerializeToString())
         access = options.Extensions[self._access]
         roles = tuple(ROLES[number] for number in access.roles)
+        request = message_factory.GetMessageClass(method.input_type)
         return Rule(
             name=f"/{method.containing_service.full_name}/{method.name}",
             public=access.public,
             roles=roles,
             admitted=frozenset(higher for role in roles for higher in (role, *_INCLUDED_IN.get(role, ()))),
-            parse=message_factory.GetMessageClass(method.input_type).FromString,
+            parse=request.FromString,
+            request=request,
+            response=message_factory.GetMessageClass(method.output_type),
+            reads=method.GetOptions().idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
             client_streaming=bool(method.client_streaming),
             server_streaming=bool(method.server_streaming),
-            changes=options.idempotency_level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
             deprecated=bool(method.GetOptions().deprecated),
         )
 

@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from batuta_chassis.contract import Contract, Rule
+from batuta_chassis.peer import INTRODUCTION
 from batuta_rpc.error_status import from_grpc
 from batuta_rpc.errors import DETAILS_KEY, RpcError, UpstreamUnavailable
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:  # generic in the type stubs only
 Failed = Callable[[str], Awaitable[object]]
 Noted = Callable[[str, bytes], Awaitable[Failed | None]]
 NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
-_HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":")
+_HOP_BY_HOP = ("grpc-", "user-agent", "te", "content-type", ":", INTRODUCTION)
 
 
 class Forward(grpc.GenericRpcHandler):
@@ -77,7 +78,7 @@ class Forward(grpc.GenericRpcHandler):
         heed = self._heed.get(rule.name, _nothing)
 
         async def pass_on(request: Any, context: Context) -> Any:
-            failed = await self._noted(rule.name, request) if rule.changes and self._noted is not None else None
+            failed = await self._noted(rule.name, request) if self._noted is not None and not rule.reads else None
             call = dial(request, timeout=context.time_remaining(), metadata=_onward(context))
             try:
                 response = await call

@@ -42,6 +42,10 @@ class Options:
     host: str = "127.0.0.1"
     port: int = API_PORT
     queue_port: int = DISPATCH_PORT
+    http_port: int = 0
+    """Of the API, for browsers and curl; 0: that of the last run or a free one; -1: none."""
+    http_origins: tuple[str, ...] = ()
+    http_names: tuple[str, ...] = ()
     advertise: str = ""
     """The name by which other machines reach this one; empty: `host`, or this machine's name when all are heard."""
     database_url: str = ""
@@ -98,6 +102,13 @@ class Deployment:
         return self._processes["api"].settings.api_endpoint if "api" in self._processes else "not installed"
 
     @property
+    def http(self) -> str:
+        """The address of the API for browsers and curl; empty when there is none."""
+        if "api" not in self._processes or self._processes["api"].settings.http_port < 0:
+            return ""
+        return f"{self.api.rpartition(':')[0]}:{self._processes['api'].settings.http_port}"
+
+    @property
     def fingerprint(self) -> str:
         """Of the authority that was made for this deployment; empty where there is none."""
         settings = self._processes["api"].settings if "api" in self._processes else None
@@ -119,7 +130,7 @@ class Deployment:
                 process = ServiceProcess(self._builds[name], settings[name], self._clock, self._ids)
                 await process.start()
                 self._processes[name] = process
-            folder.note_endpoints({**self.endpoints, "dispatch": self._dispatch(settings)})
+            folder.note_endpoints({**self.endpoints, "dispatch": self._dispatch(settings), "http": self.http})
             if "api" in settings:
                 folder.correct_credentials(settings["api"].api_endpoint, authorities(settings["api"], self._clock))
             if self._options.agent:
@@ -176,6 +187,9 @@ class Deployment:
             "keys_dir": folder.path / "keys",
             "host": self._options.host if outside else "127.0.0.1",
             "port": port,
+            "http_port": self._http_port(folder) if name == "api" else -1,
+            "http_origins": ",".join(self._options.http_origins),
+            "http_names": ",".join(self._options.http_names),
             "allow_plaintext": self._options.allow_plaintext,
             "tls": self._options.tls if outside else OFF,
             "agent_certificates": self._options.agent_certificates and outside,
@@ -186,6 +200,9 @@ class Deployment:
         }
         chosen: dict[str, Any] = {"grace_seconds": 3.0, **told, **own}
         return Settings(service=name, **chosen)
+
+    def _http_port(self, folder: DataFolder) -> int:
+        return self._options.http_port or _free(self._options.host, folder.last_port("http"))
 
     def _dispatch(self, settings: Mapping[str, Settings]) -> str:
         if "queue" not in settings:
@@ -225,9 +242,8 @@ def told_of(service: str, options: Options) -> dict[str, Any]:
 
 
 _DECIDED = (
-    "data_dir keys_dir host port allow_plaintext tls tls_cert tls_key agent_certificates tls_client_ca "
-    "database_url api_endpoint queue_endpoint "
-    "autoscaler_endpoint dispatch_endpoint"
+    "data_dir keys_dir host port http_port http_origins http_names allow_plaintext tls tls_cert tls_key "
+    "agent_certificates tls_client_ca database_url api_endpoint queue_endpoint autoscaler_endpoint dispatch_endpoint"
 ).split()
 """What `batuta up` decides for each service."""
 _PERSONAL = ("BATUTA_API", "BATUTA_ACCESS_KEY", "BATUTA_SECRET_KEY", "BATUTA_CONFIG_FILE", "BATUTA_CA_FILE")
@@ -258,7 +274,7 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
         loop.add_signal_handler(number, on_signal)
     deployment = Deployment(options, clock, ids)
     await deployment.start()
-    for line in welcome(options, deployment.api, deployment.fingerprint):
+    for line in welcome(options, deployment.api, deployment.http, deployment.fingerprint):
         say(line)
     await ended.wait()
     say("Stopping. Tasks that run go on; the next `batuta up` takes them up again.")
@@ -273,13 +289,14 @@ async def run(options: Options, clock: Clock, ids: Ids, say: Callable[[str], Non
     await stopping
 
 
-def welcome(options: Options, api: str, fingerprint: str = "") -> list[str]:
+def welcome(options: Options, api: str, http: str, fingerprint: str = "") -> list[str]:
     """What people read when everything is up. `fingerprint` is that of an authority made here."""
     credentials = options.data / CREDENTIALS
     here = f"this machine, queue {', '.join(options.queues)}"
     return [
         "Batuta is up.",
         f"  API          {api}",
+        f"  HTTP         {f'{http} (JSON, browsers)' if http else 'none'}",
         f"  agent        {here if options.agent else 'none (start one: batuta agent start)'}",
         f"  credentials  {credentials}",
         f"  data         {options.data}",

@@ -23,11 +23,13 @@ from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.meter import CallMeter
 from batuta_chassis.interceptors.pipeline import Pipeline
 from batuta_chassis.logs import configure
+from batuta_chassis.peer import Doorman
 from batuta_chassis.peers import Peers
 from batuta_chassis.service import Build, Service, hooks
 from batuta_chassis.settings import Settings, SettingsError
 from batuta_chassis.system import SERVICE_NAME, SystemServicer
 from batuta_chassis.tokens import Verifier, write_private
+from batuta_chassis.web.port import HttpPort
 from batuta_proto.system import v1 as system
 from batuta_rpc.channel import MESSAGE_BYTES
 from batuta_rpc.clock import Clock, SystemClock
@@ -65,6 +67,7 @@ class ServiceProcess:
         self._health: Any = health.aio.HealthServicer()
         self._service: Service | None = None
         self._server: grpc.aio.Server | None = None
+        self._http: HttpPort | None = None
         self._draining = False
         self._meter = CallMeter()
         self._monitor: Monitor | None = None
@@ -98,8 +101,12 @@ class ServiceProcess:
             self._open_port(self._server, self._service)
             await self._start_monitor(self._service)
             await self._server.start()
+            if self._http is not None:
+                await self._http.start()
         except BaseException:
             await self._stop_monitor()
+            if self._http is not None:
+                await self._http.stop()
             if self._server is not None:  # gRPC ends what was never started only when it is told to
                 await self._server.stop(0)
             await self._run(hooks(self._service.on_stop))
@@ -115,9 +122,13 @@ class ServiceProcess:
             return
         self._draining = True
         await self._health.enter_graceful_shutdown()
+        if self._http is not None:
+            self._http.stop_listening()
         await self._run(hooks(self._service.on_drain))
         if self._server is not None:
             await self._server.stop(self._settings.grace_seconds if grace is None else grace)
+        if self._http is not None:
+            await self._http.stop()
         await self._background.stop()
         await self._run(hooks(self._service.on_stop))
         await self._stop_monitor()
@@ -144,7 +155,8 @@ class ServiceProcess:
         authenticator = Authenticator(
             Verifier(self._settings.keys_dir, self._clock), service.gate, self._peers(service)
         )
-        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, self._meter, service.tracer)
+        doorman = Doorman(self._ids.secret()) if self._settings.http_port >= 0 else None
+        pipeline = Pipeline(contract(), authenticator, self._clock, self._ids, self._meter, service.tracer, doorman)
         server = grpc.aio.server(interceptors=[pipeline], options=_OPTIONS, maximum_concurrent_rpcs=_CALLS)
         for add, servicer, _name in service.servicers:
             add(servicer, server)
@@ -154,6 +166,8 @@ class ServiceProcess:
             names = [*self._names(service), reflection.SERVICE_NAME, "grpc.health.v1.Health"]
             reflection.enable_server_reflection(names, server)
         server.add_generic_rpc_handlers(tuple(service.generic_handlers))
+        if doorman is not None:
+            self._http = HttpPort(self._settings, server, authenticator, doorman, self._clock)
         return server
 
     def _names(self, service: Service) -> list[str]:
@@ -202,7 +216,8 @@ async def serve(build: Build, settings: Settings, clock: Clock, ids: Ids) -> Non
         loop.add_signal_handler(number, ended.set)
     process = ServiceProcess(build, settings, clock, ids)
     await process.start()
-    print(f"{settings.service} serves on {process.address}", flush=True)
+    http = process.settings.http_endpoint
+    print(f"{settings.service} serves on {process.address}{f', HTTP on {http}' if http else ''}", flush=True)
     try:
         await ended.wait()
     finally:

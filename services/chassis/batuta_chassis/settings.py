@@ -41,6 +41,9 @@ class Settings:
     data_dir: Path = field(default=NOWHERE, metadata=words("folder of everything this service keeps"))
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(0, "port to listen on; 0 takes a free one")
+    http_port: int = setting(-1, "port for browsers and curl; 0 takes a free one, -1 opens none")
+    http_origins: str = setting("", "origins of pages elsewhere that may call the HTTP port, separated by commas")
+    http_names: str = setting("", "names besides localhost by which the HTTP port is called, separated by commas")
     keys_dir: Path = field(
         default=NOWHERE,
         metadata=words("folder of the token keys, shared by the services; default: keys in the data folder"),
@@ -116,8 +119,7 @@ class Settings:
                 "redis_url is for several processes on one PostgreSQL, and SQLite has one: leave it out, or set "
                 "database_url"
             )
-        if not 0 <= self.port <= 65535:
-            raise SettingsError(f"port is 0 to 65535, not {self.port}")
+        self._check_ports()
         if not 0 <= self.trace_share <= 1:
             raise SettingsError(f"trace_share is a number from 0 to 1, not {self.trace_share:g}")
         if self.log_format not in ("json", "text"):
@@ -126,6 +128,12 @@ class Settings:
             raise SettingsError(f"log_level is DEBUG, INFO, WARNING or ERROR, not {self.log_level!r}")
         if self.metrics_listen:
             self._check_metrics(self.metrics_address[0])
+
+    def _check_ports(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"port is 0 to 65535, not {self.port}")
+        if not -1 <= self.http_port <= 65535:
+            raise SettingsError(f"http_port is 0 to 65535, or -1 for none, not {self.http_port}")
 
     def _check_metrics(self, host: str) -> None:
         if is_loopback(host):
@@ -208,22 +216,35 @@ class Settings:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "[::]": "[::1]"}.get(self.host, self.host)
         return f"{'http' if self.tls_mode == OFF else 'https'}://{host}:{self.port}"
 
+    @property
+    def http_endpoint(self) -> str:
+        """Where browsers on this machine find it: `http://host:port`; empty without an HTTP port."""
+        return "" if self.http_port < 0 else f"{self.endpoint.rpartition(':')[0]}:{self.http_port}"
+
     def with_port(self) -> Settings:
-        """The same with a free port where the port was 0, so that a service knows its address while it is built.
+        """The same with free ports where a port was 0, so that a service knows its address while it is built.
 
         Raises `SettingsError` when nothing can listen there.
         """
+        chosen = replace(self, port=self._probed(self.port))
+        if self.http_port < 0:
+            return chosen
+        if self.http_port == chosen.port:
+            raise SettingsError(f"port and http_port cannot both be {chosen.port}")
+        return replace(chosen, http_port=self._probed(self.http_port))
+
+    def _probed(self, port: int) -> int:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((self.host.strip("[]"), self.port))
+                probe.bind((self.host.strip("[]"), port))
             except OSError as error:
-                raise SettingsError(self._cannot_listen(error)) from error
-            return replace(self, port=int(probe.getsockname()[1]))
+                raise SettingsError(self._cannot_listen(port, error)) from error
+            return int(probe.getsockname()[1])
 
-    def _cannot_listen(self, error: OSError) -> str:
-        where = f"the {self.service} service cannot listen on {self.host}:{self.port}"
+    def _cannot_listen(self, port: int, error: OSError) -> str:
+        where = f"the {self.service} service cannot listen on {self.host}:{port}"
         if error.errno == errno.EADDRINUSE:
             return f"{where}: the port is taken. Stop what has it, or choose another port (0: a free one)"
         return f"{where} ({error.strerror}). Choose another host or port"

@@ -32,7 +32,7 @@ class Query:
     after: Place | None
     size: int
     asked: tasks.ListTasksRequest
-    columns: Columns = Columns()
+    columns: Columns
 
 
 def whole(work: Work, caller: Caller, task_id: str) -> tuple[Task, Definition]:

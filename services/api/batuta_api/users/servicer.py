@@ -11,6 +11,7 @@ from batuta_api.users.logins import Logins
 from batuta_api.users.password_logins import PasswordLogins
 from batuta_api.work import Work
 from batuta_chassis.caller import Caller, current_caller
+from batuta_chassis.peer import peer_of
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import Clock
 from batuta_rpc.ids import Ids
@@ -39,12 +40,12 @@ class UserServicer(users.UserServiceServicer):
 
     async def IssueToken(self, request: users.IssueTokenRequest, context: Context) -> users.IssueTokenResponse:
         """A token for a credential."""
-        token, expires = await self._logins.issue(request.access_key, request.secret_key, context.peer())
+        token, expires = await self._logins.issue(request.access_key, request.secret_key, peer_of(context))
         return users.IssueTokenResponse(token=token, expire_time=stamp(expires))
 
     async def LogIn(self, request: users.LogInRequest, context: Context) -> users.LogInResponse:
         """A token for a password."""
-        token, expires = await self._passwords.issue(request.user_name, request.password, context.peer())
+        token, expires = await self._passwords.issue(request.user_name, request.password, peer_of(context))
         return users.LogInResponse(token=token, expire_time=stamp(expires))
 
     async def IssueCertificate(
@@ -112,7 +113,7 @@ class UserServicer(users.UserServiceServicer):
         caller = current_caller()
         name, current = request.user_name or caller.subject, request.current_password
         changed = await self._passwords.set(
-            caller, name, request.password, current, context.peer(), self._calls.noting("SetPassword", request)
+            caller, name, request.password, current, peer_of(context), self._calls.noting("SetPassword", request)
         )
         return users.SetPasswordResponse(user=convert_people.render(changed))
 
@@ -167,6 +168,6 @@ class UserServicer(users.UserServiceServicer):
     ) -> users.RedeemJoinTokenResponse:
         """Spend a join token."""
         made, secret = await self._logins.join(
-            request.join_token, request.agent_id, context.peer(), self._calls.noting("RedeemJoinToken", request)
+            request.join_token, request.agent_id, peer_of(context), self._calls.noting("RedeemJoinToken", request)
         )
         return users.RedeemJoinTokenResponse(credential=convert.render(made), secret_key=secret)

@@ -25,6 +25,7 @@ from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
 from batuta_chassis.interceptors.meter import CallMeter, MethodMeter
 from batuta_chassis.origin import note_origin
+from batuta_chassis.peer import Doorman, peer_of
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
@@ -51,8 +52,11 @@ class Pipeline(grpc.aio.ServerInterceptor):
         ids: Ids,
         meter: CallMeter | None = None,
         tracer: Tracer = NO_TRACER,
+        doorman: Doorman | None = None,
     ) -> None:
+        """`doorman` vouches for the clients of our own HTTP port; None: there is none."""
         self._contract = contract
+        self._doorman = doorman
         self._authenticator = authenticator
         self._clock = clock
         self._ids = ids
@@ -149,10 +153,12 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _admit(self, rule: Rule, context: Context) -> None:
         metadata = context.invocation_metadata()
+        if self._doorman is not None:
+            self._doorman.note(context)
         caller = self._authenticator.admit(rule, metadata, context.auth_context)
-        set_caller(replace(caller, writes=True) if rule.changes else caller)
-        if rule.changes:
-            note_origin(context.peer(), metadata)
+        set_caller(caller if rule.reads else replace(caller, writes=True))
+        if not rule.reads:
+            note_origin(peer_of(context), metadata)
 
     async def _observe(
         self,

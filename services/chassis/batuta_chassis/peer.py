@@ -1,0 +1,46 @@
+"""Who is at the other end of a call: the address on the wire, or the client for whom our own HTTP port calls.
+
+The HTTP port dials the service's own gRPC port, so the address on the wire would be its own. It introduces its client
+in the metadata, with a secret that only this process knows: from anybody else the same words mean nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # generic in the type stubs only
+    import grpc.aio
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+INTRODUCTION = "batuta-http-peer"
+"""The metadata of an introduction; it is never passed on to another service."""
+
+_introduced: ContextVar[str] = ContextVar("batuta_introduced_peer", default="")
+
+
+class Doorman:
+    """Knows whom the HTTP port has let in."""
+
+    def __init__(self, secret: str) -> None:
+        """`secret` is new in each process and leaves it never."""
+        self._secret = secret.encode()
+
+    def introduce(self, peer: str) -> tuple[str, str]:
+        """The metadata for a call on behalf of `peer`, an address as gRPC writes it (`ipv4:127.0.0.1:4711`)."""
+        return INTRODUCTION, f"{self._secret.decode()} {peer}"
+
+    def note(self, context: Context) -> None:
+        """Remember for the running call whom it is made for, where it carries a true introduction."""
+        for key, value in context.invocation_metadata() or ():
+            if key == INTRODUCTION:
+                secret, _, peer = str(value).partition(" ")
+                if hmac.compare_digest(secret.encode(), self._secret):
+                    _introduced.set(peer)
+
+
+def peer_of(context: Context) -> str:
+    """The address of whoever makes the call that is being served, as gRPC writes it."""
+    return _introduced.get() or context.peer() or ""
