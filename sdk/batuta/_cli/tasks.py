@@ -146,7 +146,7 @@ def _columns(asked: Sequence[str], values: tasks.ColumnValues) -> dict[str, floa
 
 
 def _cell(value: float | str | None) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+    return value if isinstance(value, str) else "" if value is None else f"{value:.6g}"
 
 
 def _row(task: tasks.Task) -> tuple[object, ...]:
