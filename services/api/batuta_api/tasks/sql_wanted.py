@@ -155,7 +155,9 @@ def page(wanted: TaskFilter, order: Order, after: Place | None) -> Select[Any, A
     query = select(tasks.c.id, tasks.c.display_name, value).where(*conditions(wanted))
     if after is not None:
         query = query.where(_beyond(value.element, order, after, older))
-    return query.order_by(value.is_(None), value.asc() if order.ascending else value.desc(), *newest)
+    # By its label, not with a look at whether it is null: a value that is looked up would be looked up twice.
+    ordered = value.asc() if order.ascending else value.desc()
+    return query.order_by(ordered.nulls_last(), *newest)
 
 
 def _beyond(value: ColumnElement[Any], order: Order, after: Place, older: ColumnElement[bool]) -> ColumnElement[bool]:
