@@ -57,6 +57,11 @@ class Postgres:
         self.close()
 
     @property
+    def programs(self) -> Path:
+        """The folder of PostgreSQL's programs."""
+        return self._programs
+
+    @property
     def pid(self) -> int:
         """The postmaster's process id."""
         assert self._process is not None, "the server is not started"

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def backup(subparsers: Any) -> None:
     parser.add_argument(
         "--no-artifacts", action="store_true", help="leave the bytes of artifacts out; copy their folder by other means"
     )
+    _add_database(parser, "the services' database, where it is on PostgreSQL (needs pg_dump)")
     parser.set_defaults(run=run_backup)
 
 
@@ -40,7 +42,12 @@ def restore(subparsers: Any) -> None:
     parser.add_argument(
         "--data", type=Path, default=_FOLDER, metavar="DIR", help=f"data folder, new or empty (default {_FOLDER})"
     )
+    _add_database(parser, "a new database for what was on PostgreSQL (needs pg_restore)")
     parser.set_defaults(run=run_restore)
+
+
+def _add_database(parser: argparse.ArgumentParser, words: str) -> None:
+    parser.add_argument("--database-url", default="", metavar="URL", help=f"{words}: postgresql://USER@HOST/NAME")
 
 
 def _parser(subparsers: Any, name: str, sentence: str, example: str) -> argparse.ArgumentParser:
@@ -63,7 +70,8 @@ def run_backup(args: argparse.Namespace) -> int:
 
     data, target = _whole(args.data), _whole(args.target)
     with_artifacts = not args.no_artifacts
-    code = _told(args, "backup", lambda: copying.backup(data, target, SystemClock().now(), with_artifacts))
+    dump = partial(_dump, args.database_url) if args.database_url else None
+    code = _told(args, "backup", lambda: copying.backup(data, target, SystemClock().now(), with_artifacts, dump))
     if code == 0 and not with_artifacts:
         print(f"batuta admin backup: {data / copying.ARTIFACTS} is not in it; copy it after this", file=sys.stderr)
     return code
@@ -74,7 +82,21 @@ def run_restore(args: argparse.Namespace) -> int:
     from batuta_chassis import backup as copying
 
     source, data = _whole(args.source), _whole(args.data)
-    return _told(args, "restore", lambda: copying.restore(source, data))
+    load = partial(_load, args.database_url) if args.database_url else None
+    return _told(args, "restore", lambda: copying.restore(source, data, load))
+
+
+def _dump(url: str, target: Path) -> None:
+    from batuta_chassis import administered, backup_postgres
+
+    backup_postgres.dump(url, list(administered.installed()), target)
+
+
+def _load(url: str, source: Path) -> None:
+    from batuta_chassis import administered, backup_postgres
+    from batuta_rpc.ids import SystemIds
+
+    backup_postgres.load(source, url, administered.installed(), SystemIds())
 
 
 def _whole(path: Path) -> Path:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, MetaData, text
 
 from batuta_chassis.settings import SettingsError
 from batuta_rpc.clock import Clock
+from batuta_rpc.ids import Ids
 
 GROUP = "batuta.admin"
 """Entry points: the name of a service, and its `Administered`."""
@@ -91,6 +92,8 @@ class Administered:
     chores: tuple[Chore, ...]
     know: Callable[[Connection, int], Known]
     """What it knows; the number is the position of the event log up to which the other one has read it."""
+    restored: Callable[[Connection, Ids], None] | None = None
+    """Makes rows that came from a backup fit to go on with."""
 
 
 def invariant(name: str, sentence: str, query: str, detail: str) -> Invariant:

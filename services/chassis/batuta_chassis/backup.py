@@ -14,15 +14,18 @@ import json
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+from batuta_chassis.backup_postgres import DUMP
 from batuta_chassis.settings import SettingsError
 from batuta_chassis.tokens import write_private
 from batuta_rpc.version import VERSION
 
+Dump = Callable[[Path], None]
 MANIFEST = "backup.json"
 _ORDER = ("queue", "autoscaler", "api")
 _FILES = ("admin.credentials", "agent.credentials")
@@ -42,12 +45,13 @@ class Copied:
     size: int
 
 
-def backup(data: Path, target: Path, now: datetime, artifacts: bool = True) -> Copied:
+def backup(data: Path, target: Path, now: datetime, artifacts: bool = True, dump: Dump | None = None) -> Copied:
     """Copy databases, keys and logins of a data folder, in use or not, into a new folder: whole or not at all.
 
-    Without `artifacts` their bytes are left out, which may be most of it. Raises `SettingsError`.
+    Without `artifacts` their bytes are left out, which may be most of it. `dump` writes what is on PostgreSQL into a
+    file, in place of SQLite's files. Raises `SettingsError`.
     """
-    databases = _databases(data)
+    databases = [] if dump is not None else _databases(data)
     if target.exists():
         raise SettingsError(f"{target} is there already; a backup goes into a folder of its own")
     scratch = target.with_name(f".{target.name}.{os.getpid()}.new")
@@ -55,6 +59,8 @@ def backup(data: Path, target: Path, now: datetime, artifacts: bool = True) -> C
         scratch.mkdir(mode=0o700, parents=True)
         for database in databases:
             _copy_database(database, scratch / database.name)
+        if dump is not None:
+            dump(scratch / DUMP)
         _copy_files(data, scratch)
         if artifacts:
             _copy_artifacts(data / ARTIFACTS, scratch / ARTIFACTS)
@@ -84,17 +90,25 @@ def check(folder: Path) -> Copied:
     return Copied(folder, len(files), sum(int(each["bytes"]) for each in files.values()))
 
 
-def restore(folder: Path, data: Path) -> Copied:
-    """Make a data folder from a backup. The folder must not be there yet, or be empty. Raises `SettingsError`."""
+def restore(folder: Path, data: Path, load: Dump | None = None) -> Copied:
+    """Make a data folder from a backup. The folder must not be there yet, or be empty. `load` brings the file of what
+    was on PostgreSQL into a database. Raises `SettingsError`."""
     checked = check(folder)
+    dumped = (folder / DUMP).exists()
+    if dumped and load is None:
+        raise SettingsError(f"{folder} was on PostgreSQL: name a database for it with --database-url")
+    if load is not None and not dumped:
+        raise SettingsError(f"{folder} was on SQLite: leave --database-url out")
     if data.exists() and any(data.iterdir()):
         raise SettingsError(f"{data} is not empty; stop what runs on it, move it away, and restore again")
     scratch = data.with_name(f".{data.name}.{os.getpid()}.new")
     try:
-        shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST), copy_function=_copy_private)
+        shutil.copytree(folder, scratch, ignore=shutil.ignore_patterns(MANIFEST, DUMP), copy_function=_copy_private)
         scratch.chmod(0o700)
         with contextlib.suppress(FileNotFoundError):
             data.rmdir()
+        if load is not None:
+            load(folder / DUMP)
         scratch.rename(data)
     except OSError as error:
         raise SettingsError(f"{folder} could not be restored to {data}: {error}") from error
@@ -107,7 +121,7 @@ def _databases(data: Path) -> list[Path]:
     found = [data / f"{name}.db" for name in _ORDER if (data / f"{name}.db").exists()]
     if not found:
         raise SettingsError(
-            f"{data} holds no databases. Name the data folder with --data; pg_dump backs up what is on PostgreSQL"
+            f"{data} holds no databases. Name the data folder with --data, and a PostgreSQL with --database-url"
         )
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
 from batuta_chassis.administered import Administered, Chore, Known, Moment, Place, invariant, rows_gone
 from batuta_chassis.requests import KEPT_HOURS
@@ -13,6 +13,7 @@ from batuta_queue.model import EntryState
 from batuta_queue.sql import SqlStore
 from batuta_queue.store import QueueStore
 from batuta_queue.tables import agents, entries, events, log, metadata
+from batuta_rpc.ids import Ids
 
 _SOME = 1_000
 
@@ -128,8 +129,14 @@ def _know(connection: Connection, applied: int) -> Known:
     )
 
 
+def _restored(connection: Connection, ids: Ids) -> None:
+    """Positions will be given out again for other events: whoever followed the log must begin again."""
+    connection.execute(update(log).values(epoch=ids.new_id()))
+
+
 ADMIN = Administered(
     service="queue",
+    restored=_restored,
     metadata=metadata,
     migrations=Path(__file__).parent / "migrations",
     invariants=INVARIANTS,
