@@ -17,6 +17,7 @@ from batuta_api.users.limits import Failures
 from batuta_api.users.model import Credential, fingerprint, opens
 from batuta_chassis.origin import host_of
 from batuta_chassis.testing import running
+from batuta_chassis.tokens import Verifier
 from batuta_proto.system import v1 as system
 from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
@@ -143,6 +144,21 @@ async def test_a_join_token_is_good_once_for_a_credential_of_role_agent(api: Any
         redeem.join_token = spent
         with pytest.raises(JoinTokenInvalid):
             await api.stubs().users.RedeemJoinToken(redeem)
+
+
+async def test_the_token_of_a_joined_agent_names_that_agent_and_that_of_a_shared_credential_none(api: Any) -> None:
+    admin, nobody = api.stubs("admin").users, api.stubs().users
+    token = (await admin.CreateJoinToken(users.CreateJoinTokenRequest())).join_token
+    joined = await nobody.RedeemJoinToken(users.RedeemJoinTokenRequest(join_token=token, agent_id="gpu1:0"))
+    shared = users.CreateCredentialRequest(subject="agent:farm", roles=[types.ROLE_AGENT])
+    made = await admin.CreateCredential(shared)
+    local = block(api.data / "agent.credentials")
+    logins = [(each.credential.access_key, each.secret_key) for each in (joined, made)]
+    named: list[str] = []
+    for access, secret in (*logins, (local["access_key"], local["secret_key"])):
+        answer = await nobody.IssueToken(users.IssueTokenRequest(access_key=access, secret_key=secret))
+        named.append(Verifier(api.running.settings.keys_dir).verify(answer.token).agent_id)
+    assert named == ["gpu1:0", "", ""]
 
 
 async def test_an_expired_join_token_is_refused(tmp_path: Path, queue: Any, make_api: Any) -> None:

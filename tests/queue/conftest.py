@@ -38,13 +38,14 @@ Kind = tuple[str, int, str, str]
 
 
 class _Fresh:
-    def __init__(self, service: Running, role: str, subject: str) -> None:
+    def __init__(self, service: Running, role: str, subject: str, agent_id: str = "") -> None:
         self._service = service
         self._role = role
         self._subject = subject
+        self._agent_id = agent_id
 
     def token(self) -> str:
-        return self._service.tokens.of(self._role, subject=self._subject)
+        return self._service.tokens.of(self._role, subject=self._subject, agent_id=self._agent_id)
 
 
 @dataclass
@@ -70,16 +71,16 @@ class House:
         for channel in self.channels:
             await channel.close()
 
-    def agent(self, agent_id: str = "agent-1", **facts: Any) -> FakeAgent:
-        """An agent that is not connected yet."""
+    def agent(self, agent_id: str = "agent-1", own: str = "", **facts: Any) -> FakeAgent:
+        """An agent that is not connected yet; its credential is `own`'s only, where that is given."""
         facts.setdefault("queue_ids", [self.queue_id])
-        made = FakeAgent(self.channel("agent"), agent_id=agent_id, patience=PATIENCE, **facts)
+        made = FakeAgent(self.channel("agent", agent_id=own), agent_id=agent_id, patience=PATIENCE, **facts)
         self.agents.append(made)
         return made
 
-    def channel(self, role: str, subject: str = "tester") -> grpc.aio.Channel:
+    def channel(self, role: str, subject: str = "tester", agent_id: str = "") -> grpc.aio.Channel:
         """A channel whose tokens are signed anew for each call, because tests move the clock far."""
-        made = open_aio(self.service.address, _Fresh(self.service, role, subject), "test")
+        made = open_aio(self.service.address, _Fresh(self.service, role, subject, agent_id), "test")
         self.channels.append(made)
         return made
 

@@ -451,3 +451,15 @@ async def test_a_goodbye_or_a_cut_leaves_no_session_behind(house: Any) -> None:
     await agent.say_goodbye(keep_leases=True)
     shown = await house.listed("agent-1")
     assert shown.state == agents.AGENT_STATE_OFFLINE
+
+
+async def test_an_agents_own_credential_registers_no_other_agent(house: Any) -> None:
+    thief = house.agent("gpu2:0", own="gpu1:0")
+    thief.open()
+    await thief.say_hello()
+    error = await thief.end()
+    assert isinstance(error, RoleMissing)
+    assert "gpu1:0" in error.message
+    own = house.agent("gpu1:0", own="gpu1:0")
+    await own.connect()
+    await house.agent("gpu2:0").connect()  # a credential that is nobody's own runs any

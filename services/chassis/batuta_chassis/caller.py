@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from batuta_rpc.errors import OtherTask, StaleAttempt
+from batuta_rpc.errors import OtherTask, RoleMissing, StaleAttempt
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -27,6 +27,8 @@ class Caller:
     """The credential that the token was given for; empty: none."""
     epoch: int = 0
     """Of a user: its epoch when the token was given."""
+    agent_id: str = ""
+    """The only agent that may be run with it, where the credential is one agent's own."""
     writes: bool = False
     """Whether the call that is being served may change something."""
 
@@ -34,6 +36,16 @@ class Caller:
     def is_attempt(self) -> bool:
         """Whether the call comes from the run of an attempt, which may reach its own task only."""
         return "attempt" in self.roles
+
+    def require_agent(self, agent_id: str) -> None:
+        """Let an agent's own credential run that agent only; others name none. Raises `RoleMissing`."""
+        if self.agent_id not in ("", agent_id):
+            raise RoleMissing(
+                f"this credential is agent {self.agent_id!r}'s own, and does not run agent {agent_id!r}: give that one "
+                "its own with a token of `batuta agent join-token`",
+                subject=self.subject,
+                agent_id=agent_id,
+            )
 
     def require_task(self, task_id: str, attempt: int | None = None) -> None:
         """Let people and services pass, and a run only to its own task (and attempt, where the call names one).

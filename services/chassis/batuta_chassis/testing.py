@@ -74,10 +74,12 @@ class Tokens:
     clock: Clock
     ids: Ids
 
-    def of(self, *roles: str, subject: str = "tester", ttl: timedelta = timedelta(minutes=10)) -> str:
+    def of(
+        self, *roles: str, subject: str = "tester", ttl: timedelta = timedelta(minutes=10), agent_id: str = ""
+    ) -> str:
         """A token with these roles."""
         signer = Signer.load_or_create(self.keys_dir, PEOPLE_ISSUER, self.clock, self.ids)
-        return signer.sign_user(subject, frozenset(roles), ttl)[0]
+        return signer.sign_user(subject, frozenset(roles), ttl, agent_id=agent_id)[0]
 
     def of_attempt(self, task_id: str, attempt: int, ttl: timedelta = timedelta(days=1)) -> str:
         """The token of an attempt's run."""

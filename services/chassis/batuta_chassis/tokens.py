@@ -74,15 +74,18 @@ class Signer:
         *,
         access_key: str = "",
         epoch: int = 0,
+        agent_id: str = "",
     ) -> tuple[str, datetime]:
         """A token for a person, an agent or a service, and when it ends. `ttl` is at most 15 minutes.
 
-        `access_key` and `epoch` are what a `Gate` takes it back by.
+        `access_key` and `epoch` are what a `Gate` takes it back by, and `agent_id` is the only agent that it runs.
         """
         if ttl > USER_TTL:
             raise ValueError(f"a token lives at most {USER_TTL}, not {ttl}")
         expires = self._clock.now() + ttl
         claims = {"sub": subject, "roles": sorted(roles), "key": access_key, "epoch": epoch}
+        if agent_id:
+            claims["agent"] = agent_id
         return self._sign(claims, expires), expires
 
     def sign_attempt(self, task_id: str, attempt: int, expires: datetime) -> str:
@@ -180,6 +183,7 @@ def _caller(claims: dict[str, Any], issuer: str) -> Caller:
         token_expire=datetime.fromtimestamp(claims["exp"], UTC),
         access_key=str(claims.get("key", "")),
         epoch=int(claims.get("epoch", 0)),
+        agent_id=str(claims.get("agent", "")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from batuta_chassis.caller import current_caller
 from batuta_chassis.transactions import Transactor
 from batuta_proto.agents import v1 as agents
 from batuta_queue.board import Board
@@ -59,8 +60,9 @@ class Introductions:
     async def first(self, hello: agents.Hello) -> Session:
         """The session that a Hello begins: in its place, and Welcome on its way. When this raises, nothing is left.
 
-        Raises `QueueNotFound`, `AgentNameTaken`, `SessionSuperseded` and `RateLimited`.
+        Raises `RoleMissing`, `QueueNotFound`, `AgentNameTaken`, `SessionSuperseded` and `RateLimited`.
         """
+        current_caller().require_agent(hello.agent_id)
         agent = await self._agent(hello)
         self._registry.admit(agent, self._clock.monotonic())
         resumed = self._registry.resumes(agent.id, agent.instance_id, hello.resume_session_id)

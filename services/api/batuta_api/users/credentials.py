@@ -28,6 +28,7 @@ class Wanted:
     roles: tuple[str, ...]
     comment: str = ""
     ttl: timedelta | None = None
+    agent_id: str = ""
 
 
 def create_for(work: Work, caller: Caller, wanted: Wanted, now: datetime, ids: Ids) -> tuple[Credential, str]:
@@ -71,7 +72,14 @@ def mint(wanted: Wanted, now: datetime, ids: Ids) -> tuple[Credential, str]:
     expires = None if wanted.ttl is None else now + wanted.ttl
     key = f"bk_{ids.secret(12)}"
     credential = Credential(
-        key, fingerprint(secret), wanted.subject, wanted.roles, now, wanted.comment, expire_time=expires
+        key,
+        fingerprint(secret),
+        wanted.subject,
+        wanted.roles,
+        now,
+        wanted.comment,
+        expire_time=expires,
+        agent_id=wanted.agent_id,
     )
     return credential, secret
 
@@ -142,9 +150,10 @@ def create_join_token(work: Work, ttl: timedelta, comment: str, now: datetime, i
 
 
 def join(work: Work, secret: str, agent_id: str, now: datetime, ids: Ids) -> tuple[Credential, str]:
-    """Spend a join token for a credential of role agent. Raises `JoinTokenInvalid`."""
+    """Spend a join token for a credential of role agent, good for that agent only. Raises `JoinTokenInvalid`."""
     token = work.users.join_token(fingerprint(secret))
     if token is None or not token.good(now):
         raise JoinTokenInvalid("unknown, used or expired join token; ask an admin for a new one")
     work.users.put_join_token(token.spent(agent_id, now))
-    return create(work, Wanted(f"agent:{agent_id}", ("agent",), token.comment), now, ids)
+    wanted = Wanted(f"agent:{agent_id}", ("agent",), token.comment, agent_id=agent_id)
+    return create(work, wanted, now, ids)

@@ -33,7 +33,14 @@ class Logins:
         """A token and its end. Raises `CredentialInvalid`, `RateLimited`."""
         credential, roles, epoch = await self.check(access_key, secret, peer)
         left = USER_TTL if credential.expire_time is None else min(USER_TTL, credential.expire_time - self._clock.now())
-        return self._signer.sign_user(credential.subject, frozenset(roles), left, access_key=access_key, epoch=epoch)
+        return self._signer.sign_user(
+            credential.subject,
+            frozenset(roles),
+            left,
+            access_key=access_key,
+            epoch=epoch,
+            agent_id=credential.agent_id,
+        )
 
     async def check(self, access_key: str, secret: str, peer: str) -> tuple[Credential, Collection[str], int]:
         """Whose credential this is, its roles, and the epoch of its user. Raises `CredentialInvalid`, `RateLimited`."""

@@ -28,6 +28,8 @@ class Credential:
     last_use_time: datetime | None = None
     revoke_time: datetime | None = None
     expire_time: datetime | None = None
+    agent_id: str = ""
+    """The only agent that it is good for; empty: whichever runs with it."""
 
     def good(self, now: datetime) -> bool:
         """Whether it still opens anything."""

@@ -32,6 +32,7 @@ credentials = Table(
     Column("last_use_time", Moment),
     Column("revoke_time", Moment, index=True),
     Column("expire_time", Moment),
+    Column("agent_id", Text, nullable=False, server_default=""),
     Index("ix_credentials_newest", "create_time", "access_key"),
 )
 

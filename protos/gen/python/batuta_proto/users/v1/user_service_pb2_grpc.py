@@ -229,7 +229,8 @@ class UserServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RedeemJoinToken(self, request, context):
-        """Spends a join token for a credential of role agent.
+        """Spends a join token for a credential of role agent. It runs the agent of that agent_id only: to a Hello of another one the broker says
+        ROLE_MISSING. Credentials of CreateCredential run any agent.
         Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

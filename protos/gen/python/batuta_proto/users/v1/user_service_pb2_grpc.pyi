@@ -101,7 +101,8 @@ class UserServiceStub:
     Who: admin. Fails with: FIELD_VIOLATION.
     """
     RedeemJoinToken: _grpc.UnaryUnaryMultiCallable[_credential_pb2.RedeemJoinTokenRequest, _credential_pb2.RedeemJoinTokenResponse]
-    """Spends a join token for a credential of role agent.
+    """Spends a join token for a credential of role agent. It runs the agent of that agent_id only: to a Hello of another one the broker says
+    ROLE_MISSING. Credentials of CreateCredential run any agent.
     Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
     """
 
@@ -176,7 +177,8 @@ class UserServiceAsyncStub(UserServiceStub):
     Who: admin. Fails with: FIELD_VIOLATION.
     """
     RedeemJoinToken: _aio.UnaryUnaryMultiCallable[_credential_pb2.RedeemJoinTokenRequest, _credential_pb2.RedeemJoinTokenResponse]  # type: ignore[assignment]
-    """Spends a join token for a credential of role agent.
+    """Spends a join token for a credential of role agent. It runs the agent of that agent_id only: to a Hello of another one the broker says
+    ROLE_MISSING. Credentials of CreateCredential run any agent.
     Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
     """
 
@@ -344,7 +346,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _credential_pb2.RedeemJoinTokenRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_credential_pb2.RedeemJoinTokenResponse, _abc.Awaitable[_credential_pb2.RedeemJoinTokenResponse]]:
-        """Spends a join token for a credential of role agent.
+        """Spends a join token for a credential of role agent. It runs the agent of that agent_id only: to a Hello of another one the broker says
+        ROLE_MISSING. Credentials of CreateCredential run any agent.
         Who: anybody with a join token. Fails with: FIELD_VIOLATION, JOIN_TOKEN_INVALID, RATE_LIMITED.
         """
 
