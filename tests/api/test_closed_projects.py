@@ -13,11 +13,13 @@ from batuta_proto.artifacts import v1 as artifacts
 from batuta_proto.logs import v1 as logs
 from batuta_proto.metrics import v1 as metrics
 from batuta_proto.projects import v1 as projects
+from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc.errors import (
     ArtifactNotFound,
+    EntryNotFound,
     FieldViolation,
     ProjectNotFound,
     RoleMissing,
@@ -268,3 +270,40 @@ async def test_a_run_in_a_closed_project_writes_and_reads_its_own_task(house: Ho
     with pytest.raises(RoleMissing):
         await house.eve.metrics.AppendScalars(batch)
     assert (await run.metrics.AppendScalars(batch)).committed_sequence == 1
+
+
+async def test_s3_entries_of_a_closed_project_are_moved_and_removed_by_its_members_only(house: House) -> None:
+    asked = tasks.EnqueueTaskRequest(task_id=house.tasks["secret"], queue_name="default")
+    entry_id = (await house.ada.tasks.EnqueueTask(asked)).entry_id
+    await house.api.eventually(lambda: entry_id in house.api.queue.service.entries)
+    asks: list[Callable[[Any], Awaitable[Any]]] = [
+        lambda to: to.queues.MoveEntry(queues.MoveEntryRequest(entry_id=entry_id, first=True)),
+        lambda to: to.queues.ReleaseEntry(queues.ReleaseEntryRequest(entry_id=entry_id)),
+        lambda to: to.queues.RemoveEntry(queues.RemoveEntryRequest(entry_id=entry_id)),
+    ]
+    for ask in asks:
+        with pytest.raises(EntryNotFound):
+            await ask(house.bob)
+        with pytest.raises(RoleMissing, match="you are viewer in it"):
+            await ask(house.eve)
+        await ask(house.ada)
+
+
+async def test_a_finished_upload_is_told_again_to_those_only_who_may_see_its_task(house: House) -> None:
+    task_id = house.tasks["secret"]
+    made = await house.ada.upload(b"weights", task_id=task_id, name="model")
+    again = {"upload_id": made.id, "task_id": task_id, "name": "model"}
+    with pytest.raises(TaskNotFound):
+        await house.bob.upload(b"weights", **again)
+    assert (await house.ada.upload(b"weights", **again)).id == made.id
+
+
+async def test_nothing_is_joined_into_a_closed_project_below_the_one_that_it_is_merged_into(house: House) -> None:
+    await house.bob.draft("x", "mine/inner")
+    await house.bob.draft("y", "open/inner")
+    await house.close("open/inner", ada=MEMBER)
+    mine, opened = await house.project("mine"), await house.project("open")
+    merged = projects.MergeProjectRequest(project_id=mine.id, into_project_id=opened.id)
+    with pytest.raises(RoleMissing, match="'open/inner' is closed"):
+        await house.bob.projects.MergeProject(merged)
+    await house.ada.projects.MergeProject(merged)

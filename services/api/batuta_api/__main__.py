@@ -39,6 +39,7 @@ from batuta_api.service_tokens import ServiceTokens
 from batuta_api.tasks.delivery import Delivery
 from batuta_api.tasks.following import Follower, always
 from batuta_api.tasks.link import Link
+from batuta_api.tasks.passage import Passage
 from batuta_api.tasks.queue_names import QueueNames
 from batuta_api.tasks.servicer import SERVICE as TASKS
 from batuta_api.tasks.servicer import Surroundings, TaskServicer
@@ -197,13 +198,12 @@ def _service(parts: _Parts) -> Service:
     sender = OutboxSender(parts.database, delivery.deliver, clock, ids, delivery.refused)
     trust = services_trust(settings, clock)
     raw = open_raw_aio(settings.queue_endpoint or "127.0.0.1", dispatch=True, retries=False, trust=trust)
+    passed_on = PassedOn(works, clock, Passage(works, parts.queue).check)
     leads, heard = always if among is None else among.leads, parts.arrivals.event_seconds.note
     return Service(
         name="api",
         servicers=_servicers(parts, names),
-        generic_handlers=(
-            Forward(raw, QUEUE_SERVICES, contract(), "queue", PassedOn(works, clock), _heed(parts.hub, names)),
-        ),
+        generic_handlers=(Forward(raw, QUEUE_SERVICES, contract(), "queue", passed_on, _heed(parts.hub, names)),),
         background=(
             sender.run,
             Follower(works, parts.queue, link, names, clock, ids, leads, heard).run,

@@ -35,6 +35,7 @@ def begin(
         caller.require_task(finished.task_id, finished.attempt)
         if (finished.task_id, finished.name) != (plan.task_id, spelled(plan.name)):
             raise _reused(plan.upload_id)
+        admission.find(work, caller, finished.task_id)
         return finished
     name = spelled(plan.name)
     task = _admit(work, caller, plan, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from google.protobuf import descriptor_pool, message_factory
@@ -63,14 +64,16 @@ def _told(caller: Caller) -> bool:
 class PassedOn:
     """Writes down what is passed on to another service: before, and once more if it failed there."""
 
-    def __init__(self, works: Works, clock: Clock) -> None:
+    def __init__(self, works: Works, clock: Clock, check: Callable[[Message], Awaitable[None]]) -> None:
+        """`check` raises for what the caller may not ask for; that is not written down."""
         self._works = works
+        self._check = check
         self._clock = clock
 
     async def __call__(self, method: str, raw: bytes) -> Failed | None:
         """Note a call. Returns what takes the reason if it fails; None for a call that is not noted.
 
-        Raises as `Works.write` does: what cannot be written down is not done.
+        Raises as `check` and `Works.write` do: what cannot be written down is not done.
         """
         if not _told(current_caller()):
             return None
@@ -79,6 +82,7 @@ class PassedOn:
             request = _request_type(method).FromString(raw)
         except DecodeError:
             return None  # whoever answers it refuses it
+        await self._check(request)
         change = Entry(self._clock, method, request).line()
         await self._works.write(lambda work: work.changes.add(change))
         return lambda outcome: self._works.write(

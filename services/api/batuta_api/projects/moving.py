@@ -83,7 +83,9 @@ def merge(work: Work, caller: Caller, which: Which, into_id: str, now: datetime)
     _check_outside(project, into.display_name, "into_project_id")
     access = access_of(work, caller)
     _check_rights(work, access, project)
-    access.check(into.display_name, "member")
+    for each in [project, *work.projects.below(project.display_name)]:
+        # Below the one that is joined there may be closed ones of the same names.
+        access.check(into.display_name + each.display_name[len(project.display_name) :], "member")
     _relocate(work, project, into.display_name, now)
     return naming.find(work, into.id)
 
