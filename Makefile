@@ -22,9 +22,7 @@ proto: dev ## Regenerate protos/gen and the services' validation rules
 	@sh tools/genproto.sh
 
 test: dev ## Run every test that is not marked nightly; what failed runs once more, alone, and is named
-	@# A test that outlives even its own timeout: the stacks of all threads, and its process ends.
-	@python -m pytest -q -n 3 --dist worksteal -m "not nightly" \
-		-o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true || sh tools/run_again.sh
+	@sh tools/run_suite.sh
 
 clients: dev ## One scenario in Python, TypeScript, Go and C++ (fetches what builds them)
 	python tools/clients.py

@@ -221,3 +221,23 @@ async def test_columns_come_beside_the_tasks_and_are_empty_where_there_is_nothin
     ]
     assert [shown(each.parameters) for each in found] == [[None, None], ["high", None], ["1e-3", None], ["2", None]]
     assert await works.read(lambda work: values(work, Columns((), ()), ["t5"])) == []
+
+
+_NASTY = ("'; DROP TABLE tasks; --", "%", "_", "digit%", "\\", "' OR '1'='1", '"', "vision/%")
+
+
+@pytest.mark.parametrize("text", _NASTY)
+async def test_s37_what_is_asked_for_is_a_value_and_never_a_part_of_the_question(works: Works, text: str) -> None:
+    await works.write(fill)
+    for field in ("project_name", "display_name", "parent_task_id", "queue_id"):
+        assert await listed(works, TaskFilter(**{field: text})) == ""
+    assert await listed(works, TaskFilter(project_name=text, subprojects=True)) == ""
+    for field in ("tags", "any_tags", "owners"):
+        assert await listed(works, TaskFilter(**{field: frozenset({text})})) == ""
+    assert await listed(works, TaskFilter(parameters=(ParameterTest("Args", text),))) == ""
+    assert await listed(works, TaskFilter(parameters=(ParameterTest("Args", "lr", text),))) == ""
+    assert await listed(works, TaskFilter(metrics=(MetricTest(text, "train"),))) == ""
+    assert await listed(works, TaskFilter(shown=((text, False),))) == "5 3 2 1 0"
+    for by in (By.PARAMETER, By.METRIC):
+        assert await listed(works, TaskFilter(), Order(by, group=text, name=text)) == "5 3 2 1 0"
+    assert await listed(works, TaskFilter()) == "5 3 2 1 0"

@@ -133,7 +133,7 @@ async def test_a_credential_is_made_listed_used_and_ended(api: Any) -> None:
         await admin.users.CreateCredential(users.CreateCredentialRequest(roles=[types.ROLE_SERVICE]))
 
 
-async def test_a_join_token_is_good_once_for_a_credential_of_role_agent(api: Any) -> None:
+async def test_s34_a_join_token_is_good_once_for_a_credential_of_role_agent(api: Any) -> None:
     admin = api.stubs("admin")
     token = (await admin.users.CreateJoinToken(users.CreateJoinTokenRequest(comment="gpu box"))).join_token
     redeem = users.RedeemJoinTokenRequest(join_token=token, agent_id="gpu1:0")

@@ -41,7 +41,7 @@ def test_plaintext_beyond_this_machine_must_be_asked_for(tmp_path: Path) -> None
     assert Settings("api", tmp_path, host="0.0.0.0", port=1, allow_plaintext=True).endpoint == "http://127.0.0.1:1"
 
 
-def test_folders_are_made_for_their_owner_only(tmp_path: Path) -> None:
+def test_s40_folders_are_made_for_their_owner_only(tmp_path: Path) -> None:
     settings = Settings("api", tmp_path / "data")
     settings.prepare()
     assert {stat.S_IMODE(path.stat().st_mode) for path in (settings.data_dir, settings.keys_dir)} == {0o700}

@@ -42,7 +42,7 @@ def access_of(method: MethodDescriptor) -> types.Access | None:
     return cast("types.Access", options.Extensions[handle]) if options.HasExtension(handle) else None
 
 
-def test_every_method_says_who_may_call_it(methods: list[MethodDescriptor]) -> None:
+def test_s5_every_method_says_who_may_call_it(methods: list[MethodDescriptor]) -> None:
     assert methods
     without = [method.full_name for method in methods if access_of(method) is None]
     assert not without, f"denied to everybody: {without}"

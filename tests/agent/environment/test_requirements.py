@@ -52,7 +52,7 @@ def test_packages_versions_extras_markers_and_https_addresses_are_taken(line: st
         "x" * 3000,
     ],
 )
-def test_options_paths_and_anything_else_are_refused_and_named(line: str) -> None:
+def test_s28_options_paths_and_anything_else_are_refused_and_named(line: str) -> None:
     with pytest.raises(PreparationFailed, match="requirement"):
         parse([line])
 

@@ -176,7 +176,7 @@ async def test_a_password_in_an_address_is_not_told(
         "http://host/x y",
     ],
 )
-async def test_addresses_that_would_run_something_or_read_this_machine_are_refused(
+async def test_s27_addresses_that_would_run_something_or_read_this_machine_are_refused(
     sources: Sources, tools: Tools, tmp_path: Path, url: str
 ) -> None:
     source = tasks.Source(repository_url=url, commit="a" * 40, entry_point="a")
@@ -196,7 +196,7 @@ async def test_local_repositories_are_taken_only_where_the_owner_allows_it(
     assert found.root == tmp_path / "work"
 
 
-async def test_hooks_of_a_repository_are_never_run(
+async def test_s27_hooks_of_a_repository_are_never_run(
     repository: Repository, sources: Sources, tools: Tools, tmp_path: Path
 ) -> None:
     template = tmp_path / "template" / "hooks"
@@ -224,7 +224,7 @@ async def test_hooks_of_a_repository_are_never_run(
         {"entry_point": "-m os; rm"},
     ],
 )
-async def test_paths_that_leave_the_checkout_are_refused(
+async def test_s27_paths_that_leave_the_checkout_are_refused(
     repository: Repository, sources: Sources, tools: Tools, tmp_path: Path, fields: dict[str, str]
 ) -> None:
     (repository.work / "link").symlink_to("/etc")
