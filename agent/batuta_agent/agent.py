@@ -199,6 +199,7 @@ class Agent:
             agent_id=self._identity.agent_id,
             instance_id=self._instance_id,
             journal_id=self._journal.journal_id,
+            start_number=self._journal.start_number,
             boot_id=processes.boot_id(),
             capacity=host.capacity(len(self._gpus)),
             gpus=self._gpus,

@@ -43,6 +43,8 @@ class Journal:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._connection = self._thread.submit(_open, path).result()
         self.journal_id = self._thread.submit(_fact, self._connection, "journal_id", ids.request_id()).result()
+        self.start_number = self._thread.submit(_count_start, self._connection).result()
+        """The how-manieth opening of this file it is."""
         self._held = self._thread.submit(_read_held, self._connection).result()
         self._reports = self._thread.submit(_read_reports, self._connection).result()
         self._changes: set[asyncio.Future[None]] = set()
@@ -182,6 +184,12 @@ def _fact(connection: sqlite3.Connection, name: str, default: str) -> str:
     connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, default))
     row = connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
     return str(row[0])
+
+
+def _count_start(connection: sqlite3.Connection) -> int:
+    number = int(_fact(connection, "starts", "0")) + 1
+    connection.execute("UPDATE facts SET value = ? WHERE name = 'starts'", (str(number),))
+    return number
 
 
 def _add_report(connection: sqlite3.Connection, report: agents.AssignmentReport) -> int:

@@ -36,6 +36,13 @@ async def test_a_journal_opened_again_has_the_same_id_assignments_and_reports(tm
     await again.close()
 
 
+async def test_each_opening_has_the_next_number(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        journal = Journal(tmp_path / "j", SeededIds(number))
+        assert journal.start_number == number
+        await journal.close()
+
+
 async def test_only_its_owner_may_read_a_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", SeededIds(1))
     await journal.close()

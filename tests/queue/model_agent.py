@@ -126,6 +126,7 @@ class ModelAgent:
             "agent_id": self.id,
             "instance_id": f"instance-{self.instance}-of-{self.id}",
             "journal_id": self.journal_id,
+            "start_number": self.instance,
             "boot_id": f"boot-{self.boot}-of-{self.id}",
             "resume_session_id": self.session_id,
             "held": self._holding(),

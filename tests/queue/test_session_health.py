@@ -280,3 +280,13 @@ def test_an_agent_is_not_offline_by_a_period_it_has_not_heard_of() -> None:
     assert registry.online(session, 44.0)
     session.pace(5.0)
     assert not registry.online(session, 44.0)
+
+
+def test_an_older_copy_of_a_state_folder_is_overtaken_only_while_the_later_process_is_there() -> None:
+    registry = SessionRegistry(Numbers())
+    agent = make_agent("agent-1")
+    registry.replace(Session("s", agent, LeaseBook(), Outgoing(9, 999), 5.0, 0.0, start_number=3))
+    overtaken = [registry.is_overtaken(agent.journal_id, number, 1.0) for number in (0, 1, 2, 3, 4)]
+    assert overtaken == [False, True, True, False, False]
+    assert not registry.is_overtaken("another-folder", 1, 1.0)
+    assert not registry.is_overtaken(agent.journal_id, 1, 100.0)  # unheard for long

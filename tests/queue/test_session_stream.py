@@ -323,6 +323,18 @@ async def test_a_late_hello_of_an_older_process_does_not_end_the_newer_one(house
     assert (await new.beat()).heartbeat_number == 1
 
 
+async def test_a_late_hello_of_an_older_process_that_nobody_knew_does_not_end_the_newer_one(house: Any) -> None:
+    new = house.agent(instance_id="third")
+    new.open()
+    await new.say_hello(start_number=3)
+    await new.next("welcome")
+    late = house.agent(instance_id="second")  # died before its Hello arrived
+    late.open()
+    await late.say_hello(start_number=2)
+    assert isinstance(await late.end(), SessionSuperseded)
+    assert (await new.beat()).heartbeat_number == 1
+
+
 async def test_a_stream_that_its_own_process_replaced_says_whose_the_newer_one_is(house: Any) -> None:
     first, second = house.agent(), house.agent()
     await first.connect()

@@ -22,7 +22,7 @@ from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.welcome import Greeter
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import ProtocolViolation, QueueNotFound
+from batuta_rpc.errors import ProtocolViolation, QueueNotFound, SessionSuperseded
 from batuta_rpc.ids import Ids
 
 Held = Mapping[Ref, AttemptPhase]
@@ -64,7 +64,7 @@ class Introductions:
         """
         current_caller().require_agent(hello.agent_id)
         agent = await self._agent(hello)
-        self._registry.admit(agent, self._clock.monotonic())
+        self._registry.admit(agent, self._clock.monotonic(), hello.start_number)
         resumed = self._registry.resumes(agent.id, agent.instance_id, hello.resume_session_id)
         jitter = self._numbers.heartbeat_jitter
         session = Session(
@@ -75,6 +75,7 @@ class Introductions:
             self._registry.period(),
             self._clock.monotonic(),
             share=self._ids.uniform(1 - jitter, 1 + jitter),
+            start_number=hello.start_number,
         )
         held = held_of(hello.held)
         try:
@@ -124,6 +125,9 @@ class Introductions:
     def _begin(self, session: Session, agent: Agent, joined: Joined, held: Held, resumed: bool) -> None:
         """Runs right after the commit, so that whatever commits later finds the session in its place."""
         if not session.open:
+            return
+        if self._registry.is_overtaken(agent.journal_id, session.start_number, self._clock.monotonic()):
+            session.outgoing.fail(SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent.id))
             return
         if self._registry.of_agent(agent.id) is not session:
             for old in self._registry.replace(session):

@@ -34,10 +34,12 @@ class Session:
         period: float,
         now: float,
         share: float = 1.0,
+        start_number: int = 0,
     ) -> None:
         """`period` is how often agents send a heartbeat, in seconds, and `share` what this one makes of it, so that
-        agents do not beat together."""
+        agents do not beat together. `start_number`: the how-manieth process on its state folder it is; 0: not told."""
         self.id = session_id
+        self.start_number = start_number
         self._share = share
         self._period = self._period_before = period
         self.agent = agent
@@ -187,7 +189,7 @@ class SessionRegistry:
         crowded = len(self._by_agent) / self._numbers.heartbeats_per_second
         return max(self._numbers.heartbeat_period, min(crowded, self._numbers.longest_heartbeat_period))
 
-    def admit(self, agent: Agent, now: float) -> None:
+    def admit(self, agent: Agent, now: float, start_number: int = 0) -> None:
         """Check that an agent may open a session. Raises `RateLimited`, `AgentNameTaken`, or `SessionSuperseded` for a
         process whose state folder a newer one has by now: its Hello was long on its way."""
         agent_id, journal_id = agent.id, agent.journal_id
@@ -197,11 +199,17 @@ class SessionRegistry:
                 retry_delay=self._numbers.crowded_retry,
             )
         self._limit_rate(agent_id, now)
-        if agent.instance_id in self._retired:
+        if agent.instance_id in self._retired or self.is_overtaken(journal_id, start_number, now):
             raise SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent_id)
         other = self._by_agent.get(agent_id)
         if other is not None and other.agent.journal_id != journal_id and self.online(other, now):
             raise name_taken(agent_id, other.agent.host)
+
+    def is_overtaken(self, journal_id: str, start_number: int, now: float) -> bool:
+        """Whether a process that opened this state folder later is connected. An older copy of a folder whose agent is
+        gone is none: it goes on where the backup was made."""
+        there = self._by_journal.get(journal_id)
+        return there is not None and 0 < start_number < there.start_number and self.online(there, now)
 
     def resumes(self, agent_id: str, instance_id: str, session_id: str) -> bool:
         """Whether this process had that session, and nobody else had one since."""

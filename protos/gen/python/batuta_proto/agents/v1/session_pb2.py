@@ -19,7 +19,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61tuta/agents/v1/session.proto\x12\x10\x62\x61tuta.agents.v1\x1a\x1c\x62\x61tuta/agents/v1/agent.proto\x1a!batuta/agents/v1/assignment.proto\x1a\x1f\x62\x61tuta/types/v1/resources.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x04\n\x05Hello\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x1f\n\x0binstance_id\x18\x02 \x01(\tR\ninstanceId\x12\x1d\n\njournal_id\x18\x03 \x01(\tR\tjournalId\x12\x17\n\x07\x62oot_id\x18\x04 \x01(\tR\x06\x62ootId\x12*\n\x11resume_session_id\x18\x05 \x01(\tR\x0fresumeSessionId\x12\x34\n\x04held\x18\x06 \x03(\x0b\x32 .batuta.agents.v1.HeldAssignmentR\x04held\x12\x36\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x1a.batuta.types.v1.ResourcesR\x08\x63\x61pacity\x12(\n\x04gpus\x18\x08 \x03(\x0b\x32\x14.batuta.types.v1.GpuR\x04gpus\x12\'\n\x0fmax_assignments\x18\t \x01(\x05R\x0emaxAssignments\x12\x1b\n\tqueue_ids\x18\n \x03(\tR\x08queueIds\x12;\n\x06labels\x18\x0b \x03(\x0b\x32#.batuta.agents.v1.Hello.LabelsEntryR\x06labels\x12\"\n\x0c\x63\x61pabilities\x18\x0c \x03(\tR\x0c\x63\x61pabilities\x12\x18\n\x07version\x18\r \x01(\tR\x07version\x12\x12\n\x04host\x18\x0e \x01(\tR\x04host\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x98\x02\n\tHeartbeat\x12)\n\x10heartbeat_number\x18\x01 \x01(\x03R\x0fheartbeatNumber\x12\x34\n\x04held\x18\x02 \x03(\x0b\x32 .batuta.agents.v1.HeldAssignmentR\x04held\x12)\n\x10\x66ree_assignments\x18\x03 \x01(\x05R\x0f\x66reeAssignments\x12\x38\n\tavailable\x18\x04 \x01(\x0b\x32\x1a.batuta.types.v1.ResourcesR\tavailable\x12\x1a\n\x08\x64raining\x18\x05 \x01(\x08R\x08\x64raining\x12)\n\x10unhealthy_reason\x18\x06 \x01(\tR\x0funhealthyReason\"F\n\tTelemetry\x12\x39\n\x06sample\x18\x01 \x01(\x0b\x32!.batuta.agents.v1.TelemetrySampleR\x06sample\"B\n\x07Goodbye\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1f\n\x0bkeep_leases\x18\x02 \x01(\x08R\nkeepLeases\"\xbb\x02\n\x0eSessionRequest\x12/\n\x05hello\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.HelloH\x00R\x05hello\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.batuta.agents.v1.HeartbeatH\x00R\theartbeat\x12<\n\x06report\x18\x03 \x01(\x0b\x32\".batuta.agents.v1.AssignmentReportH\x00R\x06report\x12;\n\ttelemetry\x18\x04 \x01(\x0b\x32\x1b.batuta.agents.v1.TelemetryH\x00R\ttelemetry\x12\x35\n\x07goodbye\x18\x05 \x01(\x0b\x32\x19.batuta.agents.v1.GoodbyeH\x00R\x07goodbyeB\t\n\x07message\"\xba\x03\n\x07Welcome\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x18\n\x07resumed\x18\x02 \x01(\x08R\x07resumed\x12\x44\n\x10heartbeat_period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0fheartbeatPeriod\x12\x44\n\x10telemetry_period\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0ftelemetryPeriod\x12\x38\n\x08\x65xpected\x18\x05 \x03(\x0b\x32\x1c.batuta.agents.v1.AssignmentR\x08\x65xpected\x12\"\n\x0c\x63\x61pabilities\x18\x06 \x03(\tR\x0c\x63\x61pabilities\x12*\n\x11max_message_bytes\x18\x07 \x01(\x03R\x0fmaxMessageBytes\x12;\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\x12#\n\rreport_number\x18\t \x01(\x03R\x0creportNumber\"\xb4\x01\n\x0cHeartbeatAck\x12)\n\x10heartbeat_number\x18\x01 \x01(\x03R\x0fheartbeatNumber\x12\x44\n\x10heartbeat_period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0fheartbeatPeriod\x12\x33\n\x04lost\x18\x03 \x03(\x0b\x32\x1f.batuta.agents.v1.AssignmentRefR\x04lost\"0\n\tReportAck\x12#\n\rreport_number\x18\x01 \x01(\x03R\x0creportNumber\"W\n\x05\x44rain\x12\x36\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64\x65\x61\x64line\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"\t\n\x07Undrain\"\x08\n\x06Resync\"l\n\nDisconnect\x12\x42\n\x0freconnect_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0ereconnectAfter\x12\x1a\n\x08\x65ndpoint\x18\x02 \x01(\tR\x08\x65ndpoint\"\xa8\x04\n\x0fSessionResponse\x12\x35\n\x07welcome\x18\x01 \x01(\x0b\x32\x19.batuta.agents.v1.WelcomeH\x00R\x07welcome\x12>\n\nassignment\x18\x02 \x01(\x0b\x32\x1c.batuta.agents.v1.AssignmentH\x00R\nassignment\x12\x45\n\rheartbeat_ack\x18\x03 \x01(\x0b\x32\x1e.batuta.agents.v1.HeartbeatAckH\x00R\x0cheartbeatAck\x12\x32\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x18.batuta.agents.v1.CancelH\x00R\x06\x63\x61ncel\x12<\n\nreport_ack\x18\x05 \x01(\x0b\x32\x1b.batuta.agents.v1.ReportAckH\x00R\treportAck\x12/\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x17.batuta.agents.v1.DrainH\x00R\x05\x64rain\x12\x35\n\x07undrain\x18\x07 \x01(\x0b\x32\x19.batuta.agents.v1.UndrainH\x00R\x07undrain\x12\x32\n\x06resync\x18\x08 \x01(\x0b\x32\x18.batuta.agents.v1.ResyncH\x00R\x06resync\x12>\n\ndisconnect\x18\t \x01(\x0b\x32\x1c.batuta.agents.v1.DisconnectH\x00R\ndisconnectB\t\n\x07messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61tuta/agents/v1/session.proto\x12\x10\x62\x61tuta.agents.v1\x1a\x1c\x62\x61tuta/agents/v1/agent.proto\x1a!batuta/agents/v1/assignment.proto\x1a\x1f\x62\x61tuta/types/v1/resources.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x04\n\x05Hello\x12\x19\n\x08\x61gent_id\x18\x01 \x01(\tR\x07\x61gentId\x12\x1f\n\x0binstance_id\x18\x02 \x01(\tR\ninstanceId\x12\x1d\n\njournal_id\x18\x03 \x01(\tR\tjournalId\x12\x17\n\x07\x62oot_id\x18\x04 \x01(\tR\x06\x62ootId\x12*\n\x11resume_session_id\x18\x05 \x01(\tR\x0fresumeSessionId\x12\x34\n\x04held\x18\x06 \x03(\x0b\x32 .batuta.agents.v1.HeldAssignmentR\x04held\x12\x36\n\x08\x63\x61pacity\x18\x07 \x01(\x0b\x32\x1a.batuta.types.v1.ResourcesR\x08\x63\x61pacity\x12(\n\x04gpus\x18\x08 \x03(\x0b\x32\x14.batuta.types.v1.GpuR\x04gpus\x12\'\n\x0fmax_assignments\x18\t \x01(\x05R\x0emaxAssignments\x12\x1b\n\tqueue_ids\x18\n \x03(\tR\x08queueIds\x12;\n\x06labels\x18\x0b \x03(\x0b\x32#.batuta.agents.v1.Hello.LabelsEntryR\x06labels\x12\"\n\x0c\x63\x61pabilities\x18\x0c \x03(\tR\x0c\x63\x61pabilities\x12\x18\n\x07version\x18\r \x01(\tR\x07version\x12\x12\n\x04host\x18\x0e \x01(\tR\x04host\x12!\n\x0cstart_number\x18\x0f \x01(\x03R\x0bstartNumber\x1a\x39\n\x0bLabelsEntry\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\tR\x05value:\x02\x38\x01\"\x98\x02\n\tHeartbeat\x12)\n\x10heartbeat_number\x18\x01 \x01(\x03R\x0fheartbeatNumber\x12\x34\n\x04held\x18\x02 \x03(\x0b\x32 .batuta.agents.v1.HeldAssignmentR\x04held\x12)\n\x10\x66ree_assignments\x18\x03 \x01(\x05R\x0f\x66reeAssignments\x12\x38\n\tavailable\x18\x04 \x01(\x0b\x32\x1a.batuta.types.v1.ResourcesR\tavailable\x12\x1a\n\x08\x64raining\x18\x05 \x01(\x08R\x08\x64raining\x12)\n\x10unhealthy_reason\x18\x06 \x01(\tR\x0funhealthyReason\"F\n\tTelemetry\x12\x39\n\x06sample\x18\x01 \x01(\x0b\x32!.batuta.agents.v1.TelemetrySampleR\x06sample\"B\n\x07Goodbye\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x1f\n\x0bkeep_leases\x18\x02 \x01(\x08R\nkeepLeases\"\xbb\x02\n\x0eSessionRequest\x12/\n\x05hello\x18\x01 \x01(\x0b\x32\x17.batuta.agents.v1.HelloH\x00R\x05hello\x12;\n\theartbeat\x18\x02 \x01(\x0b\x32\x1b.batuta.agents.v1.HeartbeatH\x00R\theartbeat\x12<\n\x06report\x18\x03 \x01(\x0b\x32\".batuta.agents.v1.AssignmentReportH\x00R\x06report\x12;\n\ttelemetry\x18\x04 \x01(\x0b\x32\x1b.batuta.agents.v1.TelemetryH\x00R\ttelemetry\x12\x35\n\x07goodbye\x18\x05 \x01(\x0b\x32\x19.batuta.agents.v1.GoodbyeH\x00R\x07goodbyeB\t\n\x07message\"\xba\x03\n\x07Welcome\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12\x18\n\x07resumed\x18\x02 \x01(\x08R\x07resumed\x12\x44\n\x10heartbeat_period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0fheartbeatPeriod\x12\x44\n\x10telemetry_period\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0ftelemetryPeriod\x12\x38\n\x08\x65xpected\x18\x05 \x03(\x0b\x32\x1c.batuta.agents.v1.AssignmentR\x08\x65xpected\x12\"\n\x0c\x63\x61pabilities\x18\x06 \x03(\tR\x0c\x63\x61pabilities\x12*\n\x11max_message_bytes\x18\x07 \x01(\x03R\x0fmaxMessageBytes\x12;\n\x0bserver_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\nserverTime\x12#\n\rreport_number\x18\t \x01(\x03R\x0creportNumber\"\xb4\x01\n\x0cHeartbeatAck\x12)\n\x10heartbeat_number\x18\x01 \x01(\x03R\x0fheartbeatNumber\x12\x44\n\x10heartbeat_period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0fheartbeatPeriod\x12\x33\n\x04lost\x18\x03 \x03(\x0b\x32\x1f.batuta.agents.v1.AssignmentRefR\x04lost\"0\n\tReportAck\x12#\n\rreport_number\x18\x01 \x01(\x03R\x0creportNumber\"W\n\x05\x44rain\x12\x36\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08\x64\x65\x61\x64line\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"\t\n\x07Undrain\"\x08\n\x06Resync\"l\n\nDisconnect\x12\x42\n\x0freconnect_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.DurationR\x0ereconnectAfter\x12\x1a\n\x08\x65ndpoint\x18\x02 \x01(\tR\x08\x65ndpoint\"\xa8\x04\n\x0fSessionResponse\x12\x35\n\x07welcome\x18\x01 \x01(\x0b\x32\x19.batuta.agents.v1.WelcomeH\x00R\x07welcome\x12>\n\nassignment\x18\x02 \x01(\x0b\x32\x1c.batuta.agents.v1.AssignmentH\x00R\nassignment\x12\x45\n\rheartbeat_ack\x18\x03 \x01(\x0b\x32\x1e.batuta.agents.v1.HeartbeatAckH\x00R\x0cheartbeatAck\x12\x32\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x18.batuta.agents.v1.CancelH\x00R\x06\x63\x61ncel\x12<\n\nreport_ack\x18\x05 \x01(\x0b\x32\x1b.batuta.agents.v1.ReportAckH\x00R\treportAck\x12/\n\x05\x64rain\x18\x06 \x01(\x0b\x32\x17.batuta.agents.v1.DrainH\x00R\x05\x64rain\x12\x35\n\x07undrain\x18\x07 \x01(\x0b\x32\x19.batuta.agents.v1.UndrainH\x00R\x07undrain\x12\x32\n\x06resync\x18\x08 \x01(\x0b\x32\x18.batuta.agents.v1.ResyncH\x00R\x06resync\x12>\n\ndisconnect\x18\t \x01(\x0b\x32\x1c.batuta.agents.v1.DisconnectH\x00R\ndisconnectB\t\n\x07messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -29,31 +29,31 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_HELLO_LABELSENTRY']._options = None
   _globals['_HELLO_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_HELLO']._serialized_start=216
-  _globals['_HELLO']._serialized_end=807
-  _globals['_HELLO_LABELSENTRY']._serialized_start=750
-  _globals['_HELLO_LABELSENTRY']._serialized_end=807
-  _globals['_HEARTBEAT']._serialized_start=810
-  _globals['_HEARTBEAT']._serialized_end=1090
-  _globals['_TELEMETRY']._serialized_start=1092
-  _globals['_TELEMETRY']._serialized_end=1162
-  _globals['_GOODBYE']._serialized_start=1164
-  _globals['_GOODBYE']._serialized_end=1230
-  _globals['_SESSIONREQUEST']._serialized_start=1233
-  _globals['_SESSIONREQUEST']._serialized_end=1548
-  _globals['_WELCOME']._serialized_start=1551
-  _globals['_WELCOME']._serialized_end=1993
-  _globals['_HEARTBEATACK']._serialized_start=1996
-  _globals['_HEARTBEATACK']._serialized_end=2176
-  _globals['_REPORTACK']._serialized_start=2178
-  _globals['_REPORTACK']._serialized_end=2226
-  _globals['_DRAIN']._serialized_start=2228
-  _globals['_DRAIN']._serialized_end=2315
-  _globals['_UNDRAIN']._serialized_start=2317
-  _globals['_UNDRAIN']._serialized_end=2326
-  _globals['_RESYNC']._serialized_start=2328
-  _globals['_RESYNC']._serialized_end=2336
-  _globals['_DISCONNECT']._serialized_start=2338
-  _globals['_DISCONNECT']._serialized_end=2446
-  _globals['_SESSIONRESPONSE']._serialized_start=2449
-  _globals['_SESSIONRESPONSE']._serialized_end=3001
+  _globals['_HELLO']._serialized_end=842
+  _globals['_HELLO_LABELSENTRY']._serialized_start=785
+  _globals['_HELLO_LABELSENTRY']._serialized_end=842
+  _globals['_HEARTBEAT']._serialized_start=845
+  _globals['_HEARTBEAT']._serialized_end=1125
+  _globals['_TELEMETRY']._serialized_start=1127
+  _globals['_TELEMETRY']._serialized_end=1197
+  _globals['_GOODBYE']._serialized_start=1199
+  _globals['_GOODBYE']._serialized_end=1265
+  _globals['_SESSIONREQUEST']._serialized_start=1268
+  _globals['_SESSIONREQUEST']._serialized_end=1583
+  _globals['_WELCOME']._serialized_start=1586
+  _globals['_WELCOME']._serialized_end=2028
+  _globals['_HEARTBEATACK']._serialized_start=2031
+  _globals['_HEARTBEATACK']._serialized_end=2211
+  _globals['_REPORTACK']._serialized_start=2213
+  _globals['_REPORTACK']._serialized_end=2261
+  _globals['_DRAIN']._serialized_start=2263
+  _globals['_DRAIN']._serialized_end=2350
+  _globals['_UNDRAIN']._serialized_start=2352
+  _globals['_UNDRAIN']._serialized_end=2361
+  _globals['_RESYNC']._serialized_start=2363
+  _globals['_RESYNC']._serialized_end=2371
+  _globals['_DISCONNECT']._serialized_start=2373
+  _globals['_DISCONNECT']._serialized_end=2481
+  _globals['_SESSIONRESPONSE']._serialized_start=2484
+  _globals['_SESSIONRESPONSE']._serialized_end=3036
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Hello(_message.Message):
-    __slots__ = ("agent_id", "instance_id", "journal_id", "boot_id", "resume_session_id", "held", "capacity", "gpus", "max_assignments", "queue_ids", "labels", "capabilities", "version", "host")
+    __slots__ = ("agent_id", "instance_id", "journal_id", "boot_id", "resume_session_id", "held", "capacity", "gpus", "max_assignments", "queue_ids", "labels", "capabilities", "version", "host", "start_number")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class Hello(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
+    START_NUMBER_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     instance_id: str
     journal_id: str
@@ -47,7 +48,8 @@ class Hello(_message.Message):
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     version: str
     host: str
-    def __init__(self, agent_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., journal_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., resume_session_id: _Optional[str] = ..., held: _Optional[_Iterable[_Union[_assignment_pb2.HeldAssignment, _Mapping]]] = ..., capacity: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[_resources_pb2.Gpu, _Mapping]]] = ..., max_assignments: _Optional[int] = ..., queue_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
+    start_number: int
+    def __init__(self, agent_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., journal_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., resume_session_id: _Optional[str] = ..., held: _Optional[_Iterable[_Union[_assignment_pb2.HeldAssignment, _Mapping]]] = ..., capacity: _Optional[_Union[_resources_pb2.Resources, _Mapping]] = ..., gpus: _Optional[_Iterable[_Union[_resources_pb2.Gpu, _Mapping]]] = ..., max_assignments: _Optional[int] = ..., queue_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., version: _Optional[str] = ..., host: _Optional[str] = ..., start_number: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("heartbeat_number", "held", "free_assignments", "available", "draining", "unhealthy_reason")
