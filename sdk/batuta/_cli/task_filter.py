@@ -105,8 +105,10 @@ def _key(text: str, flag: str) -> tuple[str, str, str, str]:
     kind, _, rest = text.partition(":")
     which, rest = _summary(rest) if kind == "metric" else ("last", rest)
     group, slash, name = rest.partition("/")
-    if kind not in ("param", "metric") or not (group and slash and name):
-        raise CliError(f"{flag} names param:SECTION/NAME or metric:METRIC/VARIANT, not {text!r}.", USAGE)
+    if kind not in ("param", "metric"):
+        raise CliError(f"{flag} names param:GROUP/NAME or metric:GROUP/NAME, not {text!r}.", USAGE)
+    if not (group and slash and name):
+        raise CliError(f"{flag} names {kind}:GROUP/NAME, such as {kind}:loss/train, not {text!r}.", USAGE)
     return kind, group, name, which
 
 
