@@ -229,11 +229,12 @@ _NASTY = ("'; DROP TABLE tasks; --", "%", "_", "digit%", "\\", "' OR '1'='1", '"
 @pytest.mark.parametrize("text", _NASTY)
 async def test_s37_what_is_asked_for_is_a_value_and_never_a_part_of_the_question(works: Works, text: str) -> None:
     await works.write(fill)
+    asked: Any = TaskFilter
     for field in ("project_name", "display_name", "parent_task_id", "queue_id"):
-        assert await listed(works, TaskFilter(**{field: text})) == ""
+        assert await listed(works, asked(**{field: text})) == ""
     assert await listed(works, TaskFilter(project_name=text, subprojects=True)) == ""
     for field in ("tags", "any_tags", "owners"):
-        assert await listed(works, TaskFilter(**{field: frozenset({text})})) == ""
+        assert await listed(works, asked(**{field: frozenset({text})})) == ""
     assert await listed(works, TaskFilter(parameters=(ParameterTest("Args", text),))) == ""
     assert await listed(works, TaskFilter(parameters=(ParameterTest("Args", "lr", text),))) == ""
     assert await listed(works, TaskFilter(metrics=(MetricTest(text, "train"),))) == ""
