@@ -226,22 +226,25 @@ class Settings:
 
         Raises `SettingsError` when nothing can listen there.
         """
-        chosen = replace(self, port=self._probed(self.port))
-        if self.http_port < 0:
-            return chosen
-        if self.http_port == chosen.port:
-            raise SettingsError(f"port and http_port cannot both be {chosen.port}")
-        return replace(chosen, http_port=self._probed(self.http_port))
+        with self._probe(self.port) as probe:  # held, so that a free port for HTTP is another one
+            chosen = replace(self, port=int(probe.getsockname()[1]))
+            if self.http_port < 0:
+                return chosen
+            if self.http_port == chosen.port:
+                raise SettingsError(f"port and http_port cannot both be {chosen.port}")
+            with self._probe(self.http_port) as other:
+                return replace(chosen, http_port=int(other.getsockname()[1]))
 
-    def _probed(self, port: int) -> int:
+    def _probe(self, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host.strip("[]"), port))
-            except OSError as error:
-                raise SettingsError(self._cannot_listen(port, error)) from error
-            return int(probe.getsockname()[1])
+        probe = socket.socket(family, socket.SOCK_STREAM)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((self.host.strip("[]"), port))
+        except OSError as error:
+            probe.close()
+            raise SettingsError(self._cannot_listen(port, error)) from error
+        return probe
 
     def _cannot_listen(self, port: int, error: OSError) -> str:
         where = f"the {self.service} service cannot listen on {self.host}:{port}"
