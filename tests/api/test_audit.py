@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from collections.abc import Callable
@@ -26,12 +27,13 @@ from batuta_chassis.hub import Hub
 from batuta_chassis.migrations import migrate
 from batuta_chassis.transactions import SqlTransactor
 from batuta_proto.audit import v1 as audit
+from batuta_proto.metrics import v1 as metrics
 from batuta_proto.queues import v1 as queues
 from batuta_proto.tasks import v1 as tasks
 from batuta_proto.types import v1 as types
 from batuta_proto.users import v1 as users
 from batuta_rpc.clock import SystemClock
-from batuta_rpc.errors import EntryNotFound, FieldViolation, OtherTask, RoleMissing, TaskNotFound
+from batuta_rpc.errors import EntryNotFound, FieldViolation, OtherTask, RoleMissing, RpcError, TaskNotFound
 
 CLOCK = SystemClock()
 
@@ -90,6 +92,18 @@ async def test_what_a_run_of_a_task_does_is_no_change_of_the_trail(api: Any) -> 
         task=tasks.Task(id=task.id, display_name="renamed"), update_mask=FieldMask(paths=["display_name"]), attempt=1
     )
     await api.run_of(task.id, 1).tasks.UpdateTask(renamed)
+    assert [each.method.rpartition("/")[2] for each in await trail(api)] == ["StartTask", "CreateTask"]
+
+
+async def test_scalars_and_console_that_a_person_sends_are_no_changes_of_the_trail(api: Any) -> None:
+    member = api.stubs("member")
+    task = await member.started()
+    column = metrics.ScalarColumn(metric="loss", variant="train", iterations=[1], values=[0.5], time_unix_millis=[1])
+    batch = metrics.AppendScalarsRequest(
+        task_id=task.id, attempt=1, producer="p", first_sequence=1, last_sequence=1, columns=[column]
+    )
+    assert (await member.metrics.AppendScalars(batch)).committed_sequence == 1
+    await member.write_log(task.id, 1, b"line\n")
     assert [each.method.rpartition("/")[2] for each in await trail(api)] == ["StartTask", "CreateTask"]
 
 
@@ -158,7 +172,11 @@ async def test_a_change_of_a_queue_is_told_and_its_failure_too(api: Any) -> None
     await stubs.queues.PauseQueue(queues.PauseQueueRequest(queue_id="q" * 32))
     with pytest.raises(EntryNotFound):
         await stubs.queues.ReleaseEntry(queues.ReleaseEntryRequest(entry_id="f" * 32))
-    failed, asked, paused = await trail(api)
+    changed = queues.Queue(id="q" * 32, display_name="gpu")
+    with contextlib.suppress(RpcError):  # the queue service of these tests has no such call
+        await stubs.queues.UpdateQueue(queues.UpdateQueueRequest(queue=changed))
+    *_, renamed, failed, asked, paused = await trail(api)
+    assert (renamed.resource_type, renamed.resource_id) == ("queue", "q" * 32)
     assert (paused.subject, paused.method) == ("root", "batuta.queues.v1.QueueService/PauseQueue")
     assert (paused.resource_type, paused.resource_id, paused.outcome) == ("queue", "q" * 32, "")
     assert (asked.resource_type, asked.resource_id, asked.outcome) == ("entry", "f" * 32, "")

@@ -15,7 +15,7 @@ from google.protobuf.duration_pb2 import Duration
 from batuta_api.__main__ import build
 from batuta_api.users.limits import Failures
 from batuta_api.users.model import Credential, fingerprint, opens
-from batuta_chassis.origin import host_of
+from batuta_chassis.peer import host_of
 from batuta_chassis.testing import running
 from batuta_chassis.tokens import Verifier
 from batuta_proto.system import v1 as system

@@ -96,3 +96,19 @@ def test_without_pg_dump_it_is_said_what_to_install(
     code, _, err = batuta("backup", str(tmp_path / "copy"), "--database-url", url, programs=tmp_path)
     assert code == 1
     assert "pg_dump is not here: install PostgreSQL's client programs" in err
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://somebody@127.0.0.1/x", "is for PostgreSQL, and not for mysql"),
+        ("nonsense", "is no address of a database"),
+        ("postgresql://somebody@127.0.0.1:1/x", "the database cannot be reached"),
+    ],
+)
+def test_an_address_that_is_none_is_one_line(tmp_path: Path, batuta: Batuta, url: str, told: str) -> None:
+    code, _, err = batuta("backup", str(tmp_path / "copy"), "--database-url", url)
+    assert code == 1
+    assert told in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "copy").exists()

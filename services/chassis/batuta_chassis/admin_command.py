@@ -10,19 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-_FOLDER = Path.home() / ".batuta" / "server"
+FOLDER = Path.home() / ".batuta" / "server"
 
 
 def backup(subparsers: Any) -> None:
     """Add `batuta admin backup`."""
-    parser = _parser(
+    parser = admin_parser(
         subparsers,
         "backup",
         "copy databases, artifacts, keys and logins of the server on this machine, while it runs",
         "batuta admin backup /backups/monday",
     )
     parser.add_argument("target", type=Path, metavar="DIR", help="a folder that is not there yet")
-    parser.add_argument("--data", type=Path, default=_FOLDER, metavar="DIR", help=f"data folder (default {_FOLDER})")
+    parser.add_argument("--data", type=Path, default=FOLDER, metavar="DIR", help=f"data folder (default {FOLDER})")
     parser.add_argument(
         "--no-artifacts", action="store_true", help="leave the bytes of artifacts out; copy their folder by other means"
     )
@@ -32,7 +32,7 @@ def backup(subparsers: Any) -> None:
 
 def restore(subparsers: Any) -> None:
     """Add `batuta admin restore`."""
-    parser = _parser(
+    parser = admin_parser(
         subparsers,
         "restore",
         "make a data folder from a backup, whose files are checked first",
@@ -40,7 +40,7 @@ def restore(subparsers: Any) -> None:
     )
     parser.add_argument("source", type=Path, metavar="BACKUP", help="folder that `batuta admin backup` wrote")
     parser.add_argument(
-        "--data", type=Path, default=_FOLDER, metavar="DIR", help=f"data folder, new or empty (default {_FOLDER})"
+        "--data", type=Path, default=FOLDER, metavar="DIR", help=f"data folder, new or empty (default {FOLDER})"
     )
     _add_database(parser, "a new database for what was on PostgreSQL (needs pg_restore)")
     parser.set_defaults(run=run_restore)
@@ -50,7 +50,8 @@ def _add_database(parser: argparse.ArgumentParser, words: str) -> None:
     parser.add_argument("--database-url", default="", metavar="URL", help=f"{words}: postgresql://USER@HOST/NAME")
 
 
-def _parser(subparsers: Any, name: str, sentence: str, example: str) -> argparse.ArgumentParser:
+def admin_parser(subparsers: Any, name: str, sentence: str, example: str) -> argparse.ArgumentParser:
+    """The parser of `batuta admin NAME`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=sentence,

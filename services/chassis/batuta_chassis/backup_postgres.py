@@ -49,26 +49,33 @@ def load(source: Path, url: str, services: Mapping[str, Administered], ids: Ids)
                     connection.execute(text(f"SET LOCAL search_path TO {name}"))
                     service.restored(connection, ids)
     except SQLAlchemyError as error:
-        raise SettingsError(f"the restored database could not be told that it is one: {error}") from error
+        raise SettingsError(f"the restored database could not be told that it is one: {_in_a_line(error)}") from error
     finally:
         engine.dispose()
 
 
 def _schemas(url: str) -> list[str]:
-    try:
-        engine = create_engine(_driver(url))
-    except ArgumentError as error:
-        raise SettingsError(f"--database-url is no address of a database: {error}") from error
+    engine = create_engine(_driver(url))
     try:
         return sorted(inspect(engine).get_schema_names())
     except SQLAlchemyError as error:
-        raise SettingsError(f"the database cannot be reached: {error}") from error
+        raise SettingsError(f"the database cannot be reached: {_in_a_line(error)}") from error
     finally:
         engine.dispose()
 
 
 def _driver(url: str) -> str:
-    return make_url(url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("--database-url is no address of a database: postgresql://USER@HOST/NAME") from error
+    if parsed.get_backend_name() != "postgresql":
+        raise SettingsError(f"--database-url is for PostgreSQL, and not for {parsed.get_backend_name()}")
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def _in_a_line(error: SQLAlchemyError) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def _run(program: str, url: str, *words: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_FOLDER = Path.home() / ".batuta" / "server"
+from batuta_chassis.admin_command import FOLDER, admin_parser
 
 
 def migrate(subparsers: Any) -> None:
@@ -48,18 +48,10 @@ def gc(subparsers: Any) -> None:
 
 
 def _parser(subparsers: Any, name: str, sentence: str, example: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=sentence,
-        description=f"{sentence[0].upper()}{sentence[1:]}.",
-        epilog=f"Example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--data", type=Path, metavar="DIR", help=f"data folder of SQLite files (default {_FOLDER})")
+    parser = admin_parser(subparsers, name, sentence, example)
+    parser.add_argument("--data", type=Path, metavar="DIR", help=f"data folder of SQLite files (default {FOLDER})")
     parser.add_argument("--database-url", default="", metavar="URL", help="PostgreSQL of the services")
     parser.add_argument("--config", default="", metavar="FILE", help="TOML file of the services' settings")
-    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 

@@ -1,4 +1,5 @@
-"""Who is at the other end of a call: the address on the wire, or the client for whom our own HTTP port calls.
+"""Who is at the other end of a call: the address on the wire, or the client for whom our own HTTP port calls; and by
+which program.
 
 The HTTP port dials the service's own gRPC port, so the address on the wire would be its own. It introduces its client
 in the metadata, with a secret that only this process knows: from anybody else the same words mean nothing.
@@ -8,7 +9,9 @@ from __future__ import annotations
 
 import hmac
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 if TYPE_CHECKING:  # generic in the type stubs only
     import grpc.aio
@@ -44,3 +47,32 @@ class Doorman:
 def peer_of(context: Context) -> str:
     """The address of whoever makes the call that is being served, as gRPC writes it."""
     return _introduced.get() or context.peer() or ""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An address without its port, and the program that calls, as it names itself."""
+
+    peer: str = ""
+    client: str = ""
+
+
+UNKNOWN = Origin()
+_current: ContextVar[Origin] = ContextVar("batuta_origin", default=UNKNOWN)
+
+
+def current_origin() -> Origin:
+    """The origin of the call that the running task serves; empty outside of calls."""
+    return _current.get()
+
+
+def note_origin(context: Context) -> None:
+    """Remember where the call that is being served comes from."""
+    client = next((str(value) for key, value in context.invocation_metadata() or () if key == "batuta-client"), "")
+    _current.set(Origin(host_of(peer_of(context)), client))
+
+
+def host_of(peer: str) -> str:
+    """The address of a gRPC peer (`ipv4:127.0.0.1:4711`, `ipv6:%5B::1%5D:4711`) without its port."""
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0] if kind in ("ipv4", "ipv6") else peer

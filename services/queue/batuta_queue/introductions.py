@@ -17,12 +17,12 @@ from batuta_queue.model import Agent, AttemptPhase, Ref
 from batuta_queue.numbers import Numbers
 from batuta_queue.outgoing import Outgoing
 from batuta_queue.queues import Queues
-from batuta_queue.sessions import Session, SessionRegistry
+from batuta_queue.sessions import Session, SessionRegistry, overtaken
 from batuta_queue.share import Share
 from batuta_queue.store import QueueStore
 from batuta_queue.welcome import Greeter
 from batuta_rpc.clock import Clock
-from batuta_rpc.errors import ProtocolViolation, QueueNotFound, SessionSuperseded
+from batuta_rpc.errors import ProtocolViolation, QueueNotFound
 from batuta_rpc.ids import Ids
 
 Held = Mapping[Ref, AttemptPhase]
@@ -127,7 +127,7 @@ class Introductions:
         if not session.open:
             return
         if self._registry.is_overtaken(agent.journal_id, session.start_number, self._clock.monotonic()):
-            session.outgoing.fail(SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent.id))
+            session.outgoing.fail(overtaken(agent.id))  # it was let in while the newer one was on its way, too
             return
         if self._registry.of_agent(agent.id) is not session:
             for old in self._registry.replace(session):

@@ -200,7 +200,7 @@ class SessionRegistry:
             )
         self._limit_rate(agent_id, now)
         if agent.instance_id in self._retired or self.is_overtaken(journal_id, start_number, now):
-            raise SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent_id)
+            raise overtaken(agent_id)
         other = self._by_agent.get(agent_id)
         if other is not None and other.agent.journal_id != journal_id and self.online(other, now):
             raise name_taken(agent_id, other.agent.host)
@@ -271,6 +271,11 @@ def name_taken(agent_id: str, host: str) -> AgentNameTaken:
         host=host,
         resource=("agent", agent_id),
     )
+
+
+def overtaken(agent_id: str) -> SessionSuperseded:
+    """The error for a process whose state folder a newer one has."""
+    return SessionSuperseded("a newer process of this agent took over: exit", agent_id=agent_id)
 
 
 def superseded(old: Session, instance_id: str, session_id: str) -> RpcError:

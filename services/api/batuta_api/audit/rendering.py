@@ -13,7 +13,17 @@ from google.protobuf.message import Message
 LONGEST = 4_000
 _TEXT, _ITEMS, _DEPTH = 200, 20, 6
 _KEYS = ("id", "access_key", "name", "agent_id", "entry_id")
-_NAMED = {"task": "task_id", "project": "project_id", "queue": "queue_id", "agent": "agent_id", "entry": "entry_id"}
+_NAMED = (
+    ("task", "task_id"),
+    ("project", "project_id"),
+    ("queue", "queue_id"),
+    ("agent", "agent_id"),
+    ("entry", "entry_id"),
+    ("credential", "access_key"),
+    ("user", "user_name"),
+    ("queue", "display_name"),
+)
+"""Kinds of things, and the fields that name one in a request; a field of the kind's own name holds one whole."""
 _NOT_SHOWN = frozenset({"request_id"})
 
 
@@ -36,12 +46,11 @@ def resource(request: Message, response: Message) -> tuple[str, str]:
 def named(request: Message) -> tuple[str, str]:
     """(kind, id) of the thing that a request names."""
     fields = request.DESCRIPTOR.fields_by_name
-    for kind, key in _NAMED.items():
+    for kind, key in _NAMED:
         if key in fields and getattr(request, key):
             return kind, str(getattr(request, key))
-    for kind, key in (("credential", "access_key"), ("user", "user_name"), ("queue", "display_name")):
-        if key in fields and getattr(request, key):
-            return kind, str(getattr(request, key))
+        if kind in fields and fields[kind].message_type is not None and getattr(request, kind).id:
+            return kind, str(getattr(request, kind).id)
     return "", ""
 
 

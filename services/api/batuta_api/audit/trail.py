@@ -13,7 +13,7 @@ from batuta_api.audit.rendering import named, request_text, resource
 from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller, current_caller
 from batuta_chassis.forward import Failed
-from batuta_chassis.origin import current_origin
+from batuta_chassis.peer import current_origin
 from batuta_rpc.clock import Clock
 
 _UNTOLD = frozenset({"attempt", "service"})

@@ -9,8 +9,7 @@ from batuta_api.closing import Closing
 from batuta_api.meters import Arrivals
 from batuta_api.metrics import appending, reading
 from batuta_api.metrics.convert import batch, render_summaries, series_query
-from batuta_api.work import Work
-from batuta_chassis.caller import Caller
+from batuta_chassis.caller import current_caller
 from batuta_chassis.hub import Hub
 from batuta_proto.metrics import v1 as metrics
 from batuta_rpc.clock import Clock
@@ -31,15 +30,14 @@ class MetricServicer(metrics.MetricServiceServicer):
         self, request: metrics.AppendScalarsRequest, context: Context
     ) -> metrics.AppendScalarsResponse:
         """Store a batch."""
-        told, now = batch(request), self._clock.now()
-
-        def append(work: Work, caller: Caller) -> metrics.AppendScalarsResponse:
-            return metrics.AppendScalarsResponse(committed_sequence=appending.append(work, caller, told, now))
-
+        caller, told, now = current_caller(), batch(request), self._clock.now()
         # Without points it only asks, and shows that the run lives: a small change like any other.
         bulk = request.ByteSize() if request.columns else 0
         self._arrivals.scalar_bytes.add(bulk)
-        return await self._calls.change("AppendScalars", request, append, bulk=bulk)
+        committed = await self._calls.guarded(
+            "AppendScalars", lambda work: appending.append(work, caller, told, now), bulk=bulk
+        )
+        return metrics.AppendScalarsResponse(committed_sequence=committed)
 
     async def ListScalars(self, request: metrics.ListScalarsRequest, context: Context) -> metrics.ListScalarsResponse:
         """One page of a task's series."""

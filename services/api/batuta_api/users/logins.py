@@ -10,7 +10,7 @@ from batuta_api.users.limits import Failures
 from batuta_api.users.model import Credential
 from batuta_api.users.user import User
 from batuta_api.work import Work, Works
-from batuta_chassis.origin import host_of
+from batuta_chassis.peer import host_of
 from batuta_chassis.tokens import USER_TTL, Signer
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import CredentialInvalid, JoinTokenInvalid

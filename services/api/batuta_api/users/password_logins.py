@@ -11,7 +11,7 @@ from batuta_api.users.passwords import Passwords, Turn
 from batuta_api.users.user import User
 from batuta_api.work import Work, Works
 from batuta_chassis.caller import Caller
-from batuta_chassis.origin import host_of
+from batuta_chassis.peer import host_of
 from batuta_chassis.tokens import Signer
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import CredentialInvalid, RoleMissing

@@ -24,8 +24,7 @@ from batuta_chassis.interceptors.auth import Authenticator
 from batuta_chassis.interceptors.deadline import require_deadline
 from batuta_chassis.interceptors.errors import is_gone, translate
 from batuta_chassis.interceptors.meter import CallMeter, MethodMeter
-from batuta_chassis.origin import note_origin
-from batuta_chassis.peer import Doorman, peer_of
+from batuta_chassis.peer import Doorman, note_origin
 from batuta_rpc.clock import Clock
 from batuta_rpc.errors import MethodUnknown, RpcError, abort
 from batuta_rpc.ids import Ids
@@ -158,7 +157,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
         caller = self._authenticator.admit(rule, metadata, context.auth_context)
         set_caller(caller if rule.reads else replace(caller, writes=True))
         if not rule.reads:
-            note_origin(peer_of(context), metadata)
+            note_origin(context)
 
     async def _observe(
         self,
